@@ -1,0 +1,528 @@
+//! Describing a job and storing it.
+
+use std::{borrow::Cow, collections::HashMap, time::Duration};
+
+use chrono::{DateTime, Datelike, Utc};
+use sqlx::{Acquire, PgExecutor, Postgres};
+use uuid::Uuid;
+
+use crate::{
+    Job, JobId, OnConflict, Priority, TraceContext, TraceRelation, Unique,
+    args::{ArgsProblem, MAX_ARGS_BYTES, MAX_META_BYTES, check_json},
+    names::{NameError, check_name, valid_name},
+    store,
+    unique::StoredKey,
+};
+
+/// The longest delay and unique window: 100 years.
+const MAX_DELAY: Duration = Duration::from_secs(36_525 * 86_400);
+const MAX_TAGS: usize = 32;
+const MAX_TAG_CHARS: usize = 128;
+/// Rows a statement: measured, nothing is gained past about 1,000.
+const BATCH: usize = 1_000;
+
+/// A job about to be stored, with options. Does nothing until [`Enqueue::enqueue`] is awaited.
+#[must_use = "a job is not stored until `.enqueue(executor).await`"]
+#[derive(Debug, Clone)]
+pub struct Enqueue<J> {
+    job: J,
+    queue: Cow<'static, str>,
+    priority: Priority,
+    max_attempts: u16,
+    timeout: Option<Duration>,
+    when: When,
+    tags: Vec<String>,
+    meta: Option<serde_json::Value>,
+    unique: Option<Unique>,
+    context: Context,
+    relation: TraceRelation,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum When {
+    Now,
+    At(DateTime<Utc>),
+    After(Duration),
+}
+
+/// Whether the job was stored, or one with the same unique key was there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enqueued {
+    /// Stored under this id.
+    New(JobId),
+    /// Not stored: this job holds the unique key.
+    Duplicate(JobId),
+}
+
+impl Enqueued {
+    /// The job's id, new or found.
+    pub const fn id(self) -> JobId {
+        match self {
+            Self::New(id) | Self::Duplicate(id) => id,
+        }
+    }
+
+    /// Whether the job was stored by this call.
+    pub const fn is_new(self) -> bool {
+        matches!(self, Self::New(_))
+    }
+}
+
+/// The running attempt that enqueues a child. Made by the worker's context; the child is stored only while the attempt still
+/// holds its lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parent {
+    /// The job that is running.
+    pub id: JobId,
+    /// The first job of its family, if it is itself a child.
+    pub root: Option<JobId>,
+    /// The lease of the attempt.
+    pub lease: i64,
+    /// The trace the attempt belongs to.
+    pub trace: Option<TraceContext>,
+}
+
+/// Why a job was not stored. Nothing else was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnqueueError {
+    /// A kind or queue name is not valid.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The args did not serialise.
+    #[error("the args of the kind \"{kind}\" did not serialise")]
+    Serialize {
+        /// The job's kind.
+        kind: &'static str,
+        /// What serde said.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The args, or the meta, can't be stored.
+    #[error("the {what} of the kind \"{kind}\" can't be stored: {problem}")]
+    Args {
+        /// "args" or "meta".
+        what: &'static str,
+        /// The job's kind.
+        kind: &'static str,
+        /// What is wrong, and what to do.
+        problem: ArgsProblem,
+    },
+    /// An option is out of its range.
+    #[error("the {option} {value} of the kind \"{kind}\" is out of range: use {range}")]
+    OutOfRange {
+        /// The option.
+        option: &'static str,
+        /// The value as given.
+        value: String,
+        /// The job's kind.
+        kind: &'static str,
+        /// What is allowed.
+        range: &'static str,
+    },
+    /// The unique key did not serialise.
+    #[error("the unique key of the kind \"{kind}\" did not serialise: {message}")]
+    UniqueKey {
+        /// The job's kind.
+        kind: &'static str,
+        /// What serde said.
+        message: String,
+    },
+    /// The attempt that enqueues this child has lost its lease; another attempt may run.
+    #[error("the child \"{kind}\" was not stored: the running job {parent} has lost its lease")]
+    LeaseLost {
+        /// The child's kind.
+        kind: &'static str,
+        /// The running job.
+        parent: JobId,
+    },
+    /// A concurrent transaction stored the same unique key, and the isolation level forbids looking at it.
+    #[error("a concurrent transaction holds the same unique key or row: repeat the whole transaction")]
+    Conflict(#[source] sqlx::Error),
+    /// The database accepts no writes.
+    #[error("the database is read-only: connect to the primary")]
+    ReadOnly(#[source] sqlx::Error),
+    /// The schema `haulage` is missing or older than this version.
+    #[error("the schema \"haulage\" is missing or too old: run `haulage migrate` or call `haulage::migrate(&pool)`")]
+    Schema(#[source] sqlx::Error),
+    /// The database can't be reached.
+    #[error("the database can't be reached: check that it runs and that the pool's URL is right")]
+    Unavailable(#[source] sqlx::Error),
+    /// Any other error of the database.
+    #[error("the database refused the job")]
+    Database(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for EnqueueError {
+    fn from(error: sqlx::Error) -> Self {
+        match store::failure(&error) {
+            store::Failure::Serialization => Self::Conflict(error),
+            store::Failure::ReadOnly => Self::ReadOnly(error),
+            store::Failure::Schema => Self::Schema(error),
+            store::Failure::Unavailable => Self::Unavailable(error),
+            _ => Self::Database(error),
+        }
+    }
+}
+
+/// A wrong KIND, QUEUE or MAX_ATTEMPTS does not compile. (`cargo check` passes; `cargo build` and `cargo test` do not.)
+struct Check<J>(std::marker::PhantomData<J>);
+
+impl<J: Job> Check<J> {
+    const CONSTANTS: () = {
+        assert!(valid_name(J::KIND), "Job::KIND must be 1 to 128 of the characters A-Z a-z 0-9 _ . : / -");
+        assert!(valid_name(J::QUEUE), "Job::QUEUE must be 1 to 128 of the characters A-Z a-z 0-9 _ . : / -");
+        assert!(J::MAX_ATTEMPTS >= 1 && J::MAX_ATTEMPTS <= i16::MAX as u16, "Job::MAX_ATTEMPTS must be 1 to 32767");
+    };
+}
+
+impl<J: Job> Enqueue<J> {
+    pub(crate) fn new(job: J) -> Self {
+        const { Check::<J>::CONSTANTS };
+        Self {
+            job,
+            queue: Cow::Borrowed(J::QUEUE),
+            priority: J::PRIORITY,
+            max_attempts: J::MAX_ATTEMPTS,
+            timeout: J::TIMEOUT,
+            when: When::Now,
+            tags: Vec::new(),
+            meta: None,
+            unique: None,
+            context: Context::default(),
+            relation: TraceRelation::Auto,
+        }
+    }
+
+    /// The queue, instead of [`Job::QUEUE`].
+    pub fn queue(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.queue = name.into();
+        self
+    }
+
+    /// The priority, instead of [`Job::PRIORITY`].
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Not before this time on the database's clock; before the year 10000. Replaces a delay.
+    pub fn run_at(mut self, time: DateTime<Utc>) -> Self {
+        self.when = When::At(time);
+        self
+    }
+
+    /// Not before this long from now on the database's clock; up to 36,525 days. Replaces a `run_at`.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.when = When::After(delay);
+        self
+    }
+
+    /// How many attempts may fail, instead of [`Job::MAX_ATTEMPTS`]: 1 to 32,767.
+    pub fn max_attempts(mut self, attempts: u16) -> Self {
+        self.max_attempts = attempts;
+        self
+    }
+
+    /// How long an attempt may run, instead of [`Job::TIMEOUT`]: 1 ms to 24 days, `None` without limit.
+    pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.timeout = timeout.into();
+        self
+    }
+
+    /// Adds a tag of 1 to 128 characters, for people to find jobs by; up to 32.
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.tags.push(tag.into());
+        self
+    }
+
+    /// Adds several tags.
+    pub fn tags<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
+        self.tags.extend(tags.into_iter().map(Into::into));
+        self
+    }
+
+    /// Any JSON that belongs to the job but is not an argument; up to 64 KiB.
+    pub fn meta(mut self, meta: serde_json::Value) -> Self {
+        self.meta = Some(meta);
+        self
+    }
+
+    /// The unique key, instead of [`Job::unique`].
+    pub fn unique(mut self, unique: Unique) -> Self {
+        self.unique = Some(unique);
+        self
+    }
+
+    /// The trace that the job belongs to.
+    pub fn trace(mut self, trace: TraceContext) -> Self {
+        self.context.trace = Some(trace);
+        self
+    }
+
+    /// How the attempts relate to that trace.
+    pub fn trace_relation(mut self, relation: TraceRelation) -> Self {
+        self.relation = relation;
+        self
+    }
+
+    /// Makes the job a child of a running attempt. Handlers write `ctx.child(job)` instead.
+    pub fn parent(mut self, parent: Parent) -> Self {
+        self.context.trace = self.context.trace.or(parent.trace);
+        self.context.parent = Some(parent);
+        self
+    }
+
+    /// Stores the job: on a `&PgPool`, a `&mut PgConnection`, or with the caller's own writes on `&mut *tx`.
+    ///
+    /// # Errors
+    /// [`EnqueueError`]; nothing is stored then. Inside a transaction, an error that the database gave (not one of the checks
+    /// before) has aborted the transaction, as any failed statement does.
+    pub fn enqueue<'c>(self, executor: impl PgExecutor<'c> + 'c) -> impl Future<Output = Result<Enqueued, EnqueueError>> + Send + 'c {
+        // Checked and serialised here, so that the future holds no job and is Send whatever the job is.
+        let context = self.context.clone();
+        let draft = self.draft();
+        async move {
+            let draft = draft?;
+            let stored = if draft.unique.is_some() {
+                store::enqueue_unique_jobs(executor, &[&draft], &context).await?.pop()
+            } else {
+                store::enqueue_job(executor, &draft, &context).await?.map(Enqueued::New)
+            };
+            stored.ok_or_else(|| context.lease_lost(draft.kind))
+        }
+    }
+
+    fn draft(self) -> Result<Draft, EnqueueError> {
+        let kind = J::KIND;
+        check_name("queue", &self.queue)?;
+        let args = serde_json::to_string(&self.job).map_err(|source| EnqueueError::Serialize { kind, source })?;
+        check_json(&args, MAX_ARGS_BYTES).map_err(|problem| EnqueueError::Args { what: "args", kind, problem })?;
+        let meta = self.meta.map(|meta| meta.to_string());
+        if let Some(meta) = &meta {
+            check_json(meta, MAX_META_BYTES).map_err(|problem| EnqueueError::Args { what: "meta", kind, problem })?;
+        }
+        let out_of_range = |option, value: String, range| EnqueueError::OutOfRange { option, value, kind, range };
+        let max_attempts = i16::try_from(self.max_attempts)
+            .ok()
+            .filter(|n| *n >= 1)
+            .ok_or_else(|| out_of_range("max_attempts", self.max_attempts.to_string(), "1 to 32767"))?;
+        let timeout_ms = match self.timeout {
+            None => None,
+            Some(timeout) => match i32::try_from(timeout.as_millis()) {
+                Ok(ms) if ms >= 1 => Some(ms),
+                _ => return Err(out_of_range("timeout", format!("{timeout:?}"), "1 ms to 24 days, or None")),
+            },
+        };
+        let (run_at, delay_s) = match self.when {
+            When::Now => (None, None),
+            When::At(time) if (1..=9999).contains(&time.year()) => (Some(time), None),
+            When::At(time) => return Err(out_of_range("run_at", time.to_string(), "a time between the years 1 and 9999")),
+            When::After(delay) if delay <= MAX_DELAY => (None, Some(delay.as_secs_f64())),
+            When::After(delay) => return Err(out_of_range("delay", format!("{delay:?}"), "0 to 36525 days")),
+        };
+        if self.tags.len() > MAX_TAGS {
+            return Err(out_of_range("number of tags", self.tags.len().to_string(), "at most 32"));
+        }
+        if let Some(tag) = self.tags.iter().find(|tag| tag.is_empty() || tag.chars().count() > MAX_TAG_CHARS || tag.contains('\0')) {
+            return Err(out_of_range("tag", format!("{tag:?}"), "1 to 128 characters, none of them NUL"));
+        }
+        let unique = match self.unique.or_else(|| self.job.unique()) {
+            None => None,
+            Some(unique) => Some(unique.stored(kind).map_err(|message| EnqueueError::UniqueKey { kind, message })?),
+        };
+        if let Some(window) = unique.as_ref().and_then(|unique| unique.window)
+            && (window.is_zero() || window > MAX_DELAY)
+        {
+            return Err(out_of_range("unique window", format!("{window:?}"), "more than 0 and at most 36525 days"));
+        }
+        Ok(Draft {
+            kind,
+            queue: self.queue,
+            args,
+            priority: self.priority.code(),
+            max_attempts,
+            timeout_ms,
+            run_at,
+            delay_s,
+            tags: (!self.tags.is_empty()).then(|| array_literal(&self.tags)),
+            meta,
+            relation: self.relation.code(),
+            unique,
+        })
+    }
+}
+
+impl<J: Job> From<J> for Enqueue<J> {
+    fn from(job: J) -> Self {
+        Self::new(job)
+    }
+}
+
+/// Stores any number of jobs, all or nothing: on a `&PgPool`, a `&mut PgConnection`, or with the caller's own writes on
+/// `&mut *tx`. Up to 1,000 jobs are one statement; more are sent in batches inside one transaction or savepoint.
+///
+/// Every job is checked before the first is sent. The results are in the order of the jobs; of several jobs with one unique
+/// key the first is stored, and the later ones meet it as they would one after the other.
+///
+/// ```no_run
+/// # use haulage_queue::{Job, Priority, enqueue_all};
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct Ping(u32);
+/// # impl Job for Ping { const KIND: &'static str = "ping"; }
+/// # async fn f(pool: sqlx::PgPool) -> Result<(), haulage_queue::EnqueueError> {
+/// enqueue_all(&pool, (0..5_000).map(Ping)).await?;
+/// enqueue_all(&pool, (0..10).map(|n| Ping(n).with().priority(Priority::Bulk))).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`EnqueueError`] of the first job that can't be stored; none is stored then.
+pub fn enqueue_all<'c, J: Job>(
+    connection: impl Acquire<'c, Database = Postgres> + Send + 'c,
+    jobs: impl IntoIterator<Item = impl Into<Enqueue<J>>>,
+) -> impl Future<Output = Result<Vec<Enqueued>, EnqueueError>> + Send + 'c {
+    let drafts: Result<Vec<_>, _> = jobs
+        .into_iter()
+        .map(|job| {
+            let job: Enqueue<J> = job.into();
+            let context = job.context.clone();
+            job.draft().map(|draft| (draft, context))
+        })
+        .collect();
+    async move {
+        let mut drafts = drafts?;
+        let twins = fold_twins(&mut drafts);
+        let batches = batches(&drafts, &twins);
+        let mut results: Vec<Option<Enqueued>> = vec![None; drafts.len()];
+        match batches.as_slice() {
+            [] => {}
+            [only] => {
+                let mut connection = connection.acquire().await?;
+                store_batch(&mut connection, &drafts, only, &mut results).await?;
+            }
+            several => {
+                let mut tx = connection.begin().await?;
+                for batch in several {
+                    store_batch(&mut tx, &drafts, batch, &mut results).await?;
+                }
+                tx.commit().await?;
+            }
+        }
+        for (index, first) in twins {
+            results[index] = results[first].map(|first| Enqueued::Duplicate(first.id()));
+        }
+        Ok(results.into_iter().flatten().collect())
+    }
+}
+
+/// Jobs of one call with one unique key: the first stands for all; the later ones change it as their conflict rule says.
+/// Returns the index of each later one with the index of its first.
+fn fold_twins(drafts: &mut [(Draft, Context)]) -> HashMap<usize, usize> {
+    let mut firsts: HashMap<Uuid, usize> = HashMap::new();
+    let mut twins = HashMap::new();
+    for index in 0..drafts.len() {
+        let Some(key) = drafts[index].0.unique else { continue };
+        let Some(&first) = firsts.get(&key.key) else {
+            firsts.insert(key.key, index);
+            continue;
+        };
+        twins.insert(index, first);
+        let (before, from) = drafts.split_at_mut(index);
+        let (first, twin) = (&mut before[first].0, &mut from[0].0);
+        match key.on_conflict {
+            OnConflict::Keep => {}
+            OnConflict::ReplaceArgs => first.args.clone_from(&twin.args),
+            OnConflict::Reschedule => (first.run_at, first.delay_s) = (twin.run_at, twin.delay_s),
+        }
+    }
+    twins
+}
+
+/// Indices by statement: jobs without a key in order; jobs with a key sorted by it, so that two calls can't deadlock. A batch
+/// has one context.
+fn batches(drafts: &[(Draft, Context)], twins: &HashMap<usize, usize>) -> Vec<Vec<usize>> {
+    let (mut keyed, plain): (Vec<usize>, Vec<usize>) =
+        (0..drafts.len()).filter(|index| !twins.contains_key(index)).partition(|index| drafts[*index].0.unique.is_some());
+    keyed.sort_by_key(|index| drafts[*index].0.unique.map(|unique| unique.key));
+    [plain, keyed]
+        .iter()
+        .flat_map(|part| part.chunk_by(|a, b| drafts[*a].1 == drafts[*b].1))
+        .flat_map(|run| run.chunks(BATCH))
+        .map(<[usize]>::to_vec)
+        .collect()
+}
+
+async fn store_batch(
+    connection: &mut sqlx::PgConnection,
+    drafts: &[(Draft, Context)],
+    batch: &[usize],
+    results: &mut [Option<Enqueued>],
+) -> Result<(), EnqueueError> {
+    let Some(&first) = batch.first() else { return Ok(()) };
+    let context = &drafts[first].1;
+    let rows: Vec<&Draft> = batch.iter().map(|index| &drafts[*index].0).collect();
+    let stored = if drafts[first].0.unique.is_some() {
+        store::enqueue_unique_jobs(connection, &rows, context).await?
+    } else {
+        store::enqueue_jobs(connection, &rows, context).await?.into_iter().map(Enqueued::New).collect()
+    };
+    if stored.len() != batch.len() {
+        return Err(context.lease_lost(drafts[first].0.kind));
+    }
+    for (index, stored) in batch.iter().zip(stored) {
+        results[*index] = Some(stored);
+    }
+    Ok(())
+}
+
+/// What the enqueuer is part of: the same for a whole batch.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Context {
+    pub(crate) parent: Option<Parent>,
+    pub(crate) trace: Option<TraceContext>,
+}
+
+impl Context {
+    fn lease_lost(&self, kind: &'static str) -> EnqueueError {
+        EnqueueError::LeaseLost { kind, parent: self.parent.map_or(JobId(0), |parent| parent.id) }
+    }
+}
+
+/// A checked job in the form its row takes.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) kind: &'static str,
+    pub(crate) queue: Cow<'static, str>,
+    pub(crate) args: String,
+    pub(crate) priority: i16,
+    pub(crate) max_attempts: i16,
+    pub(crate) timeout_ms: Option<i32>,
+    pub(crate) run_at: Option<DateTime<Utc>>,
+    pub(crate) delay_s: Option<f64>,
+    /// As an array literal: Postgres has no arrays of arrays of different lengths, and a batch is made of arrays.
+    pub(crate) tags: Option<String>,
+    pub(crate) meta: Option<String>,
+    pub(crate) relation: Option<i16>,
+    pub(crate) unique: Option<StoredKey>,
+}
+
+fn array_literal(items: &[String]) -> String {
+    let mut literal = String::from("{");
+    for (n, item) in items.iter().enumerate() {
+        if n > 0 {
+            literal.push(',');
+        }
+        literal.push('"');
+        for c in item.chars() {
+            if matches!(c, '"' | '\\') {
+                literal.push('\\');
+            }
+            literal.push(c);
+        }
+        literal.push('"');
+    }
+    literal.push('}');
+    literal
+}
+

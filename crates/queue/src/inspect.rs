@@ -1,0 +1,248 @@
+//! Reading jobs: one by id, cheaply, as a web page does to show how its job fares; many by filter, for operators.
+
+use chrono::{DateTime, Utc};
+use serde::{Serialize, de::DeserializeOwned};
+use sqlx::{PgExecutor, PgPool};
+
+use crate::{JobId, JobState, Priority, store};
+
+/// How one job fares.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct JobStatus {
+    /// Its id.
+    pub id: JobId,
+    /// Its kind.
+    pub kind: String,
+    /// Its queue.
+    pub queue: String,
+    /// Where it stands.
+    pub state: JobState,
+    /// Claims so far.
+    pub attempt: i32,
+    /// Failed attempts so far.
+    pub failures: i16,
+    /// How many may fail.
+    pub max_attempts: i16,
+    /// Not before this time.
+    pub run_at: DateTime<Utc>,
+    /// When it was enqueued.
+    pub created_at: DateTime<Utc>,
+    /// When the last attempt was claimed.
+    pub claimed_at: Option<DateTime<Utc>>,
+    /// When it reached its final state.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// What the running attempt last reported.
+    pub progress: Option<Progress>,
+    /// What the handler recorded.
+    pub output: Option<serde_json::Value>,
+    /// Why it is dead or cancelled.
+    pub error: Option<String>,
+}
+
+impl JobStatus {
+    /// The recorded output as `T`; `None` when there is none.
+    ///
+    /// # Errors
+    /// When the output is not a `T`.
+    pub fn output_as<T: DeserializeOwned>(&self) -> Result<Option<T>, serde_json::Error> {
+        self.output.as_ref().map(|output| T::deserialize(output)).transpose()
+    }
+}
+
+/// How far a running attempt has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// 0 to 100.
+    pub percent: u8,
+    /// What it is doing.
+    pub message: Option<String>,
+}
+
+/// A job in a list.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct JobSummary {
+    /// Its id.
+    pub id: JobId,
+    /// Its kind.
+    pub kind: String,
+    /// Its queue.
+    pub queue: String,
+    /// Where it stands.
+    pub state: JobState,
+    /// Claims so far.
+    pub attempt: i32,
+    /// Failed attempts so far.
+    pub failures: i16,
+    /// How many may fail.
+    pub max_attempts: i16,
+    /// Its priority.
+    pub priority: Priority,
+    /// Not before this time.
+    pub run_at: DateTime<Utc>,
+    /// When it was enqueued.
+    pub created_at: DateTime<Utc>,
+    /// When it reached its final state.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Why it is dead or cancelled.
+    pub error: Option<String>,
+}
+
+/// Everything about one job.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct JobDetail {
+    /// How it fares.
+    #[serde(flatten)]
+    pub status: JobStatus,
+    /// What it was given.
+    pub args: serde_json::Value,
+    /// Its priority.
+    pub priority: Priority,
+    /// Limit of an attempt in ms.
+    pub timeout_ms: Option<i32>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Its meta.
+    pub meta: Option<serde_json::Value>,
+    /// The job whose handler enqueued it.
+    pub parent: Option<JobId>,
+    /// The first job of its family.
+    pub root: Option<JobId>,
+    /// Times its process died while it held the job.
+    pub crashes: i16,
+    /// The attempts that did not simply succeed, oldest first, at most 1,000.
+    pub attempts: Vec<Attempt>,
+}
+
+/// An attempt that failed, crashed, timed out, was snoozed or cancelled.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// Its number: claims up to this one.
+    pub attempt: i32,
+    /// "failed", "timed out", "panicked", "worker lost", "snoozed", "cancelled".
+    pub outcome: String,
+    /// Low-cardinality class of the error.
+    pub error_class: Option<String>,
+    /// What went wrong.
+    pub message: Option<String>,
+    /// Host and process id of the worker.
+    pub worker: Option<String>,
+    /// When it was claimed.
+    pub claimed_at: Option<DateTime<Utc>>,
+    /// When its handler started; `None` if it never did or is unknown.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub ended_at: DateTime<Utc>,
+    /// When the next may run; `None`: at once, or never.
+    pub next_run_at: Option<DateTime<Utc>>,
+}
+
+/// Which jobs to list: all, newest id first, 50 at a time, unless told otherwise.
+#[derive(Debug, Clone)]
+#[must_use = "a filter does nothing until it is passed to `list_jobs`"]
+pub struct JobFilter {
+    pub(crate) state: Option<JobState>,
+    pub(crate) queue: Option<String>,
+    pub(crate) kind: Option<String>,
+    pub(crate) before: Option<JobId>,
+    pub(crate) limit: u16,
+}
+
+impl Default for JobFilter {
+    fn default() -> Self {
+        Self { state: None, queue: None, kind: None, before: None, limit: 50 }
+    }
+}
+
+impl JobFilter {
+    /// All jobs.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only jobs in this state.
+    pub fn state(mut self, state: JobState) -> Self {
+        self.state = Some(state);
+        self
+    }
+
+    /// Only jobs of this queue.
+    pub fn queue(mut self, queue: impl Into<String>) -> Self {
+        self.queue = Some(queue.into());
+        self
+    }
+
+    /// Only jobs of this kind.
+    pub fn kind(mut self, kind: impl Into<String>) -> Self {
+        self.kind = Some(kind.into());
+        self
+    }
+
+    /// Only jobs with an id below this one: the last id of the page before.
+    pub fn before(mut self, id: JobId) -> Self {
+        self.before = Some(id);
+        self
+    }
+
+    /// At most so many, up to 1,000.
+    pub fn limit(mut self, limit: u16) -> Self {
+        self.limit = limit.min(1_000);
+        self
+    }
+}
+
+/// Why jobs could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The schema `haulage` is missing or older than this version.
+    #[error("the schema \"haulage\" is missing or too old: run `haulage migrate` or call `haulage::migrate(&pool)`")]
+    Schema(#[source] sqlx::Error),
+    /// The database can't be reached.
+    #[error("the database can't be reached: check that it runs and that the URL is right")]
+    Unavailable(#[source] sqlx::Error),
+    /// Any other error of the database.
+    #[error("the database could not answer")]
+    Database(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for ReadError {
+    fn from(error: sqlx::Error) -> Self {
+        match store::failure(&error) {
+            store::Failure::Schema => Self::Schema(error),
+            store::Failure::Unavailable => Self::Unavailable(error),
+            _ => Self::Database(error),
+        }
+    }
+}
+
+/// One job, live or finished: a look-up by primary key, cheap enough for a page that polls. `None` when no job has this id, or
+/// its history is past its retention.
+///
+/// # Errors
+/// [`ReadError`].
+pub async fn job<'c>(executor: impl PgExecutor<'c>, id: JobId) -> Result<Option<JobStatus>, ReadError> {
+    Ok(store::get_job(executor, id).await?)
+}
+
+/// Everything about one job, its attempts included.
+///
+/// # Errors
+/// [`ReadError`].
+pub async fn job_detail(pool: &PgPool, id: JobId) -> Result<Option<JobDetail>, ReadError> {
+    let Some(status) = store::get_job(pool, id).await? else { return Ok(None) };
+    let Some(mut detail) = store::get_job_detail(pool, status).await? else { return Ok(None) };
+    detail.attempts = store::list_attempts(pool, id).await?;
+    Ok(Some(detail))
+}
+
+/// Jobs by filter, newest id first.
+///
+/// # Errors
+/// [`ReadError`].
+pub async fn list_jobs<'c>(executor: impl PgExecutor<'c>, filter: &JobFilter) -> Result<Vec<JobSummary>, ReadError> {
+    Ok(store::list_jobs(executor, filter).await?)
+}

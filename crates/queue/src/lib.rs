@@ -1,0 +1,59 @@
+//! The client of [Haulage](https://docs.rs/haulage): define jobs, enqueue them in the transaction that makes them necessary,
+//! read how they fare.
+//!
+//! This crate starts no task, holds no connection and knows no handler; a web application needs nothing else. The runtime is
+//! `haulage-worker`. Most applications use the facade crate `haulage`, which re-exports both.
+//!
+//! ```no_run
+//! use haulage_queue::Job;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct SendReceipt {
+//!     order: i64,
+//! }
+//!
+//! impl Job for SendReceipt {
+//!     const KIND: &'static str = "send_receipt";
+//! }
+//!
+//! # async fn place_order(pool: sqlx::PgPool) -> Result<(), Box<dyn std::error::Error>> {
+//! let mut tx = pool.begin().await?;
+//! sqlx::query("INSERT INTO orders (id) VALUES (42)").execute(&mut *tx).await?;
+//! SendReceipt { order: 42 }.enqueue(&mut *tx).await?;
+//! tx.commit().await?; // both, or neither
+//! # Ok(())
+//! # }
+//! ```
+
+mod job;
+mod enqueue;
+mod unique;
+mod model;
+mod inspect;
+mod manage;
+mod migrate;
+mod trace;
+
+mod args;
+mod names;
+pub mod notify;
+#[doc(hidden)]
+pub mod store;
+
+#[cfg(feature = "dev")]
+pub mod dev;
+
+pub use args::{MAX_ARGS_BYTES, MAX_ARGS_DEPTH, MAX_OUTPUT_BYTES};
+pub use enqueue::{Enqueue, EnqueueError, Enqueued, Parent, enqueue_all};
+pub use inspect::{Attempt, JobDetail, JobFilter, JobStatus, JobSummary, Progress, ReadError, job, job_detail, list_jobs};
+pub use job::Job;
+pub use manage::{CancelOutcome, ManageError, cancel};
+pub use migrate::{MigrateError, SCHEMA_VERSION, SchemaError, check_schema, migrate};
+pub use model::{JobId, JobState, ParseJobIdError, Priority};
+pub use names::{MAX_NAME_BYTES, NameError, check_name, valid_name};
+pub use trace::{TraceContext, TraceRelation};
+pub use unique::{OnConflict, Unique};
+
+#[doc(hidden)]
+pub use args::{ArgsProblem, check_json};

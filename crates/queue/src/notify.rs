@@ -1,0 +1,12 @@
+//! Channels of `NOTIFY` and keys of advisory locks, in one place for both sides. The same numbers stand in
+//! `migrations/0003_enqueue.sql` and `sql/enqueue_job.sql`.
+//!
+//! A worker about to sleep takes a shared lock; an enqueue tries the exclusive one and notifies only if that fails. So a
+//! `NOTIFY`, which serialises commits, is sent only while somebody sleeps.
+
+/// An available job: the payload is its queue.
+pub const WAKE: &str = "haulage_wake";
+/// A scheduled job that may be due before the promoter's next look; no payload.
+pub const DUE: &str = "haulage_due";
+/// A request to cancel a running job: the payload is its id.
+pub const CANCEL: &str = "haulage_cancel";

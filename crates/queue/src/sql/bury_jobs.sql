@@ -1,0 +1,52 @@
+-- Moves attempts to the history as dead or cancelled, each guarded by its lease, and records the attempt; returns the ids
+-- that went. What does not come back was locked or is no longer ours.
+-- Arrays, parallel: $1 ids  $2 leases  $3 state, 6 dead or 7 cancelled  $4 attempt outcome  $5 error class  $6 message
+-- $7 how long the handler ran, ms, NULL if it never started  $8 whether it counts as a failure
+-- For all: $9 worker  $10 the worker's name
+-- Locks: the job rows, skipping locked ones. Index: the primary key.
+WITH verdicts AS MATERIALIZED (
+    SELECT v.*
+    FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::text[], $5::text[], $6::text[], $7::int[], $8::boolean[])
+        AS v (id, lease, state, outcome, error_class, message, ran_ms, failed)
+),
+ended AS (
+    DELETE FROM haulage.live_jobs
+    WHERE id = ANY (ARRAY (
+        SELECT j.id
+        FROM verdicts AS v
+        JOIN haulage.live_jobs AS j USING (id, lease)
+        WHERE j.state = 2
+        FOR UPDATE OF j SKIP LOCKED
+    ))
+    RETURNING
+        id, run_at, eligible_at, created_at, claimed_at, lease, parent_id, root_id, trace_id, span_id, timeout_ms, attempt, priority,
+        failures, max_attempts, crashes, trace_flags, trace_relation, kind_revision, queue, kind, args, meta, tags, limit_key,
+        unique_key, tracestate, baggage, origin
+),
+recorded AS (
+    INSERT INTO haulage.attempts (
+        job_id, attempt, outcome, error_class, message, worker, worker_name, eligible_at, claimed_at, started_at, ended_at, trace_id, span_id
+    )
+    SELECT
+        e.id, e.attempt, v.outcome, v.error_class, v.message, $9::bigint, $10::text, e.eligible_at, e.claimed_at,
+        now() - make_interval(secs => v.ran_ms / 1000.0), now(), e.trace_id, e.span_id
+    FROM ended AS e
+    JOIN verdicts AS v ON v.id = e.id
+),
+released AS (
+    DELETE FROM haulage.unique_keys
+    WHERE key = ANY (ARRAY (SELECT unique_key FROM ended WHERE unique_key IS NOT NULL)) AND (until IS NULL OR until <= now())
+)
+INSERT INTO haulage.finished_failed (
+    id, run_at, eligible_at, created_at, claimed_at, lease, worker, parent_id, root_id, trace_id, span_id, timeout_ms, attempt,
+    priority, failures, max_attempts, crashes, state, trace_flags, trace_relation, kind_revision, queue, kind, args, meta, tags,
+    limit_key, unique_key, tracestate, baggage, origin, finished_at, error
+)
+SELECT
+    e.id, e.run_at, e.eligible_at, e.created_at, e.claimed_at, e.lease, $9::bigint, e.parent_id, e.root_id, e.trace_id, e.span_id,
+    e.timeout_ms, e.attempt, e.priority, (e.failures + CASE WHEN v.failed THEN 1 ELSE 0 END)::smallint, e.max_attempts, e.crashes, v.state,
+    e.trace_flags, e.trace_relation, e.kind_revision, e.queue, e.kind, e.args, e.meta, e.tags, e.limit_key, e.unique_key, e.tracestate,
+    e.baggage, e.origin, now(), v.message
+FROM ended AS e
+JOIN verdicts AS v ON v.id = e.id
+RETURNING id

@@ -1,0 +1,69 @@
+-- Takes available jobs of several queues for one worker under one new lease, at most `want` a queue: returned jobs first,
+-- then each priority's line above its bound. Always returns at least one row, so that the snapshot and the line's last
+-- position are known when nothing was claimed.
+-- $1 the lease's token  $2 worker  $3 kinds  $4 queues  $5 wants, parallel to $4
+-- $6 queue, $7 priority, $8 bound of each line, in the order to serve them
+-- Locks: the rows it takes; rows that somebody else has locked are skipped.
+-- Index: live_jobs_returned, live_jobs_line, then the primary key. The arrays and ANY (ARRAY (..)) are there for the planner:
+-- a join of CTEs becomes quadratic when an estimate is off.
+-- Commits asynchronously: a claim lost in a server crash only makes its jobs available again, and the token is random, so no
+-- later claim can be given the same one.
+WITH async AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
+claimed AS (
+    UPDATE haulage.live_jobs AS j
+    SET state = 2, attempt = j.attempt + 1, lease = $1::bigint, claimed_at = now()
+    FROM async
+    WHERE j.id = ANY (ARRAY (
+        SELECT ready.id
+        FROM unnest($4::text[], $5::int[]) AS q (queue, want),
+        LATERAL (
+            SELECT both_places.id
+            FROM (
+                SELECT returned.id
+                FROM (
+                    SELECT r.id
+                    FROM haulage.live_jobs AS r
+                    WHERE r.queue = q.queue AND r.place = 2 AND r.state = 1 AND r.kind = ANY ($3::text[])
+                    ORDER BY r.priority, r.pos
+                    LIMIT q.want
+                    FOR UPDATE SKIP LOCKED
+                ) AS returned
+                UNION ALL
+                SELECT waiting.id
+                FROM unnest($6::text[], $7::smallint[], $8::bigint[]) AS line (queue, priority, bound),
+                LATERAL (
+                    SELECT w.id
+                    FROM haulage.live_jobs AS w
+                    WHERE w.queue = line.queue AND w.priority = line.priority AND w.place = 1 AND w.pos > line.bound
+                      AND w.state = 1 AND w.kind = ANY ($3::text[])
+                    ORDER BY w.pos
+                    LIMIT q.want
+                    FOR UPDATE SKIP LOCKED
+                ) AS waiting
+                WHERE line.queue = q.queue
+            ) AS both_places
+            LIMIT q.want
+        ) AS ready
+        WHERE EXISTS (SELECT FROM haulage.workers AS me WHERE me.id = $2::bigint AND me.dead_at IS NULL)
+    ))
+    RETURNING
+        j.id, j.queue, j.kind, j.args::text AS args, j.priority, j.place, j.pos, j.attempt, j.failures, j.max_attempts, j.timeout_ms,
+        j.root_id, j.trace_id, j.span_id, j.trace_flags
+),
+leased AS (
+    INSERT INTO haulage.leases (id, worker, ids)
+    SELECT $1::bigint, $2::bigint, array_agg(id)
+    FROM claimed
+    HAVING count(*) > 0
+)
+SELECT
+    one.xmin, one.xmax, one.last_pos,
+    c.id, c.queue, c.kind, c.args, c.priority, c.place, c.pos, c.attempt, c.failures, c.max_attempts, c.timeout_ms,
+    c.root_id, c.trace_id, c.span_id, c.trace_flags
+FROM (
+    SELECT
+        pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
+        pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax,
+        (SELECT last_value FROM haulage.job_pos) AS last_pos
+) AS one
+LEFT JOIN claimed AS c ON true

@@ -1,0 +1,30 @@
+-- Puts due jobs into the line in the order of their times, and wakes sleepers on their queues. Always returns one row: how
+-- many went, the latest run_at among them, and in how many seconds the next one is due (NULL: none is scheduled).
+-- $1 look only at jobs due after this time: the caller's bound, so that dead index entries are walked once
+-- $2 at most so many
+-- Locks: the rows it moves, skipping locked ones. Index: live_jobs_timed.
+WITH due AS MATERIALIZED (
+    SELECT id, run_at
+    FROM haulage.live_jobs
+    WHERE place = 0 AND run_at <= now() AND run_at >= $1::timestamptz
+    ORDER BY run_at
+    LIMIT $2::int
+    FOR UPDATE SKIP LOCKED
+),
+moved AS (
+    UPDATE haulage.live_jobs AS j
+    SET state = 1, place = 1, pos = nextval('haulage.job_pos'), eligible_at = run_at
+    WHERE j.id = ANY (ARRAY (SELECT id FROM due ORDER BY run_at))
+    RETURNING queue, run_at
+),
+woken AS MATERIALIZED (
+    SELECT count(haulage.wake(q.queue)::text) AS n FROM (SELECT DISTINCT queue FROM moved) AS q
+)
+SELECT
+    (SELECT count(*) FROM moved) AS moved,
+    (SELECT max(run_at) FROM moved) AS reached,
+    extract(epoch FROM (
+        SELECT run_at FROM haulage.live_jobs WHERE place = 0 AND run_at > now() ORDER BY run_at LIMIT 1
+    ) - now())::double precision AS next_s,
+    now() AS clock
+FROM woken

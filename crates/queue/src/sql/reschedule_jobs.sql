@@ -1,0 +1,41 @@
+-- Sends attempts back to run later, after a failure or a snooze, each guarded by its lease, and records the attempt; returns
+-- the ids that went. What does not come back was locked or is no longer ours.
+-- Arrays, parallel: $1 ids  $2 leases  $3 delay in s  $4 attempt outcome  $5 error class  $6 message
+-- $7 how long the handler ran, ms  $8 whether it counts as a failure
+-- For all: $9 worker  $10 the worker's name
+-- Locks: the job rows, skipping locked ones. Index: the primary key.
+WITH verdicts AS MATERIALIZED (
+    SELECT v.*
+    FROM unnest($1::bigint[], $2::bigint[], $3::double precision[], $4::text[], $5::text[], $6::text[], $7::int[], $8::boolean[])
+        AS v (id, lease, delay_s, outcome, error_class, message, ran_ms, failed)
+),
+ours AS MATERIALIZED (
+    SELECT j.id, j.eligible_at, j.claimed_at, v.delay_s, v.outcome, v.error_class, v.message, v.ran_ms, v.failed
+    FROM verdicts AS v
+    JOIN haulage.live_jobs AS j USING (id, lease)
+    WHERE j.state = 2
+    FOR UPDATE OF j SKIP LOCKED
+),
+sent AS (
+    UPDATE haulage.live_jobs AS j
+    SET state = 0, place = 0, lease = NULL,
+        run_at = now() + make_interval(secs => o.delay_s), eligible_at = now() + make_interval(secs => o.delay_s),
+        failures = least(j.failures + CASE WHEN o.failed THEN 1 ELSE 0 END, 32767)
+    FROM ours AS o
+    WHERE j.id = o.id
+    RETURNING j.id, j.attempt, j.run_at, j.trace_id, j.span_id, o.eligible_at, o.claimed_at, o.outcome, o.error_class, o.message, o.ran_ms
+),
+woken AS MATERIALIZED (
+    SELECT haulage.wake_promoter() FROM (SELECT FROM sent LIMIT 1) AS any_sent
+),
+recorded AS (
+    INSERT INTO haulage.attempts (
+        job_id, attempt, outcome, error_class, message, worker, worker_name, eligible_at, claimed_at, started_at, ended_at,
+        next_run_at, trace_id, span_id
+    )
+    SELECT
+        id, attempt, outcome, error_class, message, $9::bigint, $10::text, eligible_at, claimed_at,
+        now() - make_interval(secs => ran_ms / 1000.0), now(), run_at, trace_id, span_id
+    FROM sent
+)
+SELECT id FROM sent LEFT JOIN woken ON true

@@ -1,0 +1,20 @@
+-- Gives claimed jobs back unharmed (a stopping worker, a prefetch that could not be started in time): no failure, first in
+-- line. Returns the ids that went.
+-- $1 ids  $2 leases, parallel
+-- Locks: the job rows, skipping locked ones. Index: the primary key.
+WITH sent AS (
+    UPDATE haulage.live_jobs
+    SET state = 1, place = 2, lease = NULL
+    WHERE id = ANY (ARRAY (
+        SELECT j.id
+        FROM unnest($1::bigint[], $2::bigint[]) AS f (id, lease)
+        JOIN haulage.live_jobs AS j USING (id, lease)
+        WHERE j.state = 2
+        FOR UPDATE OF j SKIP LOCKED
+    ))
+    RETURNING id, queue
+),
+woken AS MATERIALIZED (
+    SELECT count(haulage.wake(q.queue)::text) AS n FROM (SELECT DISTINCT queue FROM sent) AS q
+)
+SELECT id FROM sent, woken

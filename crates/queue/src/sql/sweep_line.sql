@@ -1,0 +1,18 @@
+-- Finds jobs that a claim's lower bound has passed (an insert that committed late, a row that was locked, a claim that was
+-- rolled back) and puts them first in line. Returns how many.
+-- $1 queue  $2 priority  $3 the bound  $4 kinds
+-- Locks: the rows it moves, skipping locked ones. Index: live_jobs_line.
+WITH missed AS (
+    UPDATE haulage.live_jobs
+    SET place = 2
+    WHERE id = ANY (ARRAY (
+        SELECT id
+        FROM haulage.live_jobs
+        WHERE queue = $1::text AND priority = $2::smallint AND place = 1 AND pos <= $3::bigint AND state = 1 AND kind = ANY ($4::text[])
+        ORDER BY pos
+        LIMIT 1000
+        FOR UPDATE SKIP LOCKED
+    ))
+    RETURNING id
+)
+SELECT count(*) FROM missed

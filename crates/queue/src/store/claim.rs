@@ -1,0 +1,128 @@
+//! Taking jobs.
+
+use sqlx::{PgConnection, Row, postgres::PgRow};
+
+use crate::{JobId, TraceContext};
+
+/// One line of waiting jobs and the position up to which it was seen empty of work.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// Queue.
+    pub queue: String,
+    /// Priority, 0 to 3.
+    pub priority: i16,
+    /// Positions up to this one are not looked at.
+    pub bound: i64,
+}
+
+/// What a claim brought, and what it needs to move its bounds.
+#[derive(Debug, Default)]
+pub struct Claim {
+    /// The jobs taken.
+    pub jobs: Vec<Claimed>,
+    /// Rows that could not be read: their ids and why. They stay under the lease and must be settled.
+    pub unreadable: Vec<(JobId, String)>,
+    /// Oldest transaction still running at the claim's snapshot.
+    pub xmin: i64,
+    /// First transaction not yet started at the claim's snapshot.
+    pub xmax: i64,
+    /// The last position handed out.
+    pub last_pos: i64,
+}
+
+/// A job under our lease.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// Its id.
+    pub id: JobId,
+    /// Its queue.
+    pub queue: String,
+    /// Its kind.
+    pub kind: String,
+    /// Its args, JSON text.
+    pub args: String,
+    /// Priority, 0 to 3.
+    pub priority: i16,
+    /// 1 in line, 2 returned.
+    pub place: i16,
+    /// Position in line.
+    pub pos: i64,
+    /// Claims so far, this one counted.
+    pub attempt: i32,
+    /// Failures so far.
+    pub failures: i16,
+    /// Failures allowed.
+    pub max_attempts: i16,
+    /// Limit of this attempt in ms.
+    pub timeout_ms: Option<i32>,
+    /// First job of its family.
+    pub root: Option<JobId>,
+    /// The trace it belongs to.
+    pub trace: Option<TraceContext>,
+}
+
+/// Claims jobs of several queues under the lease `token`; `wants` is parallel to `queues`.
+pub async fn claim_jobs(
+    connection: &mut PgConnection,
+    token: i64,
+    worker: i64,
+    kinds: &[String],
+    queues: &[&str],
+    wants: &[i32],
+    lines: &[Line],
+) -> Result<Claim, sqlx::Error> {
+    let rows = sqlx::query(include_str!("../sql/claim_jobs.sql"))
+        .bind(token)
+        .bind(worker)
+        .bind(kinds)
+        .bind(queues)
+        .bind(wants)
+        .bind(lines.iter().map(|line| line.queue.as_str()).collect::<Vec<_>>())
+        .bind(lines.iter().map(|line| line.priority).collect::<Vec<_>>())
+        .bind(lines.iter().map(|line| line.bound).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
+    let mut claim = Claim::default();
+    for row in &rows {
+        claim.xmin = row.try_get(0)?;
+        claim.xmax = row.try_get(1)?;
+        claim.last_pos = row.try_get(2)?;
+        let Some(id) = row.try_get::<Option<i64>, _>(3)? else { continue };
+        match read(row, 3) {
+            Ok(job) => claim.jobs.push(job),
+            Err(error) => claim.unreadable.push((JobId(id), error.to_string())),
+        }
+    }
+    Ok(claim)
+}
+
+/// Claims at most one suspect under the lease `token`.
+pub async fn claim_suspect(connection: &mut PgConnection, token: i64, worker: i64, kinds: &[String], queues: &[&str]) -> Result<Option<Claimed>, sqlx::Error> {
+    let row = sqlx::query(include_str!("../sql/claim_suspect.sql"))
+        .bind(token)
+        .bind(worker)
+        .bind(kinds)
+        .bind(queues)
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| read(&row, 0)).transpose()
+}
+
+/// By position: a look-up by name costs more than the decoding.
+fn read(row: &PgRow, first: usize) -> Result<Claimed, sqlx::Error> {
+    Ok(Claimed {
+        id: JobId(row.try_get(first)?),
+        queue: row.try_get(first + 1)?,
+        kind: row.try_get(first + 2)?,
+        args: row.try_get(first + 3)?,
+        priority: row.try_get(first + 4)?,
+        place: row.try_get(first + 5)?,
+        pos: row.try_get(first + 6)?,
+        attempt: row.try_get(first + 7)?,
+        failures: row.try_get(first + 8)?,
+        max_attempts: row.try_get(first + 9)?,
+        timeout_ms: row.try_get(first + 10)?,
+        root: row.try_get::<Option<i64>, _>(first + 11)?.map(JobId),
+        trace: TraceContext::from_stored(row.try_get(first + 12)?, row.try_get(first + 13)?, row.try_get(first + 14)?),
+    })
+}

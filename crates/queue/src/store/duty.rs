@@ -1,0 +1,103 @@
+//! Duties that any worker may do.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, Row};
+
+use crate::{JobId, store::Settled};
+
+/// What one promotion did.
+#[derive(Debug, Clone)]
+pub struct Promoted {
+    /// Jobs put in line.
+    pub moved: i64,
+    /// The latest `run_at` among them.
+    pub reached: Option<DateTime<Utc>>,
+    /// Seconds until the next job is due; `None`: nothing is scheduled.
+    pub next_s: Option<f64>,
+    /// The database's clock.
+    pub clock: DateTime<Utc>,
+}
+
+/// A job taken from a dead worker.
+#[derive(Debug, Clone)]
+pub struct Rescued {
+    /// Its id.
+    pub id: JobId,
+    /// Its kind.
+    pub kind: String,
+    /// Its queue.
+    pub queue: String,
+    /// The attempt that was lost.
+    pub attempt: i32,
+    /// Failures so far.
+    pub failures: i16,
+    /// Whether this crash was its third and buried it.
+    pub died: bool,
+    /// Crashes so far, this one counted.
+    pub crashes: i16,
+}
+
+/// Puts due jobs in line; looks at those due at or after `from`.
+pub async fn promote_jobs(connection: &mut PgConnection, from: DateTime<Utc>, limit: i32) -> Result<Promoted, sqlx::Error> {
+    let row = sqlx::query(include_str!("../sql/promote_jobs.sql")).bind(from).bind(limit).fetch_one(connection).await?;
+    Ok(Promoted { moved: row.try_get(0)?, reached: row.try_get(1)?, next_s: row.try_get(2)?, clock: row.try_get(3)? })
+}
+
+/// Declares silent workers dead; returns their names.
+pub async fn mark_dead_workers(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(include_str!("../sql/mark_dead_workers.sql")).fetch_all(connection).await
+}
+
+/// Takes one lease of a dead worker that is not in `skip`: its id and the jobs taken; `None` when none is left.
+pub async fn rescue_jobs(connection: &mut PgConnection, skip: &[i64]) -> Result<Option<(i64, Vec<Rescued>)>, sqlx::Error> {
+    let rows = sqlx::query(include_str!("../sql/rescue_jobs.sql")).bind(skip).fetch_all(connection).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let lease = first.try_get(0)?;
+    let mut taken = Vec::new();
+    for row in &rows {
+        let Some(id) = row.try_get::<Option<i64>, _>(1)? else { continue };
+        taken.push(Rescued {
+            id: JobId(id),
+            kind: row.try_get(2)?,
+            queue: row.try_get(3)?,
+            attempt: row.try_get(4)?,
+            failures: row.try_get(5)?,
+            died: row.try_get(6)?,
+            crashes: row.try_get(7)?,
+        });
+    }
+    Ok(Some((lease, taken)))
+}
+
+/// Puts jobs that a bound has passed first in line; returns how many.
+pub async fn sweep_line(connection: &mut PgConnection, queue: &str, priority: i16, bound: i64, kinds: &[String]) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(include_str!("../sql/sweep_line.sql")).bind(queue).bind(priority).bind(bound).bind(kinds).fetch_one(connection).await
+}
+
+/// Stores what running handlers last reported: (attempt, percent, message).
+pub async fn save_progress(connection: &mut PgConnection, reports: &[(Settled, i16, Option<String>)]) -> Result<(), sqlx::Error> {
+    sqlx::query(include_str!("../sql/save_progress.sql"))
+        .bind(reports.iter().map(|(attempt, ..)| attempt.id.0).collect::<Vec<_>>())
+        .bind(reports.iter().map(|(attempt, ..)| attempt.lease).collect::<Vec<_>>())
+        .bind(reports.iter().map(|(_, percent, _)| *percent).collect::<Vec<_>>())
+        .bind(reports.iter().map(|(_, _, message)| message.as_deref()).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Removes rows beside jobs that are no longer live.
+pub async fn prune_side_rows(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query(include_str!("../sql/prune_side_rows.sql")).execute(connection).await?;
+    Ok(())
+}
+
+/// Makes the history's partitions from yesterday for so many days; returns how many are new.
+pub async fn make_partitions(connection: &mut PgConnection, days: i32) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar(include_str!("../sql/make_partitions.sql")).bind(days).fetch_one(connection).await
+}
+
+/// Drops the oldest partition of `parent` that is more than `days` past; returns its name.
+pub async fn drop_partition(connection: &mut PgConnection, parent: &str, days: i32) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar(include_str!("../sql/drop_partition.sql")).bind(parent).bind(days).fetch_one(connection).await
+}

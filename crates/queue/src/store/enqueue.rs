@@ -1,0 +1,97 @@
+//! Storing jobs.
+
+use sqlx::{PgExecutor, Row, postgres::PgArguments, query::Query};
+
+use crate::{
+    Enqueued, JobId,
+    enqueue::{Context, Draft},
+};
+
+type PgQuery<'q> = Query<'q, sqlx::Postgres, PgArguments>;
+
+/// Stores one job without a unique key; `None` when the parent's lease is lost.
+pub(crate) async fn enqueue_job<'c>(executor: impl PgExecutor<'c>, draft: &Draft, context: &Context) -> Result<Option<JobId>, sqlx::Error> {
+    let trace = context.trace.map(|trace| trace.stored());
+    let row = sqlx::query(include_str!("../sql/enqueue_job.sql"))
+        .bind(draft.kind)
+        .bind(draft.queue.as_ref())
+        .bind(draft.args.as_str())
+        .bind(draft.priority)
+        .bind(draft.max_attempts)
+        .bind(draft.timeout_ms)
+        .bind(draft.run_at)
+        .bind(draft.delay_s)
+        .bind(draft.tags.as_deref())
+        .bind(draft.meta.as_deref())
+        .bind(context.parent.map(|parent| parent.id.0))
+        .bind(context.parent.map(|parent| parent.root.unwrap_or(parent.id).0))
+        .bind(context.parent.map(|parent| parent.lease))
+        .bind(0_i16)
+        .bind(trace.map(|trace| trace.0))
+        .bind(trace.map(|trace| trace.1))
+        .bind(trace.map(|trace| trace.2))
+        .bind(None::<&str>)
+        .bind(None::<&str>)
+        .bind(draft.relation)
+        .bind(None::<&str>)
+        .fetch_optional(executor)
+        .await?;
+    row.map(|row| row.try_get("id").map(JobId)).transpose()
+}
+
+/// Stores a batch of jobs without unique keys, in order; empty when the parent's lease is lost.
+pub(crate) async fn enqueue_jobs<'c>(executor: impl PgExecutor<'c>, drafts: &[&Draft], context: &Context) -> Result<Vec<JobId>, sqlx::Error> {
+    let query = bind_batch(sqlx::query(include_str!("../sql/enqueue_jobs.sql")), drafts, context);
+    query.fetch_all(executor).await?.iter().map(|row| row.try_get("id").map(JobId)).collect()
+}
+
+/// Stores a batch of jobs with unique keys, sorted by key; empty when the parent's lease is lost.
+pub(crate) async fn enqueue_unique_jobs<'c>(
+    executor: impl PgExecutor<'c>,
+    drafts: &[&Draft],
+    context: &Context,
+) -> Result<Vec<Enqueued>, sqlx::Error> {
+    let query = bind_batch(sqlx::query(include_str!("../sql/enqueue_unique_jobs.sql")), drafts, context)
+        .bind(drafts.iter().map(|draft| draft.unique.map(|unique| unique.key)).collect::<Vec<_>>())
+        .bind(drafts.iter().map(|draft| draft.unique.and_then(|unique| unique.window).map(|window| window.as_secs_f64())).collect::<Vec<_>>())
+        .bind(drafts.iter().map(|draft| draft.unique.map_or(0, |unique| unique.conflict_code())).collect::<Vec<_>>());
+    query
+        .fetch_all(executor)
+        .await?
+        .iter()
+        .map(|row| {
+            let id = JobId(row.try_get("id")?);
+            Ok(if row.try_get("duplicate")? { Enqueued::Duplicate(id) } else { Enqueued::New(id) })
+        })
+        .collect()
+}
+
+/// Parameters 1 to 21 of the two batch statements.
+fn bind_batch<'q>(query: PgQuery<'q>, drafts: &[&'q Draft], context: &Context) -> PgQuery<'q> {
+    fn column<'q, T>(drafts: &[&'q Draft], get: impl Fn(&'q Draft) -> T) -> Vec<T> {
+        drafts.iter().map(|draft| get(draft)).collect()
+    }
+    let trace = context.trace.map(|trace| trace.stored());
+    query
+        .bind(column(drafts, |draft| draft.kind))
+        .bind(column(drafts, |draft| draft.queue.as_ref()))
+        .bind(column(drafts, |draft| draft.args.as_str()))
+        .bind(column(drafts, |draft| draft.priority))
+        .bind(column(drafts, |draft| draft.max_attempts))
+        .bind(column(drafts, |draft| draft.timeout_ms))
+        .bind(column(drafts, |draft| draft.run_at))
+        .bind(column(drafts, |draft| draft.delay_s))
+        .bind(column(drafts, |draft| draft.tags.as_deref()))
+        .bind(column(drafts, |draft| draft.meta.as_deref()))
+        .bind(context.parent.map(|parent| parent.id.0))
+        .bind(context.parent.map(|parent| parent.root.unwrap_or(parent.id).0))
+        .bind(context.parent.map(|parent| parent.lease))
+        .bind(column(drafts, |_| 0_i16))
+        .bind(trace.map(|trace| trace.0))
+        .bind(trace.map(|trace| trace.1))
+        .bind(trace.map(|trace| trace.2))
+        .bind(None::<&str>)
+        .bind(None::<&str>)
+        .bind(column(drafts, |draft| draft.relation))
+        .bind(None::<&str>)
+}

@@ -1,0 +1,114 @@
+//! Reads, and the one operator verb so far.
+
+use sqlx::{PgExecutor, Row, postgres::PgRow};
+
+use crate::{Attempt, JobDetail, JobFilter, JobId, JobState, JobStatus, JobSummary, Priority, Progress};
+
+/// One job, live or finished.
+pub(crate) async fn get_job<'c>(executor: impl PgExecutor<'c>, id: JobId) -> Result<Option<JobStatus>, sqlx::Error> {
+    let row = sqlx::query(include_str!("../sql/get_job.sql")).bind(id.0).fetch_optional(executor).await?;
+    row.map(|row| status(&row)).transpose()
+}
+
+/// What a job was given; its attempts are left empty.
+pub(crate) async fn get_job_detail<'c>(executor: impl PgExecutor<'c>, status: JobStatus) -> Result<Option<JobDetail>, sqlx::Error> {
+    let row = sqlx::query(include_str!("../sql/get_job_detail.sql")).bind(status.id.0).fetch_optional(executor).await?;
+    row.map(|row| {
+        Ok(JobDetail {
+            status,
+            args: json(row.try_get("args")?)?.unwrap_or_default(),
+            priority: Priority::from_code(row.try_get("priority")?)?,
+            timeout_ms: row.try_get("timeout_ms")?,
+            tags: row.try_get::<Option<Vec<String>>, _>("tags")?.unwrap_or_default(),
+            meta: json(row.try_get("meta")?)?,
+            parent: row.try_get::<Option<i64>, _>("parent_id")?.map(JobId),
+            root: row.try_get::<Option<i64>, _>("root_id")?.map(JobId),
+            crashes: row.try_get("crashes")?,
+            attempts: Vec::new(),
+        })
+    })
+    .transpose()
+}
+
+/// The attempts of a job that did not simply succeed, oldest first.
+pub(crate) async fn list_attempts<'c>(executor: impl PgExecutor<'c>, id: JobId) -> Result<Vec<Attempt>, sqlx::Error> {
+    let rows = sqlx::query(include_str!("../sql/list_attempts.sql")).bind(id.0).fetch_all(executor).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Attempt {
+                attempt: row.try_get("attempt")?,
+                outcome: row.try_get("outcome")?,
+                error_class: row.try_get("error_class")?,
+                message: row.try_get("message")?,
+                worker: row.try_get("worker_name")?,
+                claimed_at: row.try_get("claimed_at")?,
+                started_at: row.try_get("started_at")?,
+                ended_at: row.try_get("ended_at")?,
+                next_run_at: row.try_get("next_run_at")?,
+            })
+        })
+        .collect()
+}
+
+/// Jobs by filter, newest id first.
+pub(crate) async fn list_jobs<'c>(executor: impl PgExecutor<'c>, filter: &JobFilter) -> Result<Vec<JobSummary>, sqlx::Error> {
+    let rows = sqlx::query(include_str!("../sql/list_jobs.sql"))
+        .bind(filter.state.map(JobState::code))
+        .bind(filter.queue.as_deref())
+        .bind(filter.kind.as_deref())
+        .bind(filter.before.map_or(i64::MAX, |id| id.0))
+        .bind(i32::from(filter.limit))
+        .fetch_all(executor)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(JobSummary {
+                id: JobId(row.try_get("id")?),
+                kind: row.try_get("kind")?,
+                queue: row.try_get("queue")?,
+                state: JobState::from_code(row.try_get("state")?)?,
+                attempt: row.try_get("attempt")?,
+                failures: row.try_get("failures")?,
+                max_attempts: row.try_get("max_attempts")?,
+                priority: Priority::from_code(row.try_get("priority")?)?,
+                run_at: row.try_get("run_at")?,
+                created_at: row.try_get("created_at")?,
+                finished_at: row.try_get("finished_at")?,
+                error: row.try_get("error")?,
+            })
+        })
+        .collect()
+}
+
+/// Cancels a job or asks its worker to; returns the state it was in.
+pub(crate) async fn cancel_job<'c>(executor: impl PgExecutor<'c>, id: JobId, reason: &str) -> Result<Option<JobState>, sqlx::Error> {
+    let row = sqlx::query(include_str!("../sql/cancel_job.sql")).bind(id.0).bind(reason).fetch_optional(executor).await?;
+    row.map(|row| JobState::from_code(row.try_get("state")?)).transpose()
+}
+
+fn status(row: &PgRow) -> Result<JobStatus, sqlx::Error> {
+    let percent: Option<i16> = row.try_get("percent")?;
+    Ok(JobStatus {
+        id: JobId(row.try_get("id")?),
+        kind: row.try_get("kind")?,
+        queue: row.try_get("queue")?,
+        state: JobState::from_code(row.try_get("state")?)?,
+        attempt: row.try_get("attempt")?,
+        failures: row.try_get("failures")?,
+        max_attempts: row.try_get("max_attempts")?,
+        run_at: row.try_get("run_at")?,
+        created_at: row.try_get("created_at")?,
+        claimed_at: row.try_get("claimed_at")?,
+        finished_at: row.try_get("finished_at")?,
+        progress: match percent {
+            Some(percent) => Some(Progress { percent: u8::try_from(percent).unwrap_or(0), message: row.try_get("message")? }),
+            None => None,
+        },
+        output: json(row.try_get("output")?)?,
+        error: row.try_get("error")?,
+    })
+}
+
+fn json(text: Option<String>) -> Result<Option<serde_json::Value>, sqlx::Error> {
+    text.map(|text| serde_json::from_str(&text).map_err(|error| sqlx::Error::Decode(error.into()))).transpose()
+}

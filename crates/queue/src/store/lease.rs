@@ -1,0 +1,72 @@
+//! Workers and their leases.
+
+use sqlx::{PgConnection, PgExecutor, Row};
+
+use crate::JobId;
+
+/// What a worker says of itself.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// Shown to people: host and process id.
+    pub name: String,
+    /// Queues served.
+    pub queues: Vec<String>,
+    /// Jobs at once, parallel to `queues`.
+    pub slots: Vec<i32>,
+    /// Kinds handled, aliases included.
+    pub kinds: Vec<String>,
+    /// Silent for longer than this, in ms: dead.
+    pub lease_ms: i32,
+}
+
+/// The answer to a heartbeat.
+#[derive(Debug, Clone)]
+pub struct Beat {
+    /// Jobs that somebody asked to cancel, of any worker.
+    pub cancel: Vec<JobId>,
+    /// Live workers.
+    pub alive: i64,
+    /// Leases of this worker that it does not know of.
+    pub stranded: i64,
+}
+
+/// Makes a worker known under `id`.
+pub async fn register_worker<'c>(executor: impl PgExecutor<'c>, id: i64, who: &Registration) -> Result<(), sqlx::Error> {
+    sqlx::query(include_str!("../sql/register_worker.sql"))
+        .bind(id)
+        .bind(&who.name)
+        .bind(env!("CARGO_PKG_VERSION"))
+        .bind(&who.queues)
+        .bind(&who.slots)
+        .bind(&who.kinds)
+        .bind(who.lease_ms)
+        .execute(executor)
+        .await?;
+    Ok(())
+}
+
+/// A heartbeat; `None` when the worker was declared dead.
+pub async fn beat_worker(connection: &mut PgConnection, worker: i64, held: &[i64], running: i32) -> Result<Option<Beat>, sqlx::Error> {
+    let row = sqlx::query(include_str!("../sql/beat_worker.sql")).bind(worker).bind(held).bind(running).fetch_optional(connection).await?;
+    row.map(|row| {
+        Ok(Beat { cancel: row.try_get::<Vec<i64>, _>(0)?.into_iter().map(JobId).collect(), alive: row.try_get(1)?, stranded: row.try_get(2)? })
+    })
+    .transpose()
+}
+
+/// Gives back jobs of leases outside `held`; returns how many.
+pub async fn return_stranded(connection: &mut PgConnection, worker: i64, held: &[i64]) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(include_str!("../sql/return_stranded.sql")).bind(worker).bind(held).fetch_one(connection).await
+}
+
+/// Removes leases of which no job is left.
+pub async fn delete_leases(connection: &mut PgConnection, worker: i64, leases: &[i64]) -> Result<(), sqlx::Error> {
+    sqlx::query(include_str!("../sql/delete_leases.sql")).bind(leases).bind(worker).execute(connection).await?;
+    Ok(())
+}
+
+/// Takes a worker that stopped in order off the list.
+pub async fn remove_worker<'c>(executor: impl PgExecutor<'c>, worker: i64) -> Result<(), sqlx::Error> {
+    sqlx::query(include_str!("../sql/remove_worker.sql")).bind(worker).execute(executor).await?;
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! The only door to the database: one function per file in `sql/`, named alike. No promise of stability; use the crate's root.
+
+mod enqueue;
+mod claim;
+mod settle;
+mod lease;
+mod duty;
+mod inspect;
+
+pub(crate) use enqueue::{enqueue_job, enqueue_jobs, enqueue_unique_jobs};
+pub use claim::{Claim, Claimed, Line, claim_jobs, claim_suspect};
+pub use settle::{Burial, Reschedule, Settled, Unsettled, bury_jobs, complete_jobs, find_settled, reschedule_jobs, return_jobs};
+pub use lease::{Beat, Registration, beat_worker, delete_leases, register_worker, remove_worker, return_stranded};
+pub use duty::{
+    Promoted, Rescued, drop_partition, make_partitions, mark_dead_workers, promote_jobs, prune_side_rows, rescue_jobs, save_progress,
+    sweep_line,
+};
+pub(crate) use inspect::{cancel_job, get_job, get_job_detail, list_attempts, list_jobs};
+
+/// What kind of trouble an error is: it decides between retry, refusal and advice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The connection is gone or could not be made.
+    Unavailable,
+    /// A concurrent transaction won; repeating helps.
+    Serialization,
+    /// The server accepts no writes.
+    ReadOnly,
+    /// A table or function is missing.
+    Schema,
+    /// The history has no partition for today.
+    NoPartition,
+    /// A value that Postgres refuses.
+    Data,
+    /// Anything else.
+    Other,
+}
+
+/// Sorts an error by its SQLSTATE.
+pub fn failure(error: &sqlx::Error) -> Failure {
+    let Some(database) = error.as_database_error() else {
+        return match error {
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Failure::Unavailable,
+            _ => Failure::Other,
+        };
+    };
+    match database.code().as_deref().unwrap_or_default() {
+        "40001" | "40P01" => Failure::Serialization,
+        "25006" => Failure::ReadOnly,
+        "42P01" | "3F000" | "42883" | "42703" => Failure::Schema,
+        // "no partition of relation found for row" is the only check violation with a table and without a constraint.
+        "23514" if database.constraint().is_none() => Failure::NoPartition,
+        "57P01" | "57P02" | "57P03" | "53300" => Failure::Unavailable,
+        code if code.starts_with("08") => Failure::Unavailable,
+        code if code.starts_with("22") || code.starts_with("23") || code == "54000" => Failure::Data,
+        _ => Failure::Other,
+    }
+}
+
+/// The longest error text stored, in bytes: 8 KiB.
+pub const MAX_TEXT_BYTES: usize = 8 << 10;
+
+/// A text as Postgres can store it: no NUL, and cut to 8 KiB at a character's edge.
+pub fn clean_text(text: &str) -> String {
+    let mut clean = text.replace('\0', "\u{FFFD}");
+    if clean.len() > MAX_TEXT_BYTES {
+        let end = (0..=MAX_TEXT_BYTES - 3).rev().find(|end| clean.is_char_boundary(*end)).unwrap_or(0);
+        clean.truncate(end);
+        clean.push('…');
+    }
+    clean
+}
