@@ -10,10 +10,12 @@ LANGUAGE sql AS $$
     END
 $$;
 
--- The same for the workers that sleep until the next scheduled job is due.
-CREATE FUNCTION haulage.wake_promoter() RETURNS void
+-- The same for the workers that sleep until the next scheduled job is due. They look once a second anyway, so only a job due
+-- within two seconds is worth a wake-up.
+CREATE FUNCTION haulage.wake_promoter(due timestamptz) RETURNS void
 LANGUAGE sql AS $$
     SELECT CASE
+        WHEN due > now() + interval '2 seconds' THEN NULL
         WHEN CASE WHEN pg_try_advisory_lock(1751217517, 0) THEN NOT pg_advisory_unlock(1751217517, 0) ELSE true END
         THEN pg_notify('haulage_due', '')
     END
@@ -68,7 +70,7 @@ BEGIN
                 state = CASE WHEN new_run_at > now() THEN 0 ELSE 1 END,
                 place = CASE WHEN new_run_at > now() THEN 0 ELSE 2 END
             WHERE j.id = holder.job_id AND j.state IN (0, 1);
-            PERFORM haulage.wake_promoter();
+            PERFORM haulage.wake_promoter(new_run_at);
         END IF;
         id := holder.job_id; duplicate := true; RETURN;
     END LOOP;
@@ -201,7 +203,7 @@ BEGIN
         relation, origin
     );
     IF at > now() THEN
-        PERFORM haulage.wake_promoter();
+        PERFORM haulage.wake_promoter(at);
     ELSE
         PERFORM haulage.wake(queue);
     END IF;

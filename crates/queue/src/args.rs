@@ -88,7 +88,9 @@ fn check_string(json: &str, mut i: usize) -> Result<usize, ArgsProblem> {
         let unit = |at: usize| json.get(at + 2..at + 6).and_then(|hex| u16::from_str_radix(hex, 16).ok());
         match unit(i) {
             Some(0) => return Err(ArgsProblem::Nul),
-            Some(0xD800..=0xDBFF) if bytes.get(i + 6) == Some(&b'\\') && bytes.get(i + 7) == Some(&b'u') && matches!(unit(i + 6), Some(0xDC00..=0xDFFF)) => {
+            Some(0xD800..=0xDBFF)
+                if bytes.get(i + 6) == Some(&b'\\') && bytes.get(i + 7) == Some(&b'u') && matches!(unit(i + 6), Some(0xDC00..=0xDFFF)) =>
+            {
                 i += 12;
             }
             Some(0xD800..=0xDFFF) => {
@@ -138,7 +140,9 @@ mod tests {
         assert!(matches!(check("[1e400]"), Err(ArgsProblem::Number { number }) if number == "1e400"));
         assert_eq!(check(&"[".repeat(101)), Err(ArgsProblem::TooDeep));
         assert_eq!(check(&format!("{}{}", "[".repeat(100), "]".repeat(100))), Ok(()));
-        assert!(matches!(check(&format!("\"{}\"", "x".repeat(MAX_ARGS_BYTES))), Err(ArgsProblem::TooLong { bytes, .. }) if bytes == MAX_ARGS_BYTES + 2));
+        assert!(
+            matches!(check(&format!("\"{}\"", "x".repeat(MAX_ARGS_BYTES))), Err(ArgsProblem::TooLong { bytes, .. }) if bytes == MAX_ARGS_BYTES + 2)
+        );
     }
 
     #[test]

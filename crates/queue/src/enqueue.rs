@@ -525,4 +525,3 @@ fn array_literal(items: &[String]) -> String {
     literal.push('}');
     literal
 }
-

@@ -26,14 +26,14 @@
 //! # }
 //! ```
 
-mod job;
 mod enqueue;
-mod unique;
-mod model;
 mod inspect;
+mod job;
 mod manage;
 mod migrate;
+mod model;
 mod trace;
+mod unique;
 
 mod args;
 mod names;
@@ -41,7 +41,7 @@ pub mod notify;
 #[doc(hidden)]
 pub mod store;
 
-#[cfg(feature = "dev")]
+#[cfg(all(feature = "dev", unix))]
 pub mod dev;
 
 pub use args::{MAX_ARGS_BYTES, MAX_ARGS_DEPTH, MAX_OUTPUT_BYTES};

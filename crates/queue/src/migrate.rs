@@ -24,7 +24,9 @@ pub enum SchemaError {
     #[error("this database has no schema \"haulage\": run `haulage migrate` or call `haulage::migrate(&pool)`")]
     Missing,
     /// The schema is older.
-    #[error("the schema is at version {found}, this program needs {SCHEMA_VERSION}: run `haulage migrate` or call `haulage::migrate(&pool)`")]
+    #[error(
+        "the schema is at version {found}, this program needs {SCHEMA_VERSION}: run `haulage migrate` or call `haulage::migrate(&pool)`"
+    )]
     TooOld {
         /// The version found.
         found: i64,

@@ -55,7 +55,8 @@ pub enum JobState {
 
 impl JobState {
     /// Every state, unfinished ones first.
-    pub const ALL: [Self; 7] = [Self::Scheduled, Self::Available, Self::Running, Self::Parked, Self::Completed, Self::Dead, Self::Cancelled];
+    pub const ALL: [Self; 7] =
+        [Self::Scheduled, Self::Available, Self::Running, Self::Parked, Self::Completed, Self::Dead, Self::Cancelled];
 
     /// Whether nothing more will happen to a job in this state by itself.
     pub const fn is_final(self) -> bool {
@@ -88,9 +89,10 @@ impl JobState {
     }
 
     pub(crate) fn from_code(code: i16) -> Result<Self, sqlx::Error> {
-        Self::ALL.into_iter().find(|state| state.code() == code).ok_or_else(|| {
-            sqlx::Error::Decode(format!("the job state {code} is unknown to this version: upgrade this program").into())
-        })
+        Self::ALL
+            .into_iter()
+            .find(|state| state.code() == code)
+            .ok_or_else(|| sqlx::Error::Decode(format!("the job state {code} is unknown to this version: upgrade this program").into()))
     }
 }
 

@@ -66,7 +66,11 @@ impl TraceContext {
     }
 
     pub(crate) fn from_stored(trace_id: Option<Uuid>, span_id: Option<i64>, flags: Option<i16>) -> Option<Self> {
-        Some(Self { trace_id: trace_id?.as_u128(), span_id: span_id?.cast_unsigned(), flags: u8::try_from(flags.unwrap_or(0)).unwrap_or(0) })
+        Some(Self {
+            trace_id: trace_id?.as_u128(),
+            span_id: span_id?.cast_unsigned(),
+            flags: u8::try_from(flags.unwrap_or(0)).unwrap_or(0),
+        })
     }
 }
 
@@ -85,7 +89,14 @@ mod tests {
 
     #[test]
     fn broken_contexts_are_none() {
-        for header in ["", "00", "00-0-0-0", "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-00000000000000000000000000000000-b7ad6b7169203331-01", "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"] {
+        for header in [
+            "",
+            "00",
+            "00-0-0-0",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ] {
             assert_eq!(TraceContext::parse(header), None, "{header}");
         }
     }

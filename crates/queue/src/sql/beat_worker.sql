@@ -1,13 +1,14 @@
 -- A worker's heartbeat. Returns no row when the worker was declared dead: it must drop everything and register anew.
 -- Returns the jobs that somebody asked to cancel, how many workers are alive, and how many leases of this worker it does not
--- know of although they are older than 10 s: the answer to their claim was lost (return_stranded.sql gives them back).
+-- know of although they are older than 10 s: the answer to their claim was lost (return_stranded.sql gives them back), and
+-- whether a suspect waits in one of its queues.
 -- $1 worker  $2 leases held  $3 jobs running
 -- Locks: the worker's own row, nothing that could make a heartbeat wait. Index: primary keys, leases_worker.
 WITH me AS (
     UPDATE haulage.workers
     SET heartbeat_at = now(), running = $3::int
     WHERE id = $1::bigint AND dead_at IS NULL
-    RETURNING id
+    RETURNING id, queues
 )
 SELECT
     ARRAY (SELECT job_id FROM haulage.cancel_requests LIMIT 10000) AS cancel,
@@ -16,5 +17,6 @@ SELECT
         SELECT count(*)
         FROM haulage.leases
         WHERE worker = $1::bigint AND id <> ALL ($2::bigint[]) AND claimed_at < now() - interval '10 seconds'
-    ) AS stranded
+    ) AS stranded,
+    EXISTS (SELECT FROM haulage.live_jobs WHERE parked_for = 3 AND queue = ANY (me.queues)) AS suspects
 FROM me

@@ -18,7 +18,7 @@ WHERE $13::bigint IS NULL OR EXISTS (SELECT FROM haulage.live_jobs AS p WHERE p.
 RETURNING
     id,
     CASE
-        WHEN state = 0 THEN haulage.wake_promoter()
+        WHEN state = 0 THEN haulage.wake_promoter(run_at)
         WHEN CASE WHEN pg_try_advisory_lock(1751217516, hashtext(queue)) THEN NOT pg_advisory_unlock(1751217516, hashtext(queue)) ELSE true END
         THEN pg_notify('haulage_wake', queue)
     END AS woken

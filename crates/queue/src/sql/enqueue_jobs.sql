@@ -23,10 +23,10 @@ stored AS (
         CASE WHEN at > now() THEN 0 ELSE 1 END, CASE WHEN at > now() THEN 0 ELSE 1 END, tags::text[], meta::jsonb, $11::bigint, $12::bigint,
         kind_revision, $15::uuid, $16::bigint, $17::smallint, $18::text, $19::text, trace_relation, $21::text::jsonb
     FROM drafts
-    RETURNING queue, state
+    RETURNING queue, state, run_at
 ),
 woken AS MATERIALIZED (
-    SELECT count(CASE WHEN s.state = 0 THEN haulage.wake_promoter()::text ELSE haulage.wake(s.queue)::text END) AS n
-    FROM (SELECT DISTINCT CASE state WHEN 1 THEN queue END AS queue, state FROM stored) AS s
+    SELECT count(CASE WHEN s.state = 0 THEN haulage.wake_promoter(s.due)::text ELSE haulage.wake(s.queue)::text END) AS n
+    FROM (SELECT state, CASE state WHEN 1 THEN queue END AS queue, min(run_at) AS due FROM stored GROUP BY 1, 2) AS s
 )
 SELECT d.id FROM drafts AS d, woken

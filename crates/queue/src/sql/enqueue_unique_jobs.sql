@@ -27,10 +27,10 @@ stored AS (
         kind_revision, $15::uuid, $16::bigint, $17::smallint, $18::text, $19::text, trace_relation, $21::text::jsonb, unique_key
     FROM drafts
     WHERE NOT duplicate
-    RETURNING queue, state
+    RETURNING queue, state, run_at
 ),
 woken AS MATERIALIZED (
-    SELECT count(CASE WHEN s.state = 0 THEN haulage.wake_promoter()::text ELSE haulage.wake(s.queue)::text END) AS n
-    FROM (SELECT DISTINCT CASE state WHEN 1 THEN queue END AS queue, state FROM stored) AS s
+    SELECT count(CASE WHEN s.state = 0 THEN haulage.wake_promoter(s.due)::text ELSE haulage.wake(s.queue)::text END) AS n
+    FROM (SELECT state, CASE state WHEN 1 THEN queue END AS queue, min(run_at) AS due FROM stored GROUP BY 1, 2) AS s
 )
 SELECT d.id, d.duplicate FROM drafts AS d, woken

@@ -26,7 +26,7 @@ sent AS (
     RETURNING j.id, j.attempt, j.run_at, j.trace_id, j.span_id, o.eligible_at, o.claimed_at, o.outcome, o.error_class, o.message, o.ran_ms
 ),
 woken AS MATERIALIZED (
-    SELECT haulage.wake_promoter() FROM (SELECT FROM sent LIMIT 1) AS any_sent
+    SELECT haulage.wake_promoter(min(run_at)) FROM sent
 ),
 recorded AS (
     INSERT INTO haulage.attempts (

@@ -97,7 +97,13 @@ pub async fn claim_jobs(
 }
 
 /// Claims at most one suspect under the lease `token`.
-pub async fn claim_suspect(connection: &mut PgConnection, token: i64, worker: i64, kinds: &[String], queues: &[&str]) -> Result<Option<Claimed>, sqlx::Error> {
+pub async fn claim_suspect(
+    connection: &mut PgConnection,
+    token: i64,
+    worker: i64,
+    kinds: &[String],
+    queues: &[&str],
+) -> Result<Option<Claimed>, sqlx::Error> {
     let row = sqlx::query(include_str!("../sql/claim_suspect.sql"))
         .bind(token)
         .bind(worker)

@@ -70,7 +70,13 @@ pub async fn rescue_jobs(connection: &mut PgConnection, skip: &[i64]) -> Result<
 }
 
 /// Puts jobs that a bound has passed first in line; returns how many.
-pub async fn sweep_line(connection: &mut PgConnection, queue: &str, priority: i16, bound: i64, kinds: &[String]) -> Result<i64, sqlx::Error> {
+pub async fn sweep_line(
+    connection: &mut PgConnection,
+    queue: &str,
+    priority: i16,
+    bound: i64,
+    kinds: &[String],
+) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar(include_str!("../sql/sweep_line.sql")).bind(queue).bind(priority).bind(bound).bind(kinds).fetch_one(connection).await
 }
 

@@ -40,7 +40,11 @@ pub(crate) async fn enqueue_job<'c>(executor: impl PgExecutor<'c>, draft: &Draft
 }
 
 /// Stores a batch of jobs without unique keys, in order; empty when the parent's lease is lost.
-pub(crate) async fn enqueue_jobs<'c>(executor: impl PgExecutor<'c>, drafts: &[&Draft], context: &Context) -> Result<Vec<JobId>, sqlx::Error> {
+pub(crate) async fn enqueue_jobs<'c>(
+    executor: impl PgExecutor<'c>,
+    drafts: &[&Draft],
+    context: &Context,
+) -> Result<Vec<JobId>, sqlx::Error> {
     let query = bind_batch(sqlx::query(include_str!("../sql/enqueue_jobs.sql")), drafts, context);
     query.fetch_all(executor).await?.iter().map(|row| row.try_get("id").map(JobId)).collect()
 }
@@ -53,7 +57,9 @@ pub(crate) async fn enqueue_unique_jobs<'c>(
 ) -> Result<Vec<Enqueued>, sqlx::Error> {
     let query = bind_batch(sqlx::query(include_str!("../sql/enqueue_unique_jobs.sql")), drafts, context)
         .bind(drafts.iter().map(|draft| draft.unique.map(|unique| unique.key)).collect::<Vec<_>>())
-        .bind(drafts.iter().map(|draft| draft.unique.and_then(|unique| unique.window).map(|window| window.as_secs_f64())).collect::<Vec<_>>())
+        .bind(
+            drafts.iter().map(|draft| draft.unique.and_then(|unique| unique.window).map(|window| window.as_secs_f64())).collect::<Vec<_>>(),
+        )
         .bind(drafts.iter().map(|draft| draft.unique.map_or(0, |unique| unique.conflict_code())).collect::<Vec<_>>());
     query
         .fetch_all(executor)

@@ -28,6 +28,8 @@ pub struct Beat {
     pub alive: i64,
     /// Leases of this worker that it does not know of.
     pub stranded: i64,
+    /// Whether a suspect waits in one of its queues.
+    pub suspects: bool,
 }
 
 /// Makes a worker known under `id`.
@@ -49,7 +51,12 @@ pub async fn register_worker<'c>(executor: impl PgExecutor<'c>, id: i64, who: &R
 pub async fn beat_worker(connection: &mut PgConnection, worker: i64, held: &[i64], running: i32) -> Result<Option<Beat>, sqlx::Error> {
     let row = sqlx::query(include_str!("../sql/beat_worker.sql")).bind(worker).bind(held).bind(running).fetch_optional(connection).await?;
     row.map(|row| {
-        Ok(Beat { cancel: row.try_get::<Vec<i64>, _>(0)?.into_iter().map(JobId).collect(), alive: row.try_get(1)?, stranded: row.try_get(2)? })
+        Ok(Beat {
+            cancel: row.try_get::<Vec<i64>, _>(0)?.into_iter().map(JobId).collect(),
+            alive: row.try_get(1)?,
+            stranded: row.try_get(2)?,
+            suspects: row.try_get(3)?,
+        })
     })
     .transpose()
 }
@@ -68,5 +75,11 @@ pub async fn delete_leases(connection: &mut PgConnection, worker: i64, leases: &
 /// Takes a worker that stopped in order off the list.
 pub async fn remove_worker<'c>(executor: impl PgExecutor<'c>, worker: i64) -> Result<(), sqlx::Error> {
     sqlx::query(include_str!("../sql/remove_worker.sql")).bind(worker).execute(executor).await?;
+    Ok(())
+}
+
+/// Lets the server end this transaction when it sits idle for longer than the lease.
+pub async fn limit_idle_transaction<'c>(executor: impl PgExecutor<'c>, lease: std::time::Duration) -> Result<(), sqlx::Error> {
+    sqlx::query(include_str!("../sql/limit_idle_transaction.sql")).bind(lease.as_millis().to_string()).execute(executor).await?;
     Ok(())
 }

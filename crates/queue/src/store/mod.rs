@@ -1,21 +1,23 @@
 //! The only door to the database: one function per file in `sql/`, named alike. No promise of stability; use the crate's root.
 
-mod enqueue;
 mod claim;
-mod settle;
-mod lease;
 mod duty;
+mod enqueue;
 mod inspect;
+mod lease;
+mod settle;
+mod sleep;
 
-pub(crate) use enqueue::{enqueue_job, enqueue_jobs, enqueue_unique_jobs};
 pub use claim::{Claim, Claimed, Line, claim_jobs, claim_suspect};
-pub use settle::{Burial, Reschedule, Settled, Unsettled, bury_jobs, complete_jobs, find_settled, reschedule_jobs, return_jobs};
-pub use lease::{Beat, Registration, beat_worker, delete_leases, register_worker, remove_worker, return_stranded};
 pub use duty::{
     Promoted, Rescued, drop_partition, make_partitions, mark_dead_workers, promote_jobs, prune_side_rows, rescue_jobs, save_progress,
     sweep_line,
 };
+pub(crate) use enqueue::{enqueue_job, enqueue_jobs, enqueue_unique_jobs};
 pub(crate) use inspect::{cancel_job, get_job, get_job_detail, list_attempts, list_jobs};
+pub use lease::{Beat, Registration, beat_worker, delete_leases, limit_idle_transaction, register_worker, remove_worker, return_stranded};
+pub use settle::{Burial, Reschedule, Settled, Unsettled, bury_jobs, complete_jobs, find_settled, reschedule_jobs, return_jobs};
+pub use sleep::{sleep_on_queues, sleep_until_due, stay_awake};
 
 /// What kind of trouble an error is: it decides between retry, refusal and advice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +43,11 @@ pub enum Failure {
 pub fn failure(error: &sqlx::Error) -> Failure {
     let Some(database) = error.as_database_error() else {
         return match error {
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed => Failure::Unavailable,
             _ => Failure::Other,
         };

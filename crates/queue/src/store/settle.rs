@@ -84,7 +84,12 @@ pub async fn complete_jobs<'c>(
 }
 
 /// Sends attempts back to run later.
-pub async fn reschedule_jobs(connection: &mut PgConnection, worker: i64, worker_name: &str, attempts: &[Reschedule]) -> Result<Vec<JobId>, sqlx::Error> {
+pub async fn reschedule_jobs(
+    connection: &mut PgConnection,
+    worker: i64,
+    worker_name: &str,
+    attempts: &[Reschedule],
+) -> Result<Vec<JobId>, sqlx::Error> {
     let (ids, leases) = pairs(attempts.iter().map(|attempt| &attempt.settled));
     let rows = sqlx::query(include_str!("../sql/reschedule_jobs.sql"))
         .bind(ids)
@@ -103,7 +108,12 @@ pub async fn reschedule_jobs(connection: &mut PgConnection, worker: i64, worker_
 }
 
 /// Ends attempts as dead or cancelled.
-pub async fn bury_jobs(connection: &mut PgConnection, worker: i64, worker_name: &str, attempts: &[Burial]) -> Result<Vec<JobId>, sqlx::Error> {
+pub async fn bury_jobs(
+    connection: &mut PgConnection,
+    worker: i64,
+    worker_name: &str,
+    attempts: &[Burial],
+) -> Result<Vec<JobId>, sqlx::Error> {
     let (ids, leases) = pairs(attempts.iter().map(|attempt| &attempt.settled));
     let rows = sqlx::query(include_str!("../sql/bury_jobs.sql"))
         .bind(ids)

@@ -1,0 +1,31 @@
+# The programs of Postgres to use, if not the ones that are found: make test PG_BIN=/path/to/bin
+ifdef PG_BIN
+export HAULAGE_PG_BIN := $(abspath $(PG_BIN))
+endif
+
+.PHONY: help demo test lint docs deny setup
+.NOTPARALLEL:
+
+help: ## this list
+	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo 'PG_BIN=/path/to/bin makes any of them use the initdb and postgres in that folder'
+
+demo: ## a small shop with jobs, a worker and the dashboard, on a private Postgres
+	@.ci/setup postgres
+	cargo run --release --example shop -- demo
+
+test: setup lint docs deny ## everything that a change must pass
+	cargo test --workspace --all-features
+
+lint: ## formatting and clippy
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
+
+docs: ## the API documentation, in target/doc
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --all-features --no-deps
+
+deny: ## licenses and sources of what we depend on
+	cargo deny check licenses bans sources
+
+setup: ## installs what is missing: Postgres, cargo-deny
+	@.ci/setup postgres deny

@@ -1,0 +1,266 @@
+//! The running attempt, as its handler sees it.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+
+use haulage_queue::{
+    ArgsProblem, Enqueue, Job, JobId, MAX_OUTPUT_BYTES, Parent, TraceContext, check_json,
+    store::{self, Claimed, Settled, Unsettled},
+};
+use serde::Serialize;
+use sqlx::{PgPool, Postgres, Transaction};
+use tokio_util::sync::CancellationToken;
+
+use crate::{JobError, Outcome, run::Shared};
+
+/// The running attempt. Cheap to clone.
+#[derive(Clone)]
+pub struct Ctx {
+    pub(crate) attempt: Arc<Attempt>,
+}
+
+/// The attempt has lost its lease: its process was thought dead, and another attempt may run. Nothing it writes counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the job {job} has lost its lease: another attempt may run, and nothing of this one is kept")]
+pub struct LeaseLost {
+    /// The job.
+    pub job: JobId,
+}
+
+/// Why an output was not recorded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutputError {
+    /// It did not serialise.
+    #[error("the output did not serialise")]
+    Serialize(#[from] serde_json::Error),
+    /// It can't be stored.
+    #[error("the output can't be recorded: {0}")]
+    Refused(#[from] ArgsProblem),
+}
+
+impl Ctx {
+    /// The job's id.
+    pub fn id(&self) -> JobId {
+        self.attempt.settled.id
+    }
+
+    /// The attempt's number: how often the job was claimed, this time counted.
+    pub fn attempt(&self) -> i32 {
+        self.attempt.number
+    }
+
+    /// How many attempts failed before this one.
+    pub fn failures(&self) -> i16 {
+        self.attempt.failures
+    }
+
+    /// How many may fail.
+    pub fn max_attempts(&self) -> i16 {
+        self.attempt.max_attempts
+    }
+
+    /// Whether a failure of this attempt would be the last.
+    pub fn is_last_attempt(&self) -> bool {
+        self.attempt.failures + 1 >= self.attempt.max_attempts
+    }
+
+    /// The job's queue.
+    pub fn queue(&self) -> &str {
+        &self.attempt.queue
+    }
+
+    /// The trace that the job belongs to.
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.attempt.trace
+    }
+
+    /// A text that is the same in every attempt of this job and of no other: pass it to services that take an idempotency key.
+    pub fn idempotency_key(&self) -> String {
+        format!("haulage-{}", self.id())
+    }
+
+    /// The application's pool, as given to the builder.
+    pub fn pool(&self) -> &PgPool {
+        &self.attempt.shared.pool
+    }
+
+    /// Waits until the attempt should stop: cancelled, timed out, its worker stopping, or its lease lost.
+    pub async fn cancelled(&self) {
+        self.attempt.token.cancelled().await;
+    }
+
+    /// Whether the attempt should stop. Blocking handlers look now and then.
+    pub fn is_cancelled(&self) -> bool {
+        self.attempt.token.is_cancelled()
+    }
+
+    /// Begins a transaction for effects that must commit together with the completion: write, then [`Ctx::complete`]. A
+    /// transaction left idle for longer than the lease is ended by the server, so that it can't hold locks for ever.
+    ///
+    /// # Errors
+    /// When the pool has no connection.
+    pub async fn begin(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+        let mut tx = self.pool().begin().await?;
+        store::limit_idle_transaction(&mut *tx, self.attempt.shared.settings.lease).await?;
+        Ok(tx)
+    }
+
+    /// Completes the job in the transaction and commits it: all of the effects and the completion, or none. Return the outcome
+    /// from the handler.
+    ///
+    /// # Errors
+    /// When the lease is lost or the commit fails; then none of the transaction's effects is kept.
+    pub async fn complete(&self, mut tx: Transaction<'static, Postgres>) -> Result<Outcome, JobError> {
+        let settled = self.attempt.settled;
+        let output = self.attempt.output();
+        let outputs: Vec<_> = output.as_deref().map(|output| (settled.id, output)).into_iter().collect();
+        let went = store::complete_jobs(&mut *tx, self.attempt.shared.worker_id(), &[settled], &[], &outputs).await?;
+        if went.is_empty() {
+            return Err(LeaseLost { job: settled.id }.into());
+        }
+        match tx.commit().await {
+            Ok(()) => {}
+            // The commit may have happened: the row knows.
+            Err(error) => match store::find_settled(self.pool(), &[settled]).await?.first() {
+                Some((_, Unsettled::Finished)) => {}
+                _ => return Err(error.into()),
+            },
+        }
+        self.attempt.completed.store(true, Ordering::Release);
+        Ok(Outcome::Done)
+    }
+
+    /// Reports how far the attempt has come, 0 to 100, for people who wait. Cheap: what was reported last is stored twice a
+    /// second at most.
+    pub fn progress(&self, percent: u8, message: impl Into<String>) {
+        let message = store::clean_text(&message.into());
+        *self.attempt.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some((i16::from(percent.min(100)), message));
+        self.attempt.shared.progress.report(&self.attempt);
+    }
+
+    /// Records what the job made, to be read with the job once it is completed; up to 64 KiB of JSON. The last call counts.
+    ///
+    /// # Errors
+    /// [`OutputError`] when it is too long or can't be stored; an earlier output is kept then.
+    pub fn set_output(&self, output: &impl Serialize) -> Result<(), OutputError> {
+        let json = serde_json::to_string(output)?;
+        check_json(&json, MAX_OUTPUT_BYTES)?;
+        *self.attempt.output.lock().unwrap_or_else(PoisonError::into_inner) = Some(json);
+        Ok(())
+    }
+
+    /// Starts the enqueue of a child: it remembers this job as its parent, belongs to its trace, and is stored only while this
+    /// attempt holds its lease.
+    pub fn child<J: Job>(&self, job: J) -> Enqueue<J> {
+        job.with().parent(Parent { id: self.id(), root: self.attempt.root, lease: self.attempt.settled.lease, trace: self.attempt.trace })
+    }
+}
+
+impl fmt::Debug for Ctx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ctx").field("id", &self.id()).field("attempt", &self.attempt()).finish_non_exhaustive()
+    }
+}
+
+/// Why a running attempt was told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Somebody cancelled the job.
+    Cancel = 1,
+    /// The worker is stopping.
+    Shutdown = 2,
+    /// The lease is lost; nothing may be written.
+    LeaseLost = 3,
+    /// The attempt ran for too long.
+    Timeout = 4,
+}
+
+/// One attempt: what its handler, its runner and the settling share.
+pub(crate) struct Attempt {
+    pub(crate) settled: Settled,
+    pub(crate) kind: String,
+    pub(crate) queue: String,
+    pub(crate) number: i32,
+    pub(crate) failures: i16,
+    pub(crate) max_attempts: i16,
+    pub(crate) root: Option<JobId>,
+    pub(crate) trace: Option<TraceContext>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) suspect: bool,
+    pub(crate) token: CancellationToken,
+    stop: AtomicU8,
+    completed: AtomicBool,
+    output: Mutex<Option<String>>,
+    progress: Mutex<Option<(i16, String)>>,
+    shared: Arc<Shared>,
+}
+
+impl Attempt {
+    /// Returns the attempt and the job's args.
+    pub(crate) fn new(job: Claimed, lease: i64, suspect: bool, shared: &Arc<Shared>) -> (Self, String) {
+        let attempt = Self {
+            settled: Settled { id: job.id, lease },
+            kind: job.kind,
+            queue: job.queue,
+            number: job.attempt,
+            failures: job.failures,
+            max_attempts: job.max_attempts,
+            root: job.root,
+            trace: job.trace,
+            timeout: job.timeout_ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis),
+            suspect,
+            token: CancellationToken::new(),
+            stop: AtomicU8::new(0),
+            completed: AtomicBool::new(false),
+            output: Mutex::new(None),
+            progress: Mutex::new(None),
+            shared: Arc::clone(shared),
+        };
+        (attempt, job.args)
+    }
+
+    /// Tells the handler to stop; the first reason counts, but a lost lease outranks the others.
+    pub(crate) fn stop(&self, reason: Stop) {
+        let first = self.stop.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        if !first && reason == Stop::LeaseLost {
+            self.stop.store(reason as u8, Ordering::Release);
+        }
+        self.token.cancel();
+    }
+
+    pub(crate) fn stopped(&self) -> Option<Stop> {
+        match self.stop.load(Ordering::Acquire) {
+            1 => Some(Stop::Cancel),
+            2 => Some(Stop::Shutdown),
+            3 => Some(Stop::LeaseLost),
+            4 => Some(Stop::Timeout),
+            _ => None,
+        }
+    }
+
+    /// Whether `ctx.complete()` has committed the completion.
+    pub(crate) fn completed(&self) -> bool {
+        self.completed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn output(&self) -> Option<String> {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn take_progress(&self) -> Option<(i16, String)> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt").field("settled", &self.settled).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}

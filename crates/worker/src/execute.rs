@@ -1,0 +1,217 @@
+//! One attempt: from a claimed job to what is to be written about it.
+
+use std::{
+    any::Any,
+    collections::HashMap,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::FutureExt;
+use haulage_queue::store;
+use tokio::sync::{Mutex, Semaphore};
+use tower::ServiceExt;
+
+use crate::{
+    BoxError, Ctx, JobError, JobService, Outcome, Retry, Run,
+    context::{Attempt, Stop},
+    middleware, panics,
+    run::Shared,
+};
+
+/// How long a handler may go on after it was told to stop for a cancel or a timeout, before it is dropped.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+/// The same when the worker is stopping: its grace period is over already.
+const LAST_WORDS_AT_SHUTDOWN: Duration = Duration::from_secs(1);
+
+type Answer = Result<Outcome, JobError>;
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A handler with its job type erased: args in, answer out.
+pub(crate) type Call = Arc<dyn Fn(Run) -> BoxFuture<Answer> + Send + Sync>;
+
+/// What a kind's attempts run.
+pub(crate) enum Target {
+    /// The handler itself.
+    Plain(Call),
+    /// The handler inside layers. The lock is held only to clone: `BoxCloneSyncService` needs `&mut` to be called.
+    Layered(Box<Mutex<JobService>>),
+}
+
+/// Everything the worker can run.
+pub(crate) struct Registry {
+    pub(crate) kinds: HashMap<&'static str, Entry>,
+    /// Blocking handlers at once: as many as there are cores.
+    pub(crate) blocking: Arc<Semaphore>,
+}
+
+pub(crate) struct Entry {
+    pub(crate) kind: &'static str,
+    pub(crate) target: Arc<Target>,
+    pub(crate) blocking: bool,
+}
+
+/// What is to be written about an attempt.
+#[derive(Debug)]
+pub(crate) enum Resolution {
+    /// Completed, with what was recorded.
+    Complete(Option<String>),
+    /// Runs again later.
+    Later { delay: Duration, end: End },
+    /// Dead, or cancelled.
+    Bury { cancelled: bool, end: End },
+    /// Given back unharmed.
+    Return,
+    /// Nothing: `ctx.complete()` wrote it, or the lease is lost.
+    Nothing,
+}
+
+/// How an attempt did not simply succeed.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) outcome: &'static str,
+    pub(crate) class: Option<&'static str>,
+    pub(crate) message: Option<String>,
+    pub(crate) ran: Option<Duration>,
+    pub(crate) failed: bool,
+}
+
+/// An attempt and what is to be written about it.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    pub(crate) attempt: Arc<Attempt>,
+    pub(crate) resolution: Resolution,
+}
+
+/// Runs one attempt to its end. Never panics, whatever the handler does.
+pub(crate) async fn execute(shared: &Shared, attempt: &Arc<Attempt>, args: String) -> Resolution {
+    let Some(entry) = shared.registry.kinds.get(attempt.kind.as_str()) else {
+        // Only kinds we registered are claimed.
+        return Resolution::Return;
+    };
+    // A blocking handler's clock starts when it has its thread.
+    let permit = if entry.blocking { Arc::clone(&shared.registry.blocking).acquire_owned().await.ok() } else { None };
+    if let Some(stop) = attempt.stopped() {
+        return stopped(shared, attempt, stop, None, None);
+    }
+    let started = Instant::now();
+    let run = Run { kind: entry.kind, args, ctx: Ctx { attempt: Arc::clone(attempt) } };
+    let work = AssertUnwindSafe(call(Arc::clone(&entry.target), run)).catch_unwind();
+    tokio::pin!(work);
+    let answer = tokio::select! {
+        biased;
+        answer = &mut work => Some(answer),
+        () = time_out(attempt.timeout) => {
+            attempt.stop(Stop::Timeout);
+            None
+        }
+        () = attempt.token.cancelled() => None,
+    };
+    let ran = started.elapsed();
+    let answer = match answer {
+        Some(answer) => Some(answer),
+        None => {
+            let patience = if attempt.stopped() == Some(Stop::Shutdown) { LAST_WORDS_AT_SHUTDOWN } else { LAST_WORDS };
+            tokio::time::timeout(patience, &mut work).await.ok()
+        }
+    };
+    drop(permit);
+    if attempt.completed() {
+        return Resolution::Nothing;
+    }
+    let answer = match answer {
+        None => None,
+        Some(Ok(answer)) => Some(answer),
+        Some(Err(payload)) => return failure(shared, attempt, "panicked", &panicked(payload.as_ref()), ran),
+    };
+    match (attempt.stopped(), answer) {
+        (Some(Stop::LeaseLost), _) => Resolution::Nothing,
+        // It made it all the same.
+        (_, Some(Ok(Outcome::Done))) => Resolution::Complete(attempt.output()),
+        (Some(stop), answer) => stopped(shared, attempt, stop, answer, Some(ran)),
+        (None, Some(Ok(Outcome::Snooze(delay)))) => Resolution::Later {
+            delay: delay.min(MAX_DELAY),
+            end: End { outcome: "snoozed", class: None, message: None, ran: Some(ran), failed: false },
+        },
+        (None, Some(Ok(Outcome::Cancel(reason)))) => cancelled(&reason, Some(ran)),
+        (None, Some(Err(error))) => failure(shared, attempt, "failed", &error, ran),
+        // Not reached: without a reason to stop the handler's answer is awaited.
+        (None, None) => Resolution::Return,
+    }
+}
+
+/// As far ahead as an enqueue may go: 100 years.
+const MAX_DELAY: Duration = Duration::from_secs(36_525 * 86_400);
+
+async fn call(target: Arc<Target>, run: Run) -> Answer {
+    match &*target {
+        Target::Plain(call) => call(run).await,
+        Target::Layered(service) => {
+            let service = service.lock().await.clone();
+            service.oneshot(run).await.map_err(middleware::verdict)
+        }
+    }
+}
+
+async fn time_out(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => tokio::time::sleep(limit).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A handler that was told to stop and gave no completed answer.
+fn stopped(shared: &Shared, attempt: &Attempt, stop: Stop, answer: Option<Answer>, ran: Option<Duration>) -> Resolution {
+    match stop {
+        Stop::LeaseLost => Resolution::Nothing,
+        Stop::Shutdown => match answer {
+            // The handler had decided already; only "stopped by the shutdown" errors are no verdict.
+            Some(Ok(Outcome::Snooze(delay))) => Resolution::Later {
+                delay: delay.min(MAX_DELAY),
+                end: End { outcome: "snoozed", class: None, message: None, ran, failed: false },
+            },
+            Some(Ok(Outcome::Cancel(reason))) => cancelled(&reason, ran),
+            _ => Resolution::Return,
+        },
+        Stop::Cancel => match answer {
+            Some(Ok(Outcome::Cancel(reason))) => cancelled(&reason, ran),
+            _ => cancelled("cancelled while it ran", ran),
+        },
+        Stop::Timeout => {
+            let limit = attempt.timeout.unwrap_or_default();
+            let error = JobError::from(format!("timed out after {limit:?}: raise the job's TIMEOUT or make the handler quicker"))
+                .with_class("timeout");
+            failure(shared, attempt, "timed out", &error, ran.unwrap_or(limit))
+        }
+    }
+}
+
+fn cancelled(reason: &str, ran: Option<Duration>) -> Resolution {
+    let end = End { outcome: "cancelled", class: None, message: Some(store::clean_text(reason)), ran, failed: false };
+    Resolution::Bury { cancelled: true, end }
+}
+
+fn failure(shared: &Shared, attempt: &Attempt, outcome: &'static str, error: &JobError, ran: Duration) -> Resolution {
+    let failures = u16::try_from(attempt.failures).unwrap_or(u16::MAX).saturating_add(1);
+    let end = End { outcome, class: Some(error.class()), message: Some(store::clean_text(&error.message())), ran: Some(ran), failed: true };
+    if i32::from(failures) >= i32::from(attempt.max_attempts) {
+        return Resolution::Bury { cancelled: false, end };
+    }
+    match error.retry() {
+        Retry::Never => Resolution::Bury { cancelled: false, end },
+        Retry::After(delay) => Resolution::Later { delay: delay.min(MAX_DELAY), end },
+        Retry::Backoff => Resolution::Later { delay: (shared.settings.backoff)(failures).min(MAX_DELAY), end },
+    }
+}
+
+/// Call it on the thread that panicked.
+pub(crate) fn panicked(payload: &(dyn Any + Send)) -> JobError {
+    // Blocking handlers are caught on their own thread, and come here with the text.
+    let text = payload.downcast_ref::<Described>().map_or_else(|| panics::describe(payload), |described| described.0.clone());
+    JobError::from(BoxError::from(text)).with_class("panic")
+}
+
+/// A panic that was described on its own thread.
+pub(crate) struct Described(pub(crate) String);

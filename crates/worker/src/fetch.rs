@@ -1,0 +1,258 @@
+//! Claiming: one task for all queues. It claims what the lanes have room for, sleeps when nothing is there, and is woken by a
+//! notification, by room in a lane, or by its own poll.
+//!
+//! Going to sleep: take the shared lock that makes enqueuers notify, look once more, wait. An insert that commits after that look
+//! without a notification is found by the poll, which starts at 20 ms and backs off.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use haulage_queue::store::{self, Claim};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    bounds::Bounds,
+    context::Attempt,
+    execute::{Resolution, Resolved, execute},
+    link::Link,
+    listen::Ask,
+    run::Shared,
+    sweep::Sweep,
+};
+
+/// The poll after something happened; doubled while nothing does.
+const FIRST_POLL: Duration = Duration::from_millis(20);
+/// With a listener that wakes us the poll is only the backstop.
+const LAST_POLL: Duration = Duration::from_secs(1);
+/// How long a stopping worker waits for the answer to its last claim.
+const CLAIM_AT_STOP: Duration = Duration::from_secs(2);
+/// Suspects are looked for at most this often, and only when the heartbeat saw one.
+const SUSPECT_EVERY: Duration = Duration::from_secs(1);
+
+pub(crate) async fn run(shared: Arc<Shared>, results: mpsc::Sender<Resolved>, asks: mpsc::Sender<Ask>, stop: CancellationToken) {
+    let mut fetch = Fetch {
+        link: Link::new(&shared.options, "claim"),
+        bounds: Bounds::new(shared.lanes.iter().map(|lane| lane.queue.clone())),
+        sweep: Sweep::new(),
+        asks,
+        asleep: false,
+        poll: FIRST_POLL,
+        suspect_at: Instant::now(),
+        shared,
+        results,
+    };
+    while !stop.is_cancelled() {
+        // A claim under way is let finish, or its jobs would have to be rescued; but not for ever.
+        let pause = tokio::select! {
+            pause = fetch.round() => pause,
+            () = async { stop.cancelled().await; tokio::time::sleep(CLAIM_AT_STOP).await } => break,
+        };
+        if let Some(pause) = pause {
+            let fetch = &fetch;
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = fetch.shared.wake.notified() => {}
+                () = fetch.room() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+    // A claim cut off by the stop may have been committed: its token stays in no list, so the heartbeat, or rescue after this
+    // worker's row is gone, gives its jobs back.
+    for lane in &fetch.shared.lanes {
+        give_back(&fetch.results, lane.drain()).await;
+    }
+    fetch.link.close().await;
+}
+
+struct Fetch {
+    shared: Arc<Shared>,
+    results: mpsc::Sender<Resolved>,
+    asks: mpsc::Sender<Ask>,
+    link: Link,
+    bounds: Bounds,
+    sweep: Sweep,
+    /// Whether enqueuers were told that we sleep.
+    asleep: bool,
+    poll: Duration,
+    suspect_at: Instant,
+}
+
+impl Fetch {
+    /// One look; returns how long to wait before the next, `None`: not at all.
+    async fn round(&mut self) -> Option<Duration> {
+        for lane in &self.shared.lanes {
+            give_back(&self.results, lane.stale()).await;
+        }
+        if let Err(error) = self.look_for_suspect().await {
+            return Some(self.failed(&error));
+        }
+        let wants: Vec<(usize, usize)> =
+            self.shared.lanes.iter().enumerate().map(|(index, lane)| (index, lane.want())).filter(|(_, want)| *want > 0).collect();
+        if wants.is_empty() {
+            // Room is told; the poll is for what has gone stale.
+            return Some(LAST_POLL);
+        }
+        let claim = match self.claim(&wants).await {
+            Ok(claim) => claim,
+            Err(error) => return Some(self.failed(&error)),
+        };
+        self.link.succeeded();
+        let taken = claim.jobs.len() + claim.unreadable.len();
+        let full =
+            wants.iter().any(|(index, want)| claim.jobs.iter().filter(|job| job.queue == self.shared.lanes[*index].queue).count() >= *want);
+        if let Err(error) = self.sweep.due(&mut self.link, self.bounds.lines(), &self.shared.kinds).await {
+            return Some(self.failed(&error));
+        }
+        if full {
+            // More is likely there; and enqueuers need not notify us.
+            self.awake().await;
+            self.poll = FIRST_POLL;
+            return None;
+        }
+        if taken > 0 {
+            self.poll = FIRST_POLL;
+        }
+        if !self.asleep && self.sleep().await {
+            // Enqueuers notify from now on; look once more for what came before.
+            return None;
+        }
+        let pause = self.poll;
+        self.poll = (self.poll * 2).min(self.shared.settings.poll.unwrap_or(LAST_POLL));
+        Some(pause)
+    }
+
+    async fn claim(&mut self, wants: &[(usize, usize)]) -> Result<Claim, sqlx::Error> {
+        let shared = &self.shared;
+        let queues: Vec<&str> = wants.iter().map(|(index, _)| shared.lanes[*index].queue.as_str()).collect();
+        let numbers: Vec<i32> = wants.iter().map(|(_, want)| i32::try_from(*want).unwrap_or(i32::MAX)).collect();
+        let connection = self.link.get().await?;
+        let token = Token { shared, token: shared.leases.draw(), kept: false };
+        let epoch = shared.epoch();
+        let claim =
+            store::claim_jobs(connection, token.token, shared.worker_id(), &shared.kinds, &queues, &numbers, self.bounds.lines()).await?;
+        let lease = token.keep(claim.jobs.len() + claim.unreadable.len());
+        self.bounds.learn(&claim, |queue| wants.iter().find(|(index, _)| shared.lanes[*index].queue == queue).map_or(0, |(_, want)| *want));
+        if epoch != shared.epoch() {
+            // The worker was declared dead while the claim was under way: rescue has these jobs.
+            shared.leases.claimed(lease, 0);
+            return Ok(Claim::default());
+        }
+        let mut claim = claim;
+        claim.jobs.sort_by_key(|job| (std::cmp::Reverse(job.place), job.priority, job.pos));
+        for (index, _) in wants {
+            let lane = &shared.lanes[*index];
+            let jobs: Vec<_> = claim.jobs.iter().filter(|job| job.queue == lane.queue).cloned().collect();
+            let jobs = jobs.into_iter().map(|job| {
+                let (attempt, args) = Attempt::new(job, lease, false, shared);
+                (Arc::new(attempt), args)
+            });
+            for _ in 0..lane.push(jobs) {
+                shared.tasks.spawn(runner(Arc::clone(shared), *index, self.results.clone()));
+            }
+        }
+        for (id, why) in &claim.unreadable {
+            tracing::error!(job = %id, error = %why, "a claimed job could not be read; it is given back");
+        }
+        Ok(claim)
+    }
+
+    /// Takes a suspect if one waits and this process runs none.
+    async fn look_for_suspect(&mut self) -> Result<(), sqlx::Error> {
+        let shared = &self.shared;
+        if !shared.suspects.load(Ordering::Relaxed)
+            || self.suspect_at.elapsed() < SUSPECT_EVERY
+            || shared.suspect_running.load(Ordering::Acquire)
+        {
+            return Ok(());
+        }
+        self.suspect_at = Instant::now();
+        let queues: Vec<&str> = shared.lanes.iter().map(|lane| lane.queue.as_str()).collect();
+        let connection = self.link.get().await?;
+        let token = Token { shared, token: shared.leases.draw(), kept: false };
+        let job = store::claim_suspect(connection, token.token, shared.worker_id(), &shared.kinds, &queues).await?;
+        let lease = token.keep(usize::from(job.is_some()));
+        if let Some(job) = job {
+            shared.suspect_running.store(true, Ordering::Release);
+            let (attempt, args) = Attempt::new(job, lease, true, shared);
+            tracing::warn!(job = %attempt.settled.id, kind = attempt.kind, "running a suspect: its process died twice while it ran");
+            shared.tasks.spawn(one(Arc::clone(shared), Arc::new(attempt), args, self.results.clone()));
+        }
+        Ok(())
+    }
+
+    async fn sleep(&mut self) -> bool {
+        if self.shared.settings.poll.is_some() {
+            return false;
+        }
+        let (answer, asleep) = oneshot::channel();
+        self.asleep = self.asks.send(Ask::Sleep(answer)).await.is_ok() && asleep.await.unwrap_or(false);
+        self.asleep
+    }
+
+    async fn awake(&mut self) {
+        if std::mem::take(&mut self.asleep) {
+            // Without a listener nobody holds the lock.
+            self.asks.send(Ask::Awake).await.ok();
+        }
+    }
+
+    fn failed(&mut self, error: &sqlx::Error) -> Duration {
+        // Another server may answer next, with other positions.
+        self.bounds.reset();
+        self.asleep = false;
+        self.link.failed(error)
+    }
+
+    async fn room(&self) {
+        let waits = self.shared.lanes.iter().map(|lane| Box::pin(lane.room.notified()));
+        futures_util::future::select_all(waits).await;
+    }
+}
+
+/// A drawn token; forgotten unless the claim's answer came. A claim cut off by an error or the stop may have been committed: its
+/// lease is then in the table and not in our list, which is how the heartbeat finds it.
+struct Token<'a> {
+    shared: &'a Shared,
+    token: i64,
+    kept: bool,
+}
+
+impl Token<'_> {
+    fn keep(mut self, jobs: usize) -> i64 {
+        self.kept = true;
+        self.shared.leases.claimed(self.token, jobs);
+        self.token
+    }
+}
+
+impl Drop for Token<'_> {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.shared.leases.claimed(self.token, 0);
+        }
+    }
+}
+
+/// Runs jobs of a lane until none waits.
+async fn runner(shared: Arc<Shared>, lane: usize, results: mpsc::Sender<Resolved>) {
+    while let Some((attempt, args)) = shared.lanes[lane].next() {
+        one(Arc::clone(&shared), attempt, args, results.clone()).await;
+    }
+}
+
+async fn one(shared: Arc<Shared>, attempt: Arc<Attempt>, args: String, results: mpsc::Sender<Resolved>) {
+    shared.started(&attempt);
+    let resolution = execute(&shared, &attempt, args).await;
+    // Closed only when the worker gave up settling; rescue gives the job back then.
+    results.send(Resolved { attempt, resolution }).await.ok();
+}
+
+async fn give_back(results: &mpsc::Sender<Resolved>, jobs: Vec<(Arc<Attempt>, String)>) {
+    for (attempt, _) in jobs {
+        results.send(Resolved { attempt, resolution: Resolution::Return }).await.ok();
+    }
+}

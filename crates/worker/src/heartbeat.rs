@@ -1,0 +1,88 @@
+//! Says that the worker lives, from an operating-system thread of its own with a connection of its own: a handler that blocks
+//! the runtime must not cost the other jobs of its process their leases.
+//!
+//! ```text
+//!  beat every 5 s ──> answered ──> cancel requests to the running attempts; stranded leases given back
+//!                 └─> "declared dead" ──> every attempt is told its lease is lost; the worker registers anew
+//!  no answer for as long as the lease ──> every attempt is told its lease is lost (the local deadline)
+//! ```
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use haulage_queue::store::{self, Beat};
+use tokio_util::sync::CancellationToken;
+
+use crate::{link::Link, run::Shared};
+
+/// Starts the thread; it ends when `stop` is cancelled.
+pub(crate) fn spawn(shared: Arc<Shared>, stop: CancellationToken) -> std::io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name("haulage-heartbeat".into()).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        match runtime {
+            Ok(runtime) => runtime.block_on(run(shared, stop)),
+            Err(error) => tracing::error!(%error, "the heartbeat could not start; other workers will take this worker's jobs"),
+        }
+    })
+}
+
+async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+    let mut link = Link::new(&shared.options, "heartbeat");
+    let interval = shared.settings.heartbeat;
+    let mut answered = Instant::now();
+    loop {
+        let asked = Instant::now();
+        // An answer that takes longer than a beat is as good as none: the local deadline must not wait for it.
+        let pause = match tokio::time::timeout(interval.max(Duration::from_secs(1)), beat(&shared, &mut link)).await {
+            Ok(Ok(())) => {
+                answered = asked;
+                link.succeeded();
+                interval
+            }
+            Ok(Err(error)) => link.failed(&error).min(interval),
+            Err(_) => {
+                let pause = link.failed(&sqlx::Error::PoolTimedOut).min(interval);
+                tracing::warn!("the database did not answer a heartbeat in time");
+                pause
+            }
+        };
+        if answered.elapsed() >= shared.settings.lease && shared.lose_leases() > 0 {
+            tracing::warn!(lease = ?shared.settings.lease, "no heartbeat was answered for as long as the lease; other workers take over");
+        }
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep(pause.saturating_sub(asked.elapsed().min(pause))) => {}
+        }
+    }
+    link.close().await;
+}
+
+async fn beat(shared: &Shared, link: &mut Link) -> Result<(), sqlx::Error> {
+    let connection = link.get().await?;
+    let held = shared.leases.held();
+    let running = i32::try_from(shared.running()).unwrap_or(i32::MAX);
+    match store::beat_worker(connection, shared.worker_id(), &held, running).await? {
+        Some(Beat { cancel, alive, stranded, suspects, .. }) => {
+            shared.alive.store(alive, Ordering::Relaxed);
+            shared.suspects.store(suspects, Ordering::Relaxed);
+            for id in cancel {
+                shared.cancel(id);
+            }
+            if stranded > 0 {
+                let returned = store::return_stranded(connection, shared.worker_id(), &shared.leases.held()).await?;
+                tracing::warn!(jobs = returned, "gave back jobs whose claim had lost its answer");
+            }
+        }
+        None => {
+            tracing::warn!(worker = shared.worker_id(), "this worker was declared dead; its attempts are dropped and it registers anew");
+            shared.lose_leases();
+            let id = rand::random_range(1..=i64::MAX);
+            store::register_worker(connection, id, &shared.registration()).await?;
+            shared.set_worker_id(id);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! The listening connection: wake-ups and cancel requests. Polling is the truth; this only makes it quick.
+//!
+//! ```text
+//!  NOTIFY haulage_wake  ──> fetch is woken         fetch ──(Sleep / Awake)──> advisory locks on this connection, which tell
+//!  NOTIFY haulage_due   ──> promotion is woken                                enqueuers whether anybody needs a NOTIFY
+//!  NOTIFY haulage_cancel──> the attempt is told
+//! ```
+
+use std::{sync::Arc, time::Duration};
+
+use haulage_queue::{notify, store};
+use sqlx::postgres::{PgListener, PgPoolOptions};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::run::Shared;
+
+/// What fetch asks of the listening connection.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// About to sleep on every queue; answers whether enqueuers will notify.
+    Sleep(oneshot::Sender<bool>),
+    /// Awake again.
+    Awake,
+}
+
+/// Between attempts to connect.
+const PAUSE: Duration = Duration::from_secs(1);
+
+pub(crate) async fn run(shared: Arc<Shared>, mut asks: mpsc::Receiver<Ask>, stop: CancellationToken) {
+    // A pool of one, because that is what the listener takes.
+    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(5)).connect_lazy_with(shared.options.clone());
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            result = session(&shared, &pool, &mut asks) => {
+                if let Err(error) = result {
+                    tracing::warn!(%error, "the listening connection failed; polling until it is back");
+                }
+            }
+        }
+        // While there is no listener nobody will notify; answer so.
+        let pause = tokio::time::sleep(PAUSE.mul_f64(rand::random_range(0.5..=1.0)));
+        tokio::pin!(pause);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = &mut pause => break,
+                ask = asks.recv() => match ask {
+                    Some(Ask::Sleep(answer)) => drop(answer.send(false)),
+                    Some(Ask::Awake) => {}
+                    None => break,
+                },
+            }
+        }
+    }
+    pool.close().await;
+}
+
+/// One connection's life; ends when it is lost.
+async fn session(shared: &Shared, pool: &sqlx::PgPool, asks: &mut mpsc::Receiver<Ask>) -> Result<(), sqlx::Error> {
+    let queues: Vec<String> = shared.lanes.iter().map(|lane| lane.queue.clone()).collect();
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.eager_reconnect(false);
+    listener.listen_all([notify::WAKE, notify::DUE, notify::CANCEL]).await?;
+    store::sleep_until_due(&mut listener).await?;
+    // Whatever was notified before is lost: look at everything once.
+    shared.wake.notify_one();
+    shared.due.notify_one();
+    loop {
+        tokio::select! {
+            notification = listener.try_recv() => match notification? {
+                Some(notification) => match notification.channel() {
+                    notify::WAKE => {
+                        if queues.iter().any(|queue| queue == notification.payload()) {
+                            shared.wake.notify_one();
+                        }
+                    }
+                    notify::DUE => shared.due.notify_one(),
+                    _ => if let Ok(id) = notification.payload().parse() {
+                        shared.cancel(id);
+                    },
+                },
+                None => {
+                    shared.wake.notify_one();
+                    return Err(sqlx::Error::PoolClosed);
+                }
+            },
+            ask = asks.recv() => match ask {
+                Some(Ask::Sleep(answer)) => {
+                    let asleep = store::sleep_on_queues(&mut listener, &queues).await;
+                    // Fetch may have gone on meanwhile; then nobody waits for the answer.
+                    answer.send(*asleep.as_ref().unwrap_or(&false)).ok();
+                    if !asleep? {
+                        store::stay_awake(&mut listener, &queues).await?;
+                    }
+                }
+                Some(Ask::Awake) => store::stay_awake(&mut listener, &queues).await?,
+                None => return Ok(()),
+            },
+        }
+    }
+}

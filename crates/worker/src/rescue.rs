@@ -1,0 +1,24 @@
+//! Takes jobs from dead workers. Any worker may.
+
+use haulage_queue::store::{self, Rescued};
+use sqlx::PgConnection;
+
+/// Declares silent workers dead and takes the leases of all dead and absent ones; returns the jobs that died of their third crash.
+pub(crate) async fn run(connection: &mut PgConnection) -> Result<Vec<Rescued>, sqlx::Error> {
+    for name in store::mark_dead_workers(connection).await? {
+        tracing::warn!(worker = name, "a worker has sent no heartbeat for as long as its lease; its jobs are taken from it");
+    }
+    let mut seen = Vec::new();
+    let mut dead = Vec::new();
+    let mut rescued = 0;
+    while let Some((lease, taken)) = store::rescue_jobs(connection, &seen).await? {
+        // A lease can stay when one of its jobs is locked; the next pass has it.
+        seen.push(lease);
+        rescued += taken.len();
+        dead.extend(taken.into_iter().filter(|job| job.died));
+    }
+    if rescued > 0 {
+        tracing::warn!(jobs = rescued, "took jobs from dead workers");
+    }
+    Ok(dead)
+}

@@ -1,0 +1,78 @@
+//! The web shop: routes and the process that serves them.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::State,
+    middleware,
+    response::Redirect,
+    routing::{get, post},
+};
+use sqlx::PgPool;
+use tokio::{sync::watch, task::JoinSet};
+
+use crate::{
+    database, frame,
+    listen::listen,
+    options::Options,
+    pages::{home, jobs, orders, reports, signup},
+    problem::Problem,
+    stop, traffic,
+};
+
+/// What the pages share.
+#[derive(Debug, Clone)]
+pub(crate) struct App {
+    pub(crate) pool: PgPool,
+    /// Orders per second that [`traffic`] places by itself.
+    pub(crate) traffic: Arc<watch::Sender<u32>>,
+    /// The catcher's and the partner's pages are on other ports.
+    mails_port: u16,
+    partner_port: u16,
+}
+
+pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
+    let stop = stop::requested(options.with_parent)?;
+    let listener = listen(options.port, "--port").await?;
+    let pool = database::open(&options).await?;
+
+    let (rate, rates) = watch::channel(0);
+    let app = App { pool: pool.clone(), traffic: Arc::new(rate), mails_port: options.mails_port, partner_port: options.partner_port };
+    let mut tasks = JoinSet::new();
+    tasks.spawn(traffic::run(pool, rates));
+
+    tracing::info!("the shop is at http://127.0.0.1:{}", options.port);
+    axum::serve(listener, router(app)).with_graceful_shutdown(stop).await?;
+    tasks.shutdown().await;
+    Ok(())
+}
+
+fn router(app: App) -> Router {
+    Router::new()
+        .route("/", get(home::show))
+        .route("/live.json", get(home::live))
+        .route("/signup", get(signup::form).post(signup::sign_up))
+        .route("/signup/{job}", get(signup::welcome))
+        .route("/orders", post(orders::place))
+        .route("/orders/{order}", get(orders::show))
+        .route("/reports", get(reports::list).post(reports::ask))
+        .route("/reports/{job}", get(reports::show))
+        .route("/reports/{job}/download", get(reports::download))
+        .route("/jobs/{file}", get(jobs::status))
+        .route("/traffic", post(traffic::set))
+        .route("/mails", get(mails))
+        .route("/partner", get(partner))
+        .merge(frame::assets())
+        .fallback(|| async { Problem::not_found("There is no such page.") })
+        .layer(middleware::from_fn(frame::around))
+        .with_state(app)
+}
+
+async fn mails(State(app): State<App>) -> Redirect {
+    Redirect::to(&format!("http://127.0.0.1:{}/", app.mails_port))
+}
+
+async fn partner(State(app): State<App>) -> Redirect {
+    Redirect::to(&format!("http://127.0.0.1:{}/", app.partner_port))
+}

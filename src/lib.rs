@@ -1,0 +1,9 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub use haulage_queue::*;
+#[cfg(feature = "worker")]
+pub use haulage_worker::*;
+
+#[cfg(feature = "dashboard")]
+pub use haulage_dashboard as dashboard;

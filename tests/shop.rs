@@ -1,0 +1,389 @@
+//! The example shop as a user runs it: real processes, HTTP, mail, and a partner that fails.
+
+use std::{
+    collections::HashSet,
+    net::TcpListener,
+    path::PathBuf,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail, ensure};
+use haulage::{JobId, JobState, JobStatus};
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use tokio::{
+    process::{Child, Command},
+    time::{sleep, timeout},
+};
+
+use crate::support;
+
+/// For all that should happen. A failing run shows what is missing, so it may be generous.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_order_gets_its_receipt_and_its_stock_message_although_the_partner_fails()
+-> anyhow::Result<()> {
+    let database = support::database().await;
+    let pool = database.pool();
+    let mut shop = Shop::start(&database.url(), &["outside", "web", "worker", "worker"]).await?;
+
+    let mut orders = HashSet::new();
+    let mut mails = Vec::new();
+    let mut syncs = Vec::new();
+    for number in 0..50 {
+        let order = json!({
+            "email": format!("buyer{number}@example.com"),
+            "lines": [{ "product": 1 + number % 12, "quantity": 1 + number % 3 }],
+        });
+        let placed = shop.post("/orders", &order, StatusCode::CREATED).await?;
+        ensure!(
+            orders.insert(number_in(&placed, "order")?),
+            "two orders with one number: {placed}"
+        );
+        mails.push(JobId(number_in(&placed, "receipt_job")?));
+        syncs.push(JobId(number_in(&placed, "sync_job")?));
+    }
+    let signed_up = json!({ "name": "Zoë <Buyer>", "email": "buyer0@example.com" });
+    let signed_up = shop
+        .post("/signup", &signed_up, StatusCode::CREATED)
+        .await?;
+    mails.push(JobId(number_in(&signed_up, "welcome_job")?));
+
+    let months: Vec<String> =
+        sqlx::query_scalar("SELECT to_char(date_trunc('month', now()) - interval '1 month' * n, 'YYYY-MM') FROM generate_series(0, 2) AS n")
+            .fetch_all(&pool)
+            .await?;
+    let mut reports = Vec::new();
+    for month in &months {
+        let asked = shop
+            .post("/reports", &json!({ "month": month }), StatusCode::ACCEPTED)
+            .await?;
+        reports.push((month, JobId(number_in(&asked, "job")?)));
+    }
+
+    for id in &mails {
+        completed(&pool, *id).await?;
+    }
+    let mut retried = 0;
+    for id in &syncs {
+        let sync = completed(&pool, *id).await?;
+        retried += usize::from(sync.attempt > 1);
+    }
+    ensure!(retried > 0, "the partner refused nobody");
+
+    // Each mail once, whatever was retried.
+    let caught = shop
+        .get(&format!("http://127.0.0.1:{}/mails.json", shop.mails_port))
+        .await?;
+    let caught = caught.as_array().context("the mails are no list")?;
+    let ids: HashSet<&str> = caught
+        .iter()
+        .filter_map(|mail| mail["message_id"].as_str())
+        .collect();
+    ensure!(
+        caught.len() == 51 && ids.len() == 51,
+        "{} mails with {} ids",
+        caught.len(),
+        ids.len()
+    );
+    let welcome = caught
+        .iter()
+        .find(|mail| mail["subject"] == "Welcome to the shop")
+        .context("no welcome mail")?;
+    ensure!(
+        welcome["to"] == json!(["buyer0@example.com"])
+            && welcome["text"]
+                .as_str()
+                .is_some_and(|text| text.starts_with("Dear Zoë <Buyer>,")),
+        "the welcome mail is {welcome}"
+    );
+
+    // Each order once at the partner, however often it was sent.
+    let stock = shop
+        .get(&format!(
+            "http://127.0.0.1:{}/stock.json",
+            shop.partner_port
+        ))
+        .await?;
+    let received = stock["received"]
+        .as_array()
+        .context("the stock is no list")?;
+    let synced: HashSet<i64> = received
+        .iter()
+        .filter_map(|message| message["order"].as_i64())
+        .collect();
+    ensure!(
+        received.len() == 50 && synced == orders,
+        "the partner knows {} messages for orders {synced:?}",
+        received.len()
+    );
+    ensure!(
+        stock["refused"].as_u64() > Some(0),
+        "the partner refused nothing: {stock}"
+    );
+
+    for (month, id) in reports {
+        let report = completed(&pool, id).await?;
+        let output = report.output.context("a report without an output")?;
+        let lines: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM shop.orders JOIN shop.order_lines ON order_id = orders.id WHERE to_char(placed_at AT TIME ZONE 'UTC', 'YYYY-MM') = $1",
+        )
+        .bind(month)
+        .fetch_one(&pool)
+        .await?;
+        let csv = shop
+            .client
+            .get(format!("{}/reports/{id}/download", shop.url))
+            .send()
+            .await?
+            .error_for_status()?
+            .text()
+            .await?;
+        ensure!(
+            csv.starts_with("placed_at,order,customer,"),
+            "a report that begins {:?}",
+            csv.lines().next()
+        );
+        ensure!(
+            csv.lines().count() as i64 == lines + 1,
+            "{} lines in the report of {month}, {lines} in the shop",
+            csv.lines().count()
+        );
+        ensure!(
+            output
+                == json!({ "name": format!("sales-{month}.csv"), "bytes": csv.len(), "rows": lines }),
+            "the report's output is {output}"
+        );
+    }
+
+    shop.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_is_answered_with_a_sentence_and_enqueues_nothing() -> anyhow::Result<()> {
+    let database = support::database().await;
+    let pool = database.pool();
+    let mut shop = Shop::start(&database.url(), &["web"]).await?;
+
+    for (path, body) in [
+        (
+            "/orders",
+            json!({ "email": "nobody", "lines": [{ "product": 1, "quantity": 1 }] }),
+        ),
+        ("/orders", json!({ "email": "a@example.com", "lines": [] })),
+        (
+            "/orders",
+            json!({ "email": "a@example.com", "lines": [{ "product": 99, "quantity": 1 }] }),
+        ),
+        (
+            "/orders",
+            json!({ "email": "a@example.com", "lines": [{ "product": 1, "quantity": 0 }] }),
+        ),
+        ("/orders", json!({ "email": "a@example.com" })),
+        ("/signup", json!({ "name": " ", "email": "a@example.com" })),
+        ("/reports", json!({ "month": "2026-13" })),
+        ("/traffic", json!({ "per_second": 100_000 })),
+    ] {
+        let answer = shop.post(path, &body, StatusCode::BAD_REQUEST).await?;
+        let sentence = answer["error"].as_str().context("no sentence")?;
+        ensure!(
+            sentence.ends_with('.'),
+            "{path} {body} was answered {sentence:?}"
+        );
+    }
+
+    // The same for a browser, with nothing of the input taken for HTML.
+    let page = shop
+        .client
+        .post(format!("{}/reports", shop.url))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body("month=%3Cscript%3E")
+        .send()
+        .await?;
+    ensure!(page.status() == StatusCode::BAD_REQUEST);
+    let page = page.text().await?;
+    ensure!(
+        page.contains("&quot;&lt;script&gt;&quot; is not a month"),
+        "the page is {page}"
+    );
+
+    let jobs = haulage::list_jobs(&pool, &haulage::JobFilter::new()).await?;
+    ensure!(jobs.is_empty(), "jobs came of bad input: {jobs:?}");
+    shop.stop().await
+}
+
+/// The shop's processes. Killed when dropped; [`Shop::stop`] asks.
+struct Shop {
+    children: Vec<(&'static str, Child)>,
+    client: Client,
+    url: String,
+    mails_port: u16,
+    partner_port: u16,
+}
+
+impl Shop {
+    async fn start(database_url: &str, roles: &[&'static str]) -> anyhow::Result<Self> {
+        let [port, smtp_port, mails_port, partner_port] = free_ports()?;
+        let mut children = Vec::new();
+        for role in roles {
+            let child = Command::new(program()?)
+                .arg(role)
+                .args([
+                    "--port",
+                    &port.to_string(),
+                    "--smtp-port",
+                    &smtp_port.to_string(),
+                ])
+                .args([
+                    "--mails-port",
+                    &mails_port.to_string(),
+                    "--partner-port",
+                    &partner_port.to_string(),
+                ])
+                .args(["--orders", "3000", "--with-parent"])
+                .env("DATABASE_URL", database_url)
+                .env("RUST_LOG", "warn")
+                .stdin(Stdio::piped())
+                .kill_on_drop(true)
+                .spawn()
+                .with_context(|| format!("could not start the shop's {role}"))?;
+            children.push((*role, child));
+        }
+        let client = Client::builder().timeout(Duration::from_secs(30)).build()?;
+        let mut shop = Self {
+            children,
+            client,
+            url: format!("http://127.0.0.1:{port}"),
+            mails_port,
+            partner_port,
+        };
+        shop.ready().await?;
+        Ok(shop)
+    }
+
+    async fn ready(&mut self) -> anyhow::Result<()> {
+        let began = Instant::now();
+        loop {
+            if let Ok(answer) = self
+                .client
+                .get(format!("{}/live.json", self.url))
+                .send()
+                .await
+            {
+                ensure!(
+                    answer.status() == StatusCode::OK,
+                    "the shop answered {}",
+                    answer.status()
+                );
+                return Ok(());
+            }
+            for (role, child) in &mut self.children {
+                if let Some(status) = child.try_wait()? {
+                    bail!("the shop's {role} ended at once: {status}");
+                }
+            }
+            ensure!(began.elapsed() < DEADLINE, "the shop did not start");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn post(&self, path: &str, body: &Value, expected: StatusCode) -> anyhow::Result<Value> {
+        let answer = self
+            .client
+            .post(format!("{}{path}", self.url))
+            .json(body)
+            .send()
+            .await?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        ensure!(
+            status == expected,
+            "POST {path} {body} was answered {status}: {text}"
+        );
+        serde_json::from_str(&text).with_context(|| format!("POST {path} was answered {text:?}"))
+    }
+
+    async fn get(&self, url: &str) -> anyhow::Result<Value> {
+        Ok(self
+            .client
+            .get(url)
+            .send()
+            .await?
+            .error_for_status()?
+            .json()
+            .await?)
+    }
+
+    /// Lets go of every process's standard input; each must end by itself, without an error.
+    async fn stop(&mut self) -> anyhow::Result<()> {
+        for (_, child) in &mut self.children {
+            drop(child.stdin.take());
+        }
+        for (role, child) in &mut self.children {
+            let status = timeout(DEADLINE, child.wait())
+                .await
+                .with_context(|| format!("the shop's {role} did not stop"))??;
+            ensure!(status.success(), "the shop's {role} ended with {status}");
+        }
+        Ok(())
+    }
+}
+
+/// `cargo test` builds the examples first, beside the tests: `target/debug/deps/it-...` and `target/debug/examples/shop`.
+fn program() -> anyhow::Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let profile = test
+        .ancestors()
+        .nth(2)
+        .context("the test's program has no place")?;
+    let program = profile.join("examples").join("shop");
+    ensure!(
+        program.exists(),
+        "{} is not built; run `cargo build --example shop`",
+        program.display()
+    );
+    Ok(program)
+}
+
+/// Held together, so that they differ; free again when the shop starts.
+fn free_ports() -> anyhow::Result<[u16; 4]> {
+    let mut ports = [0; 4];
+    let mut held = Vec::new();
+    for port in &mut ports {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        *port = listener.local_addr()?.port();
+        held.push(listener);
+    }
+    Ok(ports)
+}
+
+async fn completed(pool: &PgPool, id: JobId) -> anyhow::Result<JobStatus> {
+    let began = Instant::now();
+    loop {
+        let job = haulage::job(pool, id)
+            .await?
+            .with_context(|| format!("there is no job {id}"))?;
+        if job.state == JobState::Completed {
+            return Ok(job);
+        }
+        ensure!(
+            !job.state.is_final(),
+            "job {id} ended {}: {job:?}",
+            job.state
+        );
+        ensure!(
+            began.elapsed() < DEADLINE,
+            "job {id} is not completed: {job:?}"
+        );
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn number_in(value: &Value, field: &str) -> anyhow::Result<i64> {
+    value[field]
+        .as_i64()
+        .with_context(|| format!("no {field} in {value}"))
+}

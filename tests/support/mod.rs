@@ -1,0 +1,80 @@
+//! What the tests share: a server, a database per test, jobs, and waiting for something to become true.
+
+mod server;
+
+use std::{sync::Arc, time::Duration};
+
+use haulage::{Builder, Job, JobId, JobState, Worker, job};
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+use tokio::time::Instant;
+
+pub(crate) use server::{Database, database, empty_database};
+
+/// Long enough for a loaded machine; a test that waits this long has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A job with a number, for tests that need nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Count {
+    pub(crate) n: i64,
+}
+
+impl Job for Count {
+    const KIND: &'static str = "count";
+}
+
+/// A worker with quick heartbeats, so that a test of death does not take half a minute.
+pub(crate) fn worker(pool: &PgPool) -> Builder {
+    Worker::builder(pool.clone())
+        .queue("default", 10)
+        .heartbeat(Duration::from_millis(100))
+        .lease(Duration::from_millis(1_500))
+        .shutdown_grace(Duration::from_secs(5))
+        .backoff(|_| Duration::from_millis(10))
+}
+
+/// Waits until the job is in the state; panics with what it is in at the end of the patience.
+pub(crate) async fn wait_for_state(pool: &PgPool, id: JobId, state: JobState) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let status = job(pool, id).await.unwrap().unwrap_or_else(|| panic!("the job {id} does not exist"));
+        if status.state == state {
+            return;
+        }
+        assert!(Instant::now() < deadline, "the job {id} should be {state}, and is {status:#?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Waits until the condition holds.
+pub(crate) async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "should have come true: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// How many jobs `haulage.jobs` shows in this state.
+pub(crate) async fn jobs_in(pool: &PgPool, state: JobState) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM haulage.jobs WHERE state = $1").bind(state.as_str()).fetch_one(pool).await.unwrap()
+}
+
+/// A list that handlers add to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Log(Arc<std::sync::Mutex<Vec<String>>>);
+
+impl Log {
+    pub(crate) fn add(&self, entry: impl Into<String>) {
+        self.0.lock().unwrap().push(entry.into());
+    }
+
+    pub(crate) fn entries(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+}
