@@ -7,3 +7,6 @@ pub use haulage_worker::*;
 
 #[cfg(feature = "dashboard")]
 pub use haulage_dashboard as dashboard;
+
+#[cfg(all(doctest, feature = "worker"))]
+mod docs;

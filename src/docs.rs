@@ -1,0 +1,19 @@
+//! The pages in `docs/`, so that their Rust blocks are compiled as tests. Empty in every other build.
+
+#[doc = include_str!("../docs/getting-started.md")]
+struct GettingStarted;
+
+#[doc = include_str!("../docs/enqueueing.md")]
+struct Enqueueing;
+
+#[doc = include_str!("../docs/handlers.md")]
+struct Handlers;
+
+#[doc = include_str!("../docs/operations.md")]
+struct Operations;
+
+#[doc = include_str!("../docs/other-languages.md")]
+struct OtherLanguages;
+
+#[doc = include_str!("../docs/defaults.md")]
+struct Defaults;

@@ -1,0 +1,73 @@
+//! The schema: made once, whoever asks; a stranger's own migrations untouched; a newer schema refused.
+
+use haulage::{Job, MigrateError, SCHEMA_VERSION, SchemaError, check_schema, migrate};
+
+use crate::support::{Count, empty_database, worker};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_at_once_make_the_schema_once() {
+    let pool = empty_database().await.pool();
+    let results = futures_util::future::join_all((0..10).map(|_| {
+        let pool = pool.clone();
+        async move { migrate(&pool).await }
+    }))
+    .await;
+    for result in results {
+        result.unwrap();
+    }
+    let ran: i64 = sqlx::query_scalar("SELECT count(*) FROM haulage.migrations").fetch_one(&pool).await.unwrap();
+    assert_eq!(ran, SCHEMA_VERSION);
+    migrate(&pool).await.unwrap();
+    Count { n: 1 }.enqueue(&pool).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_application_with_its_own_sqlx_migrations_is_left_alone() {
+    let pool = empty_database().await.pool();
+    sqlx::raw_sql(
+        "CREATE TABLE _sqlx_migrations (version bigint PRIMARY KEY, description text NOT NULL, installed_on timestamptz NOT NULL DEFAULT now(),
+             success boolean NOT NULL, checksum bytea NOT NULL, execution_time bigint NOT NULL);
+         INSERT INTO _sqlx_migrations VALUES (1, 'theirs', now(), true, '\\x00', 1)",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    migrate(&pool).await.unwrap();
+    let theirs: Vec<String> = sqlx::query_scalar("SELECT description FROM _sqlx_migrations").fetch_all(&pool).await.unwrap();
+    assert_eq!(theirs, ["theirs"]);
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_with_a_sentence() {
+    let pool = empty_database().await.pool();
+    migrate(&pool).await.unwrap();
+    sqlx::query("INSERT INTO haulage.migrations (version, description, success, checksum, execution_time) VALUES (99, 'later', true, '', 0)")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let error = migrate(&pool).await.unwrap_err();
+    assert!(matches!(error, MigrateError::Schema(SchemaError::TooNew { found: 99 })), "{error:?}");
+    assert!(error.to_string().contains("version 99") && error.to_string().contains("deploy a newer version"), "{error}");
+    let error = worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap_err();
+    assert!(error.to_string().contains("version 99"), "{error}");
+}
+
+#[tokio::test]
+async fn an_older_schema_is_named_with_the_command_to_run() {
+    let pool = empty_database().await.pool();
+    migrate(&pool).await.unwrap();
+    sqlx::query("DELETE FROM haulage.migrations WHERE version = $1").bind(SCHEMA_VERSION).execute(&pool).await.unwrap();
+    let error = check_schema(&mut *pool.acquire().await.unwrap()).await.unwrap_err();
+    assert!(error.to_string().contains("haulage migrate"), "{error}");
+}
+
+#[tokio::test]
+async fn a_migration_cut_off_leaves_no_lock_and_no_half() {
+    let pool = empty_database().await.pool();
+    // Dropped at every moment of its first milliseconds.
+    for n in 0..10 {
+        tokio::time::timeout(std::time::Duration::from_millis(n), migrate(&pool)).await.ok();
+    }
+    migrate(&pool).await.unwrap();
+    Count { n: 1 }.enqueue(&pool).await.unwrap();
+}
