@@ -193,7 +193,9 @@ impl<S: Clone + Send + Sync + 'static> Builder<S> {
             let prepared = prepare::<H::Job, H::Args, S>(&run, state);
             Box::pin(async move {
                 let (job, args) = prepared?;
+                let thread = run.ctx.attempt.take_thread();
                 let work = move || {
+                    let _thread = thread;
                     let call = std::panic::AssertUnwindSafe(|| handler.call(job, args).into_outcome());
                     // Described here, on the thread that panicked.
                     std::panic::catch_unwind(call).unwrap_or_else(|payload| Err(panicked(&Described(panics::describe(payload.as_ref())))))

@@ -15,6 +15,7 @@ use haulage_queue::{
 };
 use serde::Serialize;
 use sqlx::{PgPool, Postgres, Transaction};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use crate::{JobError, Outcome, run::Shared};
@@ -199,6 +200,8 @@ pub(crate) struct Attempt {
     completed: AtomicBool,
     output: Mutex<Option<String>>,
     progress: Mutex<Option<(i16, String)>>,
+    /// A blocking handler's right to a thread: it goes back when the thread ends, not when the attempt does.
+    thread: Mutex<Option<OwnedSemaphorePermit>>,
     shared: Arc<Shared>,
 }
 
@@ -221,6 +224,7 @@ impl Attempt {
             completed: AtomicBool::new(false),
             output: Mutex::new(None),
             progress: Mutex::new(None),
+            thread: Mutex::new(None),
             shared: Arc::clone(shared),
         };
         (attempt, job.args)
@@ -252,6 +256,15 @@ impl Attempt {
 
     pub(crate) fn output(&self) -> Option<String> {
         self.output.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn keep_thread(&self, permit: OwnedSemaphorePermit) {
+        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(permit);
+    }
+
+    /// For the thread to hold while it runs.
+    pub(crate) fn take_thread(&self) -> Option<OwnedSemaphorePermit> {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub(crate) fn take_progress(&self) -> Option<(i16, String)> {

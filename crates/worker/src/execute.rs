@@ -92,7 +92,9 @@ pub(crate) async fn execute(shared: &Shared, attempt: &Arc<Attempt>, args: Strin
         return Resolution::Return;
     };
     // A blocking handler's clock starts when it has its thread.
-    let permit = if entry.blocking { Arc::clone(&shared.registry.blocking).acquire_owned().await.ok() } else { None };
+    if entry.blocking && let Ok(permit) = Arc::clone(&shared.registry.blocking).acquire_owned().await {
+        attempt.keep_thread(permit);
+    }
     if let Some(stop) = attempt.stopped() {
         return stopped(shared, attempt, stop, None, None);
     }
@@ -117,14 +119,13 @@ pub(crate) async fn execute(shared: &Shared, attempt: &Arc<Attempt>, args: Strin
             tokio::time::timeout(patience, &mut work).await.ok()
         }
     };
-    drop(permit);
     if attempt.completed() {
         return Resolution::Nothing;
     }
     let answer = match answer {
         None => None,
         Some(Ok(answer)) => Some(answer),
-        Some(Err(payload)) => return failure(shared, attempt, "panicked", &panicked(payload.as_ref()), ran),
+        Some(Err(payload)) => return failure(shared, attempt, &panicked(payload.as_ref()), ran),
     };
     match (attempt.stopped(), answer) {
         (Some(Stop::LeaseLost), _) => Resolution::Nothing,
@@ -136,7 +137,7 @@ pub(crate) async fn execute(shared: &Shared, attempt: &Arc<Attempt>, args: Strin
             end: End { outcome: "snoozed", class: None, message: None, ran: Some(ran), failed: false },
         },
         (None, Some(Ok(Outcome::Cancel(reason)))) => cancelled(&reason, Some(ran)),
-        (None, Some(Err(error))) => failure(shared, attempt, "failed", &error, ran),
+        (None, Some(Err(error))) => failure(shared, attempt, &error, ran),
         // Not reached: without a reason to stop the handler's answer is awaited.
         (None, None) => Resolution::Return,
     }
@@ -182,8 +183,8 @@ fn stopped(shared: &Shared, attempt: &Attempt, stop: Stop, answer: Option<Answer
         Stop::Timeout => {
             let limit = attempt.timeout.unwrap_or_default();
             let error = JobError::from(format!("timed out after {limit:?}: raise the job's TIMEOUT or make the handler quicker"))
-                .with_class("timeout");
-            failure(shared, attempt, "timed out", &error, ran.unwrap_or(limit))
+                .with_class(TIMEOUT);
+            failure(shared, attempt, &error, ran.unwrap_or(limit))
         }
     }
 }
@@ -193,7 +194,12 @@ fn cancelled(reason: &str, ran: Option<Duration>) -> Resolution {
     Resolution::Bury { cancelled: true, end }
 }
 
-fn failure(shared: &Shared, attempt: &Attempt, outcome: &'static str, error: &JobError, ran: Duration) -> Resolution {
+fn failure(shared: &Shared, attempt: &Attempt, error: &JobError, ran: Duration) -> Resolution {
+    let outcome = match error.class() {
+        PANIC => "panicked",
+        TIMEOUT => "timed out",
+        _ => "failed",
+    };
     let failures = u16::try_from(attempt.failures).unwrap_or(u16::MAX).saturating_add(1);
     let end = End { outcome, class: Some(error.class()), message: Some(store::clean_text(&error.message())), ran: Some(ran), failed: true };
     if i32::from(failures) >= i32::from(attempt.max_attempts) {
@@ -206,11 +212,15 @@ fn failure(shared: &Shared, attempt: &Attempt, outcome: &'static str, error: &Jo
     }
 }
 
+/// Classes of errors that no handler returned.
+const PANIC: &str = "panic";
+const TIMEOUT: &str = "timeout";
+
 /// Call it on the thread that panicked.
 pub(crate) fn panicked(payload: &(dyn Any + Send)) -> JobError {
     // Blocking handlers are caught on their own thread, and come here with the text.
     let text = payload.downcast_ref::<Described>().map_or_else(|| panics::describe(payload), |described| described.0.clone());
-    JobError::from(BoxError::from(text)).with_class("panic")
+    JobError::from(BoxError::from(text)).with_class(PANIC)
 }
 
 /// A panic that was described on its own thread.

@@ -108,9 +108,7 @@ async fn flush(shared: &Shared, link: &mut Link, batch: &mut Vec<Resolved>) -> R
     for resolved in batch.iter() {
         rows.add(resolved);
     }
-    for done in rows.nothing {
-        went.insert(done.id, done.lease);
-    }
+    note(shared, &mut went, &mut leftover, rows.nothing.iter().map(|row| row.id).collect(), rows.nothing.iter().copied());
     if !rows.later.is_empty() {
         let ids = write_verdicts(shared, connection, &mut rows.later).await?;
         note(shared, &mut went, &mut leftover, ids, rows.later.iter().map(|row| row.settled));

@@ -1,0 +1,96 @@
+//! Cancelling: final for a job that has not started, a request to one that runs.
+
+use std::sync::Arc;
+
+use haulage::{CancelOutcome, Ctx, Job, JobId, JobState, cancel, job, job_detail};
+use tokio::sync::Semaphore;
+
+use crate::support::{Count, database, eventually, wait_for_state, worker};
+
+#[tokio::test]
+async fn a_job_that_has_not_started_is_cancelled_at_once() {
+    let pool = database().await.pool();
+    let available = Count { n: 1 }.enqueue(&pool).await.unwrap().id();
+    let scheduled = Count { n: 1 }.with().delay(std::time::Duration::from_secs(60)).enqueue(&pool).await.unwrap().id();
+    for id in [available, scheduled] {
+        assert_eq!(cancel(&pool, id, "changed our mind").await.unwrap(), CancelOutcome::Cancelled);
+        let status = job(&pool, id).await.unwrap().unwrap();
+        assert_eq!((status.state, status.error.as_deref()), (JobState::Cancelled, Some("changed our mind")));
+        assert_eq!(cancel(&pool, id, "again").await.unwrap(), CancelOutcome::NotFound);
+    }
+    assert_eq!(cancel(&pool, JobId(424_242), "who").await.unwrap(), CancelOutcome::NotFound);
+}
+
+#[tokio::test]
+async fn a_running_handler_is_told_and_its_job_cancelled() {
+    let pool = database().await.pool();
+    let entered = Arc::new(Semaphore::new(0));
+    let enter = entered.clone();
+    let worker = worker(&pool)
+        .handle(move |_: Count, ctx: Ctx| {
+            let enter = enter.clone();
+            async move {
+                enter.add_permits(1);
+                ctx.cancelled().await;
+                Err::<(), _>("stopped in the middle")
+            }
+        })
+        .build()
+        .unwrap()
+        .start()
+        .await
+        .unwrap();
+    let id = Count { n: 1 }.enqueue(&pool).await.unwrap().id();
+    entered.acquire().await.unwrap().forget();
+    assert_eq!(cancel(&pool, id, "x").await.unwrap(), CancelOutcome::Requested);
+    wait_for_state(&pool, id, JobState::Cancelled).await;
+    worker.shutdown().await;
+    let detail = job_detail(&pool, id).await.unwrap().unwrap();
+    assert_eq!((detail.status.failures, detail.attempts[0].outcome.as_str()), (0, "cancelled"));
+}
+
+#[tokio::test]
+async fn a_handler_that_completes_first_is_completed() {
+    let pool = database().await.pool();
+    let entered = Arc::new(Semaphore::new(0));
+    let enter = entered.clone();
+    let worker = worker(&pool)
+        .handle(move |_: Count, ctx: Ctx| {
+            let enter = enter.clone();
+            async move {
+                enter.add_permits(1);
+                ctx.cancelled().await;
+            }
+        })
+        .build()
+        .unwrap()
+        .start()
+        .await
+        .unwrap();
+    let id = Count { n: 1 }.enqueue(&pool).await.unwrap().id();
+    entered.acquire().await.unwrap().forget();
+    cancel(&pool, id, "x").await.unwrap();
+    wait_for_state(&pool, id, JobState::Completed).await;
+    worker.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_worker_without_a_listener_hears_of_it_by_its_heartbeat() {
+    let pool = database().await.pool();
+    let worker = worker(&pool)
+        .poll_only(std::time::Duration::from_millis(50))
+        .handle(|_: Count, ctx: Ctx| async move {
+            ctx.cancelled().await;
+            Err::<(), _>("stopped")
+        })
+        .build()
+        .unwrap()
+        .start()
+        .await
+        .unwrap();
+    let id = Count { n: 1 }.enqueue(&pool).await.unwrap().id();
+    eventually("it runs", async || job(&pool, id).await.unwrap().unwrap().state == JobState::Running).await;
+    cancel(&pool, id, "x").await.unwrap();
+    wait_for_state(&pool, id, JobState::Cancelled).await;
+    worker.shutdown().await;
+}

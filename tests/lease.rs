@@ -1,0 +1,218 @@
+//! Leases and fencing: what a worker that lost its lease writes changes nothing; what is stranded comes back.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use haulage::{Ctx, Duty, EnqueueError, Job, JobError, JobState, Outcome, job, job_detail};
+use sqlx::PgPool;
+use tokio::sync::Semaphore;
+
+use crate::support::{Count, Log, database, eventually, wait_for_state, worker};
+
+/// As rescue would, had the worker fallen silent.
+async fn declare_dead(pool: &PgPool, worker: i64) {
+    sqlx::query("UPDATE haulage.workers SET dead_at = now() WHERE id = $1").bind(worker).execute(pool).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_attempt_that_lost_its_lease_can_write_nothing() {
+    let pool = database().await.pool();
+    sqlx::query("CREATE TABLE effects (attempt int)").execute(&pool).await.unwrap();
+    let (entered, gate, errors) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)), Arc::new(Mutex::new(Vec::new())));
+    let (enter, held, seen) = (entered.clone(), gate.clone(), errors.clone());
+    let zombie = worker(&pool)
+        .without(Duty::Rescue)
+        // So long a heartbeat that it does not hear of its own death during the test.
+        .heartbeat(Duration::from_secs(60))
+        .lease(Duration::from_secs(600))
+        .handle(move |_: Count, ctx: Ctx| {
+            let (enter, gate, seen) = (enter.clone(), held.clone(), seen.clone());
+            async move {
+                enter.add_permits(1);
+                gate.acquire().await.unwrap().forget();
+                let child = ctx.child(Count { n: 99 }).enqueue(ctx.pool()).await.unwrap_err();
+                assert!(matches!(child, EnqueueError::LeaseLost { .. }), "{child:?}");
+                let mut tx = ctx.begin().await?;
+                sqlx::query("INSERT INTO effects VALUES ($1)").bind(ctx.attempt()).execute(&mut *tx).await?;
+                ctx.progress(99, "zombie");
+                let error = ctx.complete(tx).await.unwrap_err();
+                seen.lock().unwrap().push(error.message());
+                Ok::<_, JobError>(Outcome::Done)
+            }
+        })
+        .build()
+        .unwrap()
+        .start()
+        .await
+        .unwrap();
+    let id = Count { n: 1 }.enqueue(&pool).await.unwrap().id();
+    entered.acquire().await.unwrap().forget();
+    declare_dead(&pool, zombie.id()).await;
+
+    let heir_entered = Arc::new(Semaphore::new(0));
+    let heir_gate = Arc::new(Semaphore::new(0));
+    let (enter, held) = (heir_entered.clone(), heir_gate.clone());
+    let heir = worker(&pool)
+        .handle(move |_: Count, ctx: Ctx| {
+            let (enter, gate) = (enter.clone(), held.clone());
+            async move {
+                enter.add_permits(1);
+                gate.acquire().await.unwrap().forget();
+                let mut tx = ctx.begin().await?;
+                sqlx::query("INSERT INTO effects VALUES ($1)").bind(ctx.attempt()).execute(&mut *tx).await?;
+                ctx.complete(tx).await
+            }
+        })
+        .build()
+        .unwrap()
+        .start()
+        .await
+        .unwrap();
+    heir_entered.acquire().await.unwrap().forget();
+
+    // Both run now; the zombie writes first.
+    gate.add_permits(1);
+    eventually("the zombie is refused", async || !errors.lock().unwrap().is_empty()).await;
+    let status = job(&pool, id).await.unwrap().unwrap();
+    assert_eq!((status.state, status.attempt), (JobState::Running, 2));
+    heir_gate.add_permits(1);
+    wait_for_state(&pool, id, JobState::Completed).await;
+    heir.shutdown().await;
+    zombie.shutdown().await;
+
+    assert!(errors.lock().unwrap()[0].contains("has lost its lease"), "{errors:?}");
+    let effects: Vec<i32> = sqlx::query_scalar("SELECT attempt FROM effects").fetch_all(&pool).await.unwrap();
+    assert_eq!(effects, [2]);
+    let detail = job_detail(&pool, id).await.unwrap().unwrap();
+    assert_eq!((detail.status.attempt, detail.crashes, detail.attempts.len()), (2, 1, 1));
+    assert_eq!(detail.attempts[0].outcome, "worker lost");
+    let children: i64 = sqlx::query_scalar("SELECT count(*) FROM haulage.jobs WHERE parent_id IS NOT NULL").fetch_one(&pool).await.unwrap();
+    assert_eq!(children, 0);
+}
+
+#[tokio::test]
+async fn a_worker_that_was_declared_dead_drops_everything_and_registers_anew() {
+    let pool = database().await.pool();
+    let (log, stopped) = (Log::default(), Log::default());
+    let (ran, told) = (log.clone(), stopped.clone());
+    let worker = worker(&pool)
+        .handle(move |job: Count, ctx: Ctx| {
+            let (ran, told) = (ran.clone(), told.clone());
+            async move {
+                ran.add(format!("{} {}", job.n, ctx.attempt()));
+                if job.n == 1 && ctx.attempt() == 1 {
+                    ctx.cancelled().await;
+                    told.add("told");
+                }
+            }
+        })
+        .build()
+        .unwrap()
+        .start()
+        .await
+        .unwrap();
+    let first_id = worker.id();
+    let id = Count { n: 1 }.enqueue(&pool).await.unwrap().id();
+    eventually("the handler runs", async || log.len() == 1).await;
+    declare_dead(&pool, first_id).await;
+    wait_for_state(&pool, id, JobState::Completed).await;
+    assert_ne!(worker.id(), first_id);
+    assert_eq!((log.entries(), stopped.len()), (vec!["1 1".to_owned(), "1 2".to_owned()], 1));
+    let next = Count { n: 2 }.enqueue(&pool).await.unwrap().id();
+    wait_for_state(&pool, next, JobState::Completed).await;
+    worker.shutdown().await;
+}
+
+#[tokio::test]
+async fn jobs_of_a_claim_whose_answer_was_lost_come_back_without_a_failure_or_a_crash() {
+    let pool = database().await.pool();
+    let worker = worker(&pool).queue("other", 1).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
+    // A claim of this worker that it knows nothing of, ten seconds old.
+    let id = Count { n: 1 }.with().queue("stranded").enqueue(&pool).await.unwrap().id();
+    let mut tx = pool.begin().await.unwrap();
+    sqlx::query("UPDATE haulage.live_jobs SET state = 2, lease = 7, attempt = 1, claimed_at = now(), queue = 'other' WHERE id = $1").bind(id.0).execute(&mut *tx).await.unwrap();
+    sqlx::query("INSERT INTO haulage.leases (id, worker, ids, claimed_at) VALUES (7, $1, ARRAY[$2], now() - interval '11 s')")
+        .bind(worker.id())
+        .bind(id.0)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    wait_for_state(&pool, id, JobState::Completed).await;
+    worker.shutdown().await;
+    let detail = job_detail(&pool, id).await.unwrap().unwrap();
+    assert_eq!((detail.status.attempt, detail.status.failures, detail.crashes), (2, 0, 0));
+}
+
+#[tokio::test]
+async fn a_row_that_somebody_locks_stalls_only_itself() {
+    let pool = database().await.pool();
+    let (entered, gate) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (enter, held) = (entered.clone(), gate.clone());
+    let worker = worker(&pool)
+        .handle(move |job: Count| {
+            let (enter, gate) = (enter.clone(), held.clone());
+            async move {
+                if job.n == 0 {
+                    enter.add_permits(1);
+                    gate.acquire().await.unwrap().forget();
+                }
+            }
+        })
+        .build()
+        .unwrap()
+        .start()
+        .await
+        .unwrap();
+    let id = Count { n: 0 }.enqueue(&pool).await.unwrap().id();
+    entered.acquire().await.unwrap().forget();
+    let mut forgotten = pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM haulage.live_jobs WHERE id = $1 FOR UPDATE").bind(id.0).execute(&mut *forgotten).await.unwrap();
+    gate.add_permits(1);
+    for n in 1..50 {
+        let other = Count { n }.enqueue(&pool).await.unwrap().id();
+        wait_for_state(&pool, other, JobState::Completed).await;
+    }
+    assert_eq!(job(&mut *forgotten, id).await.unwrap().unwrap().state, JobState::Running);
+    forgotten.rollback().await.unwrap();
+    wait_for_state(&pool, id, JobState::Completed).await;
+    worker.shutdown().await;
+    let leases: i64 = sqlx::query_scalar("SELECT count(*) FROM haulage.leases").fetch_one(&pool).await.unwrap();
+    assert_eq!(leases, 0);
+}
+
+#[tokio::test]
+async fn what_a_bound_has_passed_is_found_by_a_sweep() {
+    let pool = database().await.pool();
+    let worker = worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
+    // A job that is in line long before it commits, while thousands behind it come and go.
+    let mut late = pool.begin().await.unwrap();
+    let id = Count { n: -1 }.enqueue(&mut *late).await.unwrap().id();
+    for _ in 0..5 {
+        haulage::enqueue_all(&pool, (0..2_000).map(|n| Count { n })).await.unwrap();
+        eventually("drained", async || crate::support::jobs_in(&pool, JobState::Available).await == 0).await;
+        tokio::time::sleep(Duration::from_millis(300)).await; // the bound moves after a second at most
+    }
+    late.commit().await.unwrap();
+    wait_for_state(&pool, id, JobState::Completed).await;
+    worker.shutdown().await;
+}
+
+#[tokio::test]
+async fn lost_connections_lose_no_job_and_stop_no_worker() {
+    let pool = database().await.pool();
+    let worker = worker(&pool).handle(|_: Count| async { tokio::time::sleep(Duration::from_millis(2)).await }).build().unwrap().start().await.unwrap();
+    for round in 0..5 {
+        haulage::enqueue_all(&pool, (0..300).map(|n| Count { n: round * 1_000 + n })).await.unwrap();
+        sqlx::query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'haulage %'")
+            .execute(&pool)
+            .await
+            .unwrap();
+    }
+    eventually("all are completed", async || crate::support::jobs_in(&pool, JobState::Completed).await == 1_500).await;
+    worker.shutdown().await;
+    let crashed: i64 = sqlx::query_scalar("SELECT count(*) FROM haulage.jobs WHERE crashes > 0").fetch_one(&pool).await.unwrap();
+    assert_eq!(crashed, 0);
+}

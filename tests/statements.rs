@@ -1,0 +1,139 @@
+//! The folder of statements: each parses on the server, has its header, is used by one function of its name, and the hot ones
+//! use the index they name.
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use sqlx::{Executor, PgPool, Statement};
+
+use crate::support::database;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn statements() -> BTreeMap<String, String> {
+    let files = fs::read_dir(root().join("crates/queue/src/sql")).unwrap();
+    files
+        .map(|file| file.unwrap().path())
+        .map(|path| (path.file_stem().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(&path).unwrap()))
+        .collect()
+}
+
+#[tokio::test]
+async fn every_statement_parses() {
+    let pool = database().await.pool();
+    for (name, sql) in statements() {
+        let prepared = pool.acquire().await.unwrap().prepare(sqlx::SqlStr::from_static(Box::leak(sql.into_boxed_str()))).await;
+        assert!(prepared.is_ok(), "{name}: {:?}", prepared.map(|statement| statement.parameters().map(|_| ())));
+    }
+}
+
+#[test]
+fn every_statement_opens_with_a_comment_and_is_used_by_one_function_of_its_name() {
+    let mut rust = String::new();
+    for folder in ["crates/queue/src/store", "crates/queue/src"] {
+        for file in fs::read_dir(root().join(folder)).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                rust.push_str(&fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    for (name, sql) in statements() {
+        assert!(sql.starts_with("-- "), "{name} has no header");
+        assert!(!sql.contains("SELECT *"), "{name} names no columns");
+        assert_eq!(rust.matches(&format!("sql/{name}.sql\"")).count(), 1, "{name}.sql should be included once");
+        if name != "get_schema_version" {
+            assert!(rust.contains(&format!("async fn {name}")), "{name}.sql has no function of its name");
+        }
+    }
+}
+
+#[test]
+fn only_the_store_holds_sql() {
+    for folder in ["crates/worker/src", "crates/dashboard/src"] {
+        for file in fs::read_dir(root().join(folder)).unwrap() {
+            let path = file.unwrap().path();
+            let Ok(text) = fs::read_to_string(&path) else { continue };
+            assert!(!text.contains("sqlx::query"), "{} holds SQL", path.display());
+        }
+    }
+}
+
+/// The settings of the worker's own connections, so that plans are those it gets.
+const WORKER_SETTINGS: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_bitmapscan = off; SET jit = off";
+
+async fn plan(pool: &PgPool, sql: &str, arguments: &str) -> String {
+    let mut connection = pool.acquire().await.unwrap();
+    sqlx::raw_sql(WORKER_SETTINGS).execute(&mut *connection).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PREPARE it AS {sql}"))).execute(&mut *connection).await.unwrap();
+    let lines: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("EXPLAIN (COSTS off) EXECUTE it ({arguments})"))).fetch_all(&mut *connection).await.unwrap();
+    sqlx::raw_sql("DEALLOCATE it").execute(&mut *connection).await.unwrap();
+    lines.join("\n")
+}
+
+#[tokio::test]
+async fn hot_statements_use_their_indexes_and_never_scan_the_jobs() {
+    let pool = database().await.pool();
+    let all = statements();
+    let claim = "1, 2, ARRAY['a'], ARRAY['q'], ARRAY[100], ARRAY['q', 'q'], ARRAY[0, 1]::smallint[], ARRAY[0, 0]::bigint[]";
+    let cases = [
+        ("claim_jobs", claim, vec!["live_jobs_line", "live_jobs_returned", "live_jobs_pkey"]),
+        ("complete_jobs", "ARRAY[1]::bigint[], ARRAY[2]::bigint[], 3, ARRAY[2]::bigint[], ARRAY[]::bigint[], ARRAY[]::text[]", vec!["live_jobs_pkey", "leases_pkey"]),
+        ("return_jobs", "ARRAY[1]::bigint[], ARRAY[2]::bigint[]", vec!["live_jobs_pkey"]),
+        ("promote_jobs", "now(), 100", vec!["live_jobs_timed"]),
+        ("sweep_line", "'q', 1::smallint, 100, ARRAY['a']", vec!["live_jobs_line"]),
+        ("claim_suspect", "1, 2, ARRAY['a'], ARRAY['q']", vec!["live_jobs_suspect"]),
+        ("rescue_jobs", "ARRAY[]::bigint[]", vec!["live_jobs_pkey"]),
+    ];
+    for rows in [0, 200, 20_000] {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+            "TRUNCATE haulage.live_jobs; INSERT INTO haulage.live_jobs (queue, kind, args) SELECT 'q', 'a', '{{}}' FROM generate_series(1, {rows})"
+        )))
+        .execute(&pool)
+        .await
+        .unwrap();
+        for analyzed in [false, true] {
+            if analyzed {
+                sqlx::raw_sql("ANALYZE haulage.live_jobs").execute(&pool).await.unwrap();
+            }
+            for (name, arguments, indexes) in &cases {
+                let plan = plan(&pool, &all[*name], arguments).await;
+                assert!(!plan.contains("Seq Scan on live_jobs"), "{name} at {rows} rows, analyzed {analyzed}:\n{plan}");
+                for index in indexes {
+                    assert!(plan.contains(index), "{name} at {rows} rows, analyzed {analyzed}, does not use {index}:\n{plan}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_index_names_what_a_claim_writes() {
+    let pool = database().await.pool();
+    let indexes: Vec<String> = sqlx::query_scalar("SELECT indexdef FROM pg_indexes WHERE schemaname = 'haulage' AND tablename = 'live_jobs'").fetch_all(&pool).await.unwrap();
+    assert!(indexes.len() >= 6);
+    for index in indexes {
+        for column in ["state", "lease", "attempt", "claimed_at"] {
+            assert!(!index.contains(column), "this index ends HOT claims: {index}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn claims_are_hot() {
+    let pool = database().await.pool();
+    haulage::enqueue_all(&pool, (0..500).map(|n| crate::support::Count { n })).await.unwrap();
+    let worker = crate::support::worker(&pool).handle(|_: crate::support::Count| async {}).build().unwrap().start().await.unwrap();
+    crate::support::eventually("drained", async || crate::support::jobs_in(&pool, haulage::JobState::Completed).await == 500).await;
+    worker.shutdown().await;
+    crate::support::eventually("the statistics arrive", async || {
+        let (updates, hot): (i64, i64) = sqlx::query_as("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE schemaname = 'haulage' AND relname = 'live_jobs'")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        // On a page that inserts have filled to its half, a few of the new versions do not fit.
+        updates >= 500 && hot * 100 >= updates * 85
+    })
+    .await;
+}
