@@ -3,6 +3,13 @@
 -- Reading order: live_jobs (the heart), leases and workers (who runs what), side tables, history, the view for people.
 -- What each rule is for is told in ARCHITECTURE.md; state and place codes are in the CHECKs below.
 
+-- Which programs may run on a newer schema: those that know at least version `runs_with` may run on `version`. A migration that
+-- the version before can live with adds its row; without one an older program refuses to start.
+CREATE TABLE haulage.compatibility (
+    version   bigint PRIMARY KEY,
+    runs_with bigint NOT NULL
+);
+
 -- The number in line. Drawn anew each time a job enters the line; the id of a job never changes.
 CREATE SEQUENCE haulage.job_pos;
 
@@ -173,7 +180,7 @@ CREATE TABLE haulage.attempts (
     PRIMARY KEY (job_id, attempt, ended_at)
 ) PARTITION BY RANGE (ended_at);
 
--- For people with psql: every job there is. The parts are read by their own indexes; filter by id, state or time.
+-- For people with psql: every job there is. Look-ups by id use the primary keys; other filters read every row.
 CREATE VIEW haulage.jobs AS
 SELECT id,
        CASE state WHEN 0 THEN 'scheduled' WHEN 1 THEN 'available' WHEN 2 THEN 'running' ELSE 'parked' END AS state,

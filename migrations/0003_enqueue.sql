@@ -40,6 +40,7 @@ DECLARE
     new_id bigint;
     new_until timestamptz := now() + make_interval(secs => window_s);
     holder haulage.unique_keys;
+    holder_queue text;
 BEGIN
     FOR round IN 1 .. 100 LOOP
         new_id := coalesce(new_id, nextval('haulage.live_jobs_id_seq'));
@@ -69,8 +70,13 @@ BEGIN
             SET run_at = new_run_at, eligible_at = new_run_at,
                 state = CASE WHEN new_run_at > now() THEN 0 ELSE 1 END,
                 place = CASE WHEN new_run_at > now() THEN 0 ELSE 2 END
-            WHERE j.id = holder.job_id AND j.state IN (0, 1);
-            PERFORM haulage.wake_promoter(new_run_at);
+            WHERE j.id = holder.job_id AND j.state IN (0, 1)
+            RETURNING j.queue INTO holder_queue;
+            IF new_run_at > now() THEN
+                PERFORM haulage.wake_promoter(new_run_at);
+            ELSIF holder_queue IS NOT NULL THEN
+                PERFORM haulage.wake(holder_queue);
+            END IF;
         END IF;
         id := holder.job_id; duplicate := true; RETURN;
     END LOOP;
@@ -112,7 +118,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
     at timestamptz := coalesce(run_at, now() + delay, now());
     key uuid := haulage.unique_key(kind, unique_key);
-    trace text[] := regexp_match(traceparent, '^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})');
+    trace text[] := regexp_match(traceparent, '^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})');
     timeout_ms double precision := extract(epoch FROM timeout) * 1000;
     relation smallint := array_position(ARRAY['parent', 'link', 'none'], trace_relation);
     conflict smallint := array_position(ARRAY['keep', 'replace args', 'reschedule'], on_conflict) - 1;

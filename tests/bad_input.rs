@@ -143,7 +143,7 @@ async fn args_that_no_longer_parse_bury_only_their_own_job() {
     wait_for_state(&pool, haulage::JobId(bad), JobState::Dead).await;
     worker.shutdown().await;
     let error = job(&pool, haulage::JobId(bad)).await.unwrap().unwrap().error.unwrap();
-    assert!(error.contains("\"count\"") && error.contains("seven") && error.contains("retry the job"), "{error}");
+    assert!(error.contains("\"count\"") && error.contains("seven") && error.contains("deploy a handler"), "{error}");
 }
 
 #[tokio::test]
@@ -183,9 +183,7 @@ async fn an_output_over_its_limit_is_refused_and_the_earlier_one_kept() {
 async fn an_error_text_that_postgres_could_not_store_is_cleaned_and_cut() {
     let pool = database().await.pool();
     let worker = worker(&pool)
-        .handle(|job: Count| async move {
-            if job.n == 0 { Err(format!("a\0b {}", "ä".repeat(10_000))) } else { Ok(()) }
-        })
+        .handle(|job: Count| async move { if job.n == 0 { Err(format!("a\0b {}", "ä".repeat(10_000))) } else { Ok(()) } })
         .build()
         .unwrap()
         .start()
@@ -199,4 +197,32 @@ async fn an_error_text_that_postgres_could_not_store_is_cleaned_and_cut() {
     let detail = job_detail(&pool, bad).await.unwrap().unwrap();
     let message = detail.attempts[0].message.as_deref().unwrap();
     assert!(message.starts_with("a\u{FFFD}b ä") && message.len() <= 8 << 10, "{} bytes", message.len());
+}
+
+#[tokio::test]
+async fn an_output_that_only_postgres_refuses_fails_no_neighbour() {
+    let pool = database().await.pool();
+    let worker = worker(&pool)
+        .handle(|job: Count, ctx: Ctx| async move {
+            if job.n == 0 {
+                // JSON to Rust, out of range to Postgres.
+                ctx.set_output(&RawValue::from_string("1e-20000".into()).unwrap()).unwrap();
+            } else {
+                ctx.set_output(&job.n).unwrap();
+            }
+        })
+        .build()
+        .unwrap()
+        .start()
+        .await
+        .unwrap();
+    let ids: Vec<_> = haulage::enqueue_all(&pool, (0..10).map(|n| Count { n })).await.unwrap().into_iter().map(|job| job.id()).collect();
+    for id in &ids {
+        wait_for_state(&pool, *id, JobState::Completed).await;
+    }
+    worker.shutdown().await;
+    assert_eq!(job(&pool, ids[0]).await.unwrap().unwrap().output, None);
+    assert_eq!(job(&pool, ids[9]).await.unwrap().unwrap().output, Some(serde_json::json!(9)));
+    let leases: i64 = sqlx::query_scalar("SELECT count(*) FROM haulage.leases").fetch_one(&pool).await.unwrap();
+    assert_eq!(leases, 0);
 }

@@ -42,11 +42,12 @@ async fn a_running_handler_is_told_and_its_job_cancelled() {
         .unwrap();
     let id = Count { n: 1 }.enqueue(&pool).await.unwrap().id();
     entered.acquire().await.unwrap().forget();
-    assert_eq!(cancel(&pool, id, "x").await.unwrap(), CancelOutcome::Requested);
+    assert_eq!(cancel(&pool, id, "the order was withdrawn").await.unwrap(), CancelOutcome::Requested);
     wait_for_state(&pool, id, JobState::Cancelled).await;
     worker.shutdown().await;
     let detail = job_detail(&pool, id).await.unwrap().unwrap();
     assert_eq!((detail.status.failures, detail.attempts[0].outcome.as_str()), (0, "cancelled"));
+    assert_eq!(detail.status.error.as_deref(), Some("the order was withdrawn"));
 }
 
 #[tokio::test]
@@ -93,4 +94,25 @@ async fn a_worker_without_a_listener_hears_of_it_by_its_heartbeat() {
     cancel(&pool, id, "x").await.unwrap();
     wait_for_state(&pool, id, JobState::Cancelled).await;
     worker.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_panic_of_a_handler_that_was_told_to_stop_is_no_failure() {
+    let pool = database().await.pool();
+    let worker = worker(&pool)
+        .handle(|_: Count, ctx: Ctx| async move {
+            ctx.cancelled().await;
+            assert!(!ctx.is_cancelled(), "in the middle of clearing up");
+        })
+        .build()
+        .unwrap()
+        .start()
+        .await
+        .unwrap();
+    let id = Count { n: 1 }.enqueue(&pool).await.unwrap().id();
+    eventually("it runs", async || job(&pool, id).await.unwrap().unwrap().state == JobState::Running).await;
+    cancel(&pool, id, "x").await.unwrap();
+    wait_for_state(&pool, id, JobState::Cancelled).await;
+    worker.shutdown().await;
+    assert_eq!(job(&pool, id).await.unwrap().unwrap().failures, 0);
 }

@@ -13,10 +13,7 @@ fn our_crates_depend_on_each_other_one_way() {
         ("haulage-queue", BTreeSet::new()),
         ("haulage-worker", BTreeSet::from(["haulage-queue"])),
         ("haulage-dashboard", BTreeSet::from(["haulage-queue"])),
-        (
-            "haulage",
-            BTreeSet::from(["haulage-queue", "haulage-worker", "haulage-dashboard"]),
-        ),
+        ("haulage", BTreeSet::from(["haulage-queue", "haulage-worker", "haulage-dashboard"])),
     ]);
 
     // Without `--no-deps` this would download the crates of every platform.
@@ -38,30 +35,12 @@ fn our_crates_depend_on_each_other_one_way() {
 
 #[test]
 fn a_worker_does_not_pull_in_more_crates_than_we_allow() {
-    let tree = cargo(&[
-        "tree",
-        "--edges",
-        "normal",
-        "--package",
-        "haulage-worker",
-        "--prefix",
-        "none",
-        "--format",
-        "{p}",
-    ]);
+    let tree = cargo(&["tree", "--edges", "normal", "--package", "haulage-worker", "--prefix", "none", "--format", "{p}"]);
     // A crate that stands in the tree again is marked with a star.
-    let crates: BTreeSet<&str> = tree
-        .lines()
-        .map(|line| line.trim_end_matches(" (*)"))
-        .filter(|line| !line.is_empty())
-        .collect();
+    let crates: BTreeSet<&str> = tree.lines().map(|line| line.trim_end_matches(" (*)")).filter(|line| !line.is_empty()).collect();
 
     assert!(crates.len() > 20, "this cannot be the whole tree: {tree}");
-    assert!(
-        crates.len() <= MOST_CRATES_OF_A_WORKER,
-        "{} crates: {crates:#?}",
-        crates.len()
-    );
+    assert!(crates.len() <= MOST_CRATES_OF_A_WORKER, "{} crates: {crates:#?}", crates.len());
 }
 
 fn name(value: &serde_json::Value) -> &str {
@@ -69,16 +48,8 @@ fn name(value: &serde_json::Value) -> &str {
 }
 
 fn cargo(args: &[&str]) -> String {
-    let output = Command::new(env!("CARGO"))
-        .args(args)
-        .arg("--offline")
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .expect("cargo runs");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output =
+        Command::new(env!("CARGO")).args(args).arg("--offline").current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("cargo writes UTF-8")
 }

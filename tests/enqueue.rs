@@ -63,17 +63,23 @@ async fn every_option_reaches_the_row() {
     assert_eq!((detail.priority, detail.timeout_ms), (Priority::Low, Some(9_000)));
     assert_eq!(detail.tags, ["eu", r#"a "quoted", {odd} \ tag"#]);
     assert_eq!((detail.args, detail.meta), (json!({"n": 1}), Some(json!({"by": "me"}))));
-    let (trace_id, relation): (String, i16) =
-        sqlx::query_as("SELECT trace_id::text, trace_relation FROM haulage.live_jobs WHERE id = $1").bind(id.0).fetch_one(&pool).await.unwrap();
+    let (trace_id, relation): (String, i16) = sqlx::query_as("SELECT trace_id::text, trace_relation FROM haulage.live_jobs WHERE id = $1")
+        .bind(id.0)
+        .fetch_one(&pool)
+        .await
+        .unwrap();
     assert_eq!((trace_id.as_str(), relation), ("0af76519-16cd-43dd-8448-eb211c80319c", 2));
 }
 
 #[tokio::test]
 async fn a_batch_keeps_its_order_and_options() {
     let pool = database().await.pool();
-    let results = enqueue_all(&pool, (0..2_500).map(|n| Count { n }.with().tag(format!("t{n}")).priority(if n % 2 == 0 { Priority::Bulk } else { Priority::Urgent })))
-        .await
-        .unwrap();
+    let results = enqueue_all(
+        &pool,
+        (0..2_500).map(|n| Count { n }.with().tag(format!("t{n}")).priority(if n % 2 == 0 { Priority::Bulk } else { Priority::Urgent })),
+    )
+    .await
+    .unwrap();
     assert_eq!(results.len(), 2_500);
     for n in [0_usize, 999, 1_000, 2_499] {
         let detail = job_detail(&pool, results[n].id()).await.unwrap().unwrap();

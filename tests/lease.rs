@@ -132,7 +132,11 @@ async fn jobs_of_a_claim_whose_answer_was_lost_come_back_without_a_failure_or_a_
     // A claim of this worker that it knows nothing of, ten seconds old.
     let id = Count { n: 1 }.with().queue("stranded").enqueue(&pool).await.unwrap().id();
     let mut tx = pool.begin().await.unwrap();
-    sqlx::query("UPDATE haulage.live_jobs SET state = 2, lease = 7, attempt = 1, claimed_at = now(), queue = 'other' WHERE id = $1").bind(id.0).execute(&mut *tx).await.unwrap();
+    sqlx::query("UPDATE haulage.live_jobs SET state = 2, lease = 7, attempt = 1, claimed_at = now(), queue = 'other' WHERE id = $1")
+        .bind(id.0)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
     sqlx::query("INSERT INTO haulage.leases (id, worker, ids, claimed_at) VALUES (7, $1, ARRAY[$2], now() - interval '11 s')")
         .bind(worker.id())
         .bind(id.0)
@@ -203,7 +207,13 @@ async fn what_a_bound_has_passed_is_found_by_a_sweep() {
 #[tokio::test]
 async fn lost_connections_lose_no_job_and_stop_no_worker() {
     let pool = database().await.pool();
-    let worker = worker(&pool).handle(|_: Count| async { tokio::time::sleep(Duration::from_millis(2)).await }).build().unwrap().start().await.unwrap();
+    let worker = worker(&pool)
+        .handle(|_: Count| async { tokio::time::sleep(Duration::from_millis(2)).await })
+        .build()
+        .unwrap()
+        .start()
+        .await
+        .unwrap();
     for round in 0..5 {
         haulage::enqueue_all(&pool, (0..300).map(|n| Count { n: round * 1_000 + n })).await.unwrap();
         sqlx::query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'haulage %'")
@@ -215,4 +225,56 @@ async fn lost_connections_lose_no_job_and_stop_no_worker() {
     worker.shutdown().await;
     let crashed: i64 = sqlx::query_scalar("SELECT count(*) FROM haulage.jobs WHERE crashes > 0").fetch_one(&pool).await.unwrap();
     assert_eq!(crashed, 0);
+}
+
+#[tokio::test]
+async fn a_completion_in_a_transaction_waits_for_a_row_that_somebody_locks() {
+    let pool = database().await.pool();
+    let (entered, gate) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (enter, held) = (entered.clone(), gate.clone());
+    let worker = worker(&pool)
+        .handle(move |_: Count, ctx: Ctx| {
+            let (enter, gate) = (enter.clone(), held.clone());
+            async move {
+                let tx = ctx.begin().await?;
+                enter.add_permits(1);
+                gate.acquire().await.unwrap().forget();
+                ctx.complete(tx).await
+            }
+        })
+        .build()
+        .unwrap()
+        .start()
+        .await
+        .unwrap();
+    let id = Count { n: 0 }.enqueue(&pool).await.unwrap().id();
+    entered.acquire().await.unwrap().forget();
+    let mut other = pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM haulage.live_jobs WHERE id = $1 FOR UPDATE").bind(id.0).execute(&mut *other).await.unwrap();
+    gate.add_permits(1);
+    tokio::time::sleep(Duration::from_millis(100)).await; // its first try meets the lock
+    other.rollback().await.unwrap();
+    wait_for_state(&pool, id, JobState::Completed).await;
+    worker.shutdown().await;
+    assert_eq!(job(&pool, id).await.unwrap().unwrap().failures, 0);
+}
+
+#[tokio::test]
+async fn a_new_listening_connection_asks_to_be_notified_again() {
+    let pool = database().await.pool();
+    let worker = worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
+    let sleeper = async || -> Option<i32> {
+        sqlx::query_scalar(
+            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = 1751217516 AND mode = 'ShareLock' AND granted
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        )
+        .fetch_optional(&pool)
+        .await
+        .unwrap()
+    };
+    eventually("the worker sleeps", async || sleeper().await.is_some()).await;
+    let first = sleeper().await.unwrap();
+    sqlx::query("SELECT pg_terminate_backend($1)").bind(first).execute(&pool).await.unwrap();
+    eventually("it sleeps on a new connection", async || sleeper().await.is_some_and(|pid| pid != first)).await;
+    worker.shutdown().await;
 }

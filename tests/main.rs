@@ -4,20 +4,23 @@
 
 mod support;
 
-mod enqueue;
-mod unique;
-mod sql_function;
 mod bad_input;
-mod migrate;
-mod work;
-mod outcomes;
-mod lease;
-mod schedule;
 mod cancel;
-mod shutdown;
-mod crash;
-mod partitions;
-mod layers;
-mod statements;
+mod cli;
 mod compile_errors;
+mod crash;
+mod dashboard;
 mod dependencies;
+mod enqueue;
+mod layers;
+mod lease;
+mod migrate;
+mod outcomes;
+mod partitions;
+mod schedule;
+mod shop;
+mod shutdown;
+mod sql_function;
+mod statements;
+mod unique;
+mod work;

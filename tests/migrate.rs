@@ -41,15 +41,23 @@ async fn an_application_with_its_own_sqlx_migrations_is_left_alone() {
 async fn a_newer_schema_is_refused_with_a_sentence() {
     let pool = empty_database().await.pool();
     migrate(&pool).await.unwrap();
-    sqlx::query("INSERT INTO haulage.migrations (version, description, success, checksum, execution_time) VALUES (99, 'later', true, '', 0)")
-        .execute(&pool)
-        .await
-        .unwrap();
+    sqlx::query(
+        "INSERT INTO haulage.migrations (version, description, success, checksum, execution_time) VALUES (99, 'later', true, '', 0)",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
     let error = migrate(&pool).await.unwrap_err();
     assert!(matches!(error, MigrateError::Schema(SchemaError::TooNew { found: 99 })), "{error:?}");
     assert!(error.to_string().contains("version 99") && error.to_string().contains("deploy a newer version"), "{error}");
-    let error = worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap_err();
+    let start = async || worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await;
+    let error = start().await.unwrap_err();
     assert!(error.to_string().contains("version 99"), "{error}");
+
+    // A newer schema can say that this program may run on it, as in the middle of a rolling deploy.
+    sqlx::query("INSERT INTO haulage.compatibility VALUES (99, $1)").bind(SCHEMA_VERSION).execute(&pool).await.unwrap();
+    migrate(&pool).await.unwrap();
+    start().await.unwrap().shutdown().await;
 }
 
 #[tokio::test]
@@ -57,7 +65,7 @@ async fn an_older_schema_is_named_with_the_command_to_run() {
     let pool = empty_database().await.pool();
     migrate(&pool).await.unwrap();
     sqlx::query("DELETE FROM haulage.migrations WHERE version = $1").bind(SCHEMA_VERSION).execute(&pool).await.unwrap();
-    let error = check_schema(&mut *pool.acquire().await.unwrap()).await.unwrap_err();
+    let error = check_schema(&mut pool.acquire().await.unwrap()).await.unwrap_err();
     assert!(error.to_string().contains("haulage migrate"), "{error}");
 }
 

@@ -40,7 +40,9 @@ async fn a_failed_attempt_is_retried_with_backoff_and_remembered() {
     let detail = story(&pool, Count { n: 1 }.with(), handler, JobState::Completed).await;
     assert_eq!((detail.status.attempt, detail.status.failures), (3, 2));
     assert_eq!(outcomes(&detail), [("failed", "attempt 1"), ("failed", "attempt 2")]);
-    assert!(detail.attempts.iter().all(|attempt| attempt.next_run_at.is_some() && attempt.started_at.is_some() && attempt.worker.is_some()));
+    assert!(
+        detail.attempts.iter().all(|attempt| attempt.next_run_at.is_some() && attempt.started_at.is_some() && attempt.worker.is_some())
+    );
 }
 
 #[tokio::test]
@@ -78,9 +80,8 @@ async fn failures_used_up_bury_the_job_and_call_the_hook() {
 #[tokio::test]
 async fn a_snooze_counts_as_no_failure_however_often() {
     let pool = database().await.pool();
-    let handler = |_: Count, ctx: Ctx| async move {
-        Ok(if ctx.attempt() < 5 { Outcome::Snooze(Duration::from_millis(5)) } else { Outcome::Done })
-    };
+    let handler =
+        |_: Count, ctx: Ctx| async move { Ok(if ctx.attempt() < 5 { Outcome::Snooze(Duration::from_millis(5)) } else { Outcome::Done }) };
     let detail = story(&pool, Count { n: 1 }.with().max_attempts(1), handler, JobState::Completed).await;
     assert_eq!((detail.status.attempt, detail.status.failures, detail.attempts.len()), (5, 0, 4));
     assert_eq!(detail.attempts[0].outcome, "snoozed");
@@ -237,7 +238,12 @@ async fn progress_shows_while_the_job_runs() {
         .unwrap();
     let id = Count { n: 1 }.enqueue(&pool).await.unwrap().id();
     eventually("the progress is stored", async || {
-        job(&pool, id).await.unwrap().unwrap().progress.is_some_and(|progress| progress.percent == 40 && progress.message.as_deref() == Some("4 of 10 pages"))
+        job(&pool, id)
+            .await
+            .unwrap()
+            .unwrap()
+            .progress
+            .is_some_and(|progress| progress.percent == 40 && progress.message.as_deref() == Some("4 of 10 pages"))
     })
     .await;
     gate.add_permits(1);
@@ -276,7 +282,11 @@ async fn a_child_remembers_its_parent_and_its_family() {
         .unwrap();
     let root = Parent.enqueue(&pool).await.unwrap().id();
     let family = async || -> Vec<(i64, Option<i64>)> {
-        sqlx::query_as("SELECT id, parent_id FROM haulage.jobs WHERE root_id = $1 AND state = 'completed' ORDER BY id").bind(root.0).fetch_all(&pool).await.unwrap()
+        sqlx::query_as("SELECT id, parent_id FROM haulage.jobs WHERE root_id = $1 AND state = 'completed' ORDER BY id")
+            .bind(root.0)
+            .fetch_all(&pool)
+            .await
+            .unwrap()
     };
     eventually("the family is complete", async || family().await.len() == 3).await;
     worker.shutdown().await;

@@ -16,7 +16,11 @@ async fn partitions(pool: &PgPool, parent: &str) -> Vec<String> {
 #[tokio::test]
 async fn a_day_without_a_partition_gets_one_when_a_job_finishes() {
     let pool = database().await.pool();
-    let worker = worker(&pool).without(haulage::Duty::Prune).handle(|job: Count| async move { if job.n == 0 { Err("x") } else { Ok(()) } }).build().unwrap();
+    let worker = worker(&pool)
+        .without(haulage::Duty::Prune)
+        .handle(|job: Count| async move { if job.n == 0 { Err("x") } else { Ok(()) } })
+        .build()
+        .unwrap();
     let worker = worker.start().await.unwrap();
     for parent in ["finished_completed", "finished_failed", "attempts"] {
         for name in partitions(&pool, parent).await {
@@ -38,7 +42,11 @@ async fn days_past_their_retention_are_dropped_each_family_by_its_own() {
     let worker = worker(&pool).retention(3, 10).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
     let oldest = async |parent: &str| -> i32 {
         let name = partitions(&pool, parent).await.remove(0);
-        sqlx::query_scalar("SELECT (now() AT TIME ZONE 'UTC')::date - to_date(right($1, 8), 'YYYYMMDD')").bind(name).fetch_one(&pool).await.unwrap()
+        sqlx::query_scalar("SELECT (now() AT TIME ZONE 'UTC')::date - to_date(right($1, 8), 'YYYYMMDD')")
+            .bind(name)
+            .fetch_one(&pool)
+            .await
+            .unwrap()
     };
     eventually("completed ones are kept three days", async || oldest("finished_completed").await == 3).await;
     eventually("failed ones are kept ten days", async || oldest("finished_failed").await == 10).await;

@@ -24,8 +24,7 @@ use crate::support;
 const DEADLINE: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_order_gets_its_receipt_and_its_stock_message_although_the_partner_fails()
--> anyhow::Result<()> {
+async fn every_order_gets_its_receipt_and_its_stock_message_although_the_partner_fails() -> anyhow::Result<()> {
     let database = support::database().await;
     let pool = database.pool();
     let mut shop = Shop::start(&database.url(), &["outside", "web", "worker", "worker"]).await?;
@@ -39,28 +38,22 @@ async fn every_order_gets_its_receipt_and_its_stock_message_although_the_partner
             "lines": [{ "product": 1 + number % 12, "quantity": 1 + number % 3 }],
         });
         let placed = shop.post("/orders", &order, StatusCode::CREATED).await?;
-        ensure!(
-            orders.insert(number_in(&placed, "order")?),
-            "two orders with one number: {placed}"
-        );
+        ensure!(orders.insert(number_in(&placed, "order")?), "two orders with one number: {placed}");
         mails.push(JobId(number_in(&placed, "receipt_job")?));
         syncs.push(JobId(number_in(&placed, "sync_job")?));
     }
     let signed_up = json!({ "name": "Zoë <Buyer>", "email": "buyer0@example.com" });
-    let signed_up = shop
-        .post("/signup", &signed_up, StatusCode::CREATED)
-        .await?;
+    let signed_up = shop.post("/signup", &signed_up, StatusCode::CREATED).await?;
     mails.push(JobId(number_in(&signed_up, "welcome_job")?));
 
-    let months: Vec<String> =
-        sqlx::query_scalar("SELECT to_char(date_trunc('month', now()) - interval '1 month' * n, 'YYYY-MM') FROM generate_series(0, 2) AS n")
-            .fetch_all(&pool)
-            .await?;
+    let months: Vec<String> = sqlx::query_scalar(
+        "SELECT to_char(date_trunc('month', now()) - interval '1 month' * n, 'YYYY-MM') FROM generate_series(0, 2) AS n",
+    )
+    .fetch_all(&pool)
+    .await?;
     let mut reports = Vec::new();
     for month in &months {
-        let asked = shop
-            .post("/reports", &json!({ "month": month }), StatusCode::ACCEPTED)
-            .await?;
+        let asked = shop.post("/reports", &json!({ "month": month }), StatusCode::ACCEPTED).await?;
         reports.push((month, JobId(number_in(&asked, "job")?)));
     }
 
@@ -75,55 +68,23 @@ async fn every_order_gets_its_receipt_and_its_stock_message_although_the_partner
     ensure!(retried > 0, "the partner refused nobody");
 
     // Each mail once, whatever was retried.
-    let caught = shop
-        .get(&format!("http://127.0.0.1:{}/mails.json", shop.mails_port))
-        .await?;
+    let caught = shop.get(&format!("http://127.0.0.1:{}/mails.json", shop.mails_port)).await?;
     let caught = caught.as_array().context("the mails are no list")?;
-    let ids: HashSet<&str> = caught
-        .iter()
-        .filter_map(|mail| mail["message_id"].as_str())
-        .collect();
-    ensure!(
-        caught.len() == 51 && ids.len() == 51,
-        "{} mails with {} ids",
-        caught.len(),
-        ids.len()
-    );
-    let welcome = caught
-        .iter()
-        .find(|mail| mail["subject"] == "Welcome to the shop")
-        .context("no welcome mail")?;
+    let ids: HashSet<&str> = caught.iter().filter_map(|mail| mail["message_id"].as_str()).collect();
+    ensure!(caught.len() == 51 && ids.len() == 51, "{} mails with {} ids", caught.len(), ids.len());
+    let welcome = caught.iter().find(|mail| mail["subject"] == "Welcome to the shop").context("no welcome mail")?;
     ensure!(
         welcome["to"] == json!(["buyer0@example.com"])
-            && welcome["text"]
-                .as_str()
-                .is_some_and(|text| text.starts_with("Dear Zoë <Buyer>,")),
+            && welcome["text"].as_str().is_some_and(|text| text.starts_with("Dear Zoë <Buyer>,")),
         "the welcome mail is {welcome}"
     );
 
     // Each order once at the partner, however often it was sent.
-    let stock = shop
-        .get(&format!(
-            "http://127.0.0.1:{}/stock.json",
-            shop.partner_port
-        ))
-        .await?;
-    let received = stock["received"]
-        .as_array()
-        .context("the stock is no list")?;
-    let synced: HashSet<i64> = received
-        .iter()
-        .filter_map(|message| message["order"].as_i64())
-        .collect();
-    ensure!(
-        received.len() == 50 && synced == orders,
-        "the partner knows {} messages for orders {synced:?}",
-        received.len()
-    );
-    ensure!(
-        stock["refused"].as_u64() > Some(0),
-        "the partner refused nothing: {stock}"
-    );
+    let stock = shop.get(&format!("http://127.0.0.1:{}/stock.json", shop.partner_port)).await?;
+    let received = stock["received"].as_array().context("the stock is no list")?;
+    let synced: HashSet<i64> = received.iter().filter_map(|message| message["order"].as_i64()).collect();
+    ensure!(received.len() == 50 && synced == orders, "the partner knows {} messages for orders {synced:?}", received.len());
+    ensure!(stock["refused"].as_u64() > Some(0), "the partner refused nothing: {stock}");
 
     for (month, id) in reports {
         let report = completed(&pool, id).await?;
@@ -134,27 +95,11 @@ async fn every_order_gets_its_receipt_and_its_stock_message_although_the_partner
         .bind(month)
         .fetch_one(&pool)
         .await?;
-        let csv = shop
-            .client
-            .get(format!("{}/reports/{id}/download", shop.url))
-            .send()
-            .await?
-            .error_for_status()?
-            .text()
-            .await?;
+        let csv = shop.client.get(format!("{}/reports/{id}/download", shop.url)).send().await?.error_for_status()?.text().await?;
+        ensure!(csv.starts_with("placed_at,order,customer,"), "a report that begins {:?}", csv.lines().next());
+        ensure!(csv.lines().count() as i64 == lines + 1, "{} lines in the report of {month}, {lines} in the shop", csv.lines().count());
         ensure!(
-            csv.starts_with("placed_at,order,customer,"),
-            "a report that begins {:?}",
-            csv.lines().next()
-        );
-        ensure!(
-            csv.lines().count() as i64 == lines + 1,
-            "{} lines in the report of {month}, {lines} in the shop",
-            csv.lines().count()
-        );
-        ensure!(
-            output
-                == json!({ "name": format!("sales-{month}.csv"), "bytes": csv.len(), "rows": lines }),
+            output == json!({ "name": format!("sales-{month}.csv"), "bytes": csv.len(), "rows": lines }),
             "the report's output is {output}"
         );
     }
@@ -169,19 +114,10 @@ async fn bad_input_is_answered_with_a_sentence_and_enqueues_nothing() -> anyhow:
     let mut shop = Shop::start(&database.url(), &["web"]).await?;
 
     for (path, body) in [
-        (
-            "/orders",
-            json!({ "email": "nobody", "lines": [{ "product": 1, "quantity": 1 }] }),
-        ),
+        ("/orders", json!({ "email": "nobody", "lines": [{ "product": 1, "quantity": 1 }] })),
         ("/orders", json!({ "email": "a@example.com", "lines": [] })),
-        (
-            "/orders",
-            json!({ "email": "a@example.com", "lines": [{ "product": 99, "quantity": 1 }] }),
-        ),
-        (
-            "/orders",
-            json!({ "email": "a@example.com", "lines": [{ "product": 1, "quantity": 0 }] }),
-        ),
+        ("/orders", json!({ "email": "a@example.com", "lines": [{ "product": 99, "quantity": 1 }] })),
+        ("/orders", json!({ "email": "a@example.com", "lines": [{ "product": 1, "quantity": 0 }] })),
         ("/orders", json!({ "email": "a@example.com" })),
         ("/signup", json!({ "name": " ", "email": "a@example.com" })),
         ("/reports", json!({ "month": "2026-13" })),
@@ -189,10 +125,7 @@ async fn bad_input_is_answered_with_a_sentence_and_enqueues_nothing() -> anyhow:
     ] {
         let answer = shop.post(path, &body, StatusCode::BAD_REQUEST).await?;
         let sentence = answer["error"].as_str().context("no sentence")?;
-        ensure!(
-            sentence.ends_with('.'),
-            "{path} {body} was answered {sentence:?}"
-        );
+        ensure!(sentence.ends_with('.'), "{path} {body} was answered {sentence:?}");
     }
 
     // The same for a browser, with nothing of the input taken for HTML.
@@ -205,10 +138,7 @@ async fn bad_input_is_answered_with_a_sentence_and_enqueues_nothing() -> anyhow:
         .await?;
     ensure!(page.status() == StatusCode::BAD_REQUEST);
     let page = page.text().await?;
-    ensure!(
-        page.contains("&quot;&lt;script&gt;&quot; is not a month"),
-        "the page is {page}"
-    );
+    ensure!(page.contains("&quot;&lt;script&gt;&quot; is not a month"), "the page is {page}");
 
     let jobs = haulage::list_jobs(&pool, &haulage::JobFilter::new()).await?;
     ensure!(jobs.is_empty(), "jobs came of bad input: {jobs:?}");
@@ -231,18 +161,8 @@ impl Shop {
         for role in roles {
             let child = Command::new(program()?)
                 .arg(role)
-                .args([
-                    "--port",
-                    &port.to_string(),
-                    "--smtp-port",
-                    &smtp_port.to_string(),
-                ])
-                .args([
-                    "--mails-port",
-                    &mails_port.to_string(),
-                    "--partner-port",
-                    &partner_port.to_string(),
-                ])
+                .args(["--port", &port.to_string(), "--smtp-port", &smtp_port.to_string()])
+                .args(["--mails-port", &mails_port.to_string(), "--partner-port", &partner_port.to_string()])
                 .args(["--orders", "3000", "--with-parent"])
                 .env("DATABASE_URL", database_url)
                 .env("RUST_LOG", "warn")
@@ -253,13 +173,7 @@ impl Shop {
             children.push((*role, child));
         }
         let client = Client::builder().timeout(Duration::from_secs(30)).build()?;
-        let mut shop = Self {
-            children,
-            client,
-            url: format!("http://127.0.0.1:{port}"),
-            mails_port,
-            partner_port,
-        };
+        let mut shop = Self { children, client, url: format!("http://127.0.0.1:{port}"), mails_port, partner_port };
         shop.ready().await?;
         Ok(shop)
     }
@@ -267,17 +181,8 @@ impl Shop {
     async fn ready(&mut self) -> anyhow::Result<()> {
         let began = Instant::now();
         loop {
-            if let Ok(answer) = self
-                .client
-                .get(format!("{}/live.json", self.url))
-                .send()
-                .await
-            {
-                ensure!(
-                    answer.status() == StatusCode::OK,
-                    "the shop answered {}",
-                    answer.status()
-                );
+            if let Ok(answer) = self.client.get(format!("{}/live.json", self.url)).send().await {
+                ensure!(answer.status() == StatusCode::OK, "the shop answered {}", answer.status());
                 return Ok(());
             }
             for (role, child) in &mut self.children {
@@ -291,30 +196,15 @@ impl Shop {
     }
 
     async fn post(&self, path: &str, body: &Value, expected: StatusCode) -> anyhow::Result<Value> {
-        let answer = self
-            .client
-            .post(format!("{}{path}", self.url))
-            .json(body)
-            .send()
-            .await?;
+        let answer = self.client.post(format!("{}{path}", self.url)).json(body).send().await?;
         let status = answer.status();
         let text = answer.text().await?;
-        ensure!(
-            status == expected,
-            "POST {path} {body} was answered {status}: {text}"
-        );
+        ensure!(status == expected, "POST {path} {body} was answered {status}: {text}");
         serde_json::from_str(&text).with_context(|| format!("POST {path} was answered {text:?}"))
     }
 
     async fn get(&self, url: &str) -> anyhow::Result<Value> {
-        Ok(self
-            .client
-            .get(url)
-            .send()
-            .await?
-            .error_for_status()?
-            .json()
-            .await?)
+        Ok(self.client.get(url).send().await?.error_for_status()?.json().await?)
     }
 
     /// Lets go of every process's standard input; each must end by itself, without an error.
@@ -323,9 +213,7 @@ impl Shop {
             drop(child.stdin.take());
         }
         for (role, child) in &mut self.children {
-            let status = timeout(DEADLINE, child.wait())
-                .await
-                .with_context(|| format!("the shop's {role} did not stop"))??;
+            let status = timeout(DEADLINE, child.wait()).await.with_context(|| format!("the shop's {role} did not stop"))??;
             ensure!(status.success(), "the shop's {role} ended with {status}");
         }
         Ok(())
@@ -335,16 +223,9 @@ impl Shop {
 /// `cargo test` builds the examples first, beside the tests: `target/debug/deps/it-...` and `target/debug/examples/shop`.
 fn program() -> anyhow::Result<PathBuf> {
     let test = std::env::current_exe()?;
-    let profile = test
-        .ancestors()
-        .nth(2)
-        .context("the test's program has no place")?;
+    let profile = test.ancestors().nth(2).context("the test's program has no place")?;
     let program = profile.join("examples").join("shop");
-    ensure!(
-        program.exists(),
-        "{} is not built; run `cargo build --example shop`",
-        program.display()
-    );
+    ensure!(program.exists(), "{} is not built; run `cargo build --example shop`", program.display());
     Ok(program)
 }
 
@@ -363,27 +244,16 @@ fn free_ports() -> anyhow::Result<[u16; 4]> {
 async fn completed(pool: &PgPool, id: JobId) -> anyhow::Result<JobStatus> {
     let began = Instant::now();
     loop {
-        let job = haulage::job(pool, id)
-            .await?
-            .with_context(|| format!("there is no job {id}"))?;
+        let job = haulage::job(pool, id).await?.with_context(|| format!("there is no job {id}"))?;
         if job.state == JobState::Completed {
             return Ok(job);
         }
-        ensure!(
-            !job.state.is_final(),
-            "job {id} ended {}: {job:?}",
-            job.state
-        );
-        ensure!(
-            began.elapsed() < DEADLINE,
-            "job {id} is not completed: {job:?}"
-        );
+        ensure!(!job.state.is_final(), "job {id} ended {}: {job:?}", job.state);
+        ensure!(began.elapsed() < DEADLINE, "job {id} is not completed: {job:?}");
         sleep(Duration::from_millis(50)).await;
     }
 }
 
 fn number_in(value: &Value, field: &str) -> anyhow::Result<i64> {
-    value[field]
-        .as_i64()
-        .with_context(|| format!("no {field} in {value}"))
+    value[field].as_i64().with_context(|| format!("no {field} in {value}"))
 }

@@ -69,7 +69,10 @@ async fn what_outlasts_the_grace_period_is_told_and_given_back_without_a_failure
         let back = job_detail(&pool, id).await.unwrap().unwrap();
         assert_eq!((back.status.state, back.status.failures, back.crashes, back.attempts.len()), (JobState::Available, 0, 0, 0));
     }
-    let left: i64 = sqlx::query_scalar("SELECT (SELECT count(*) FROM haulage.workers) + (SELECT count(*) FROM haulage.leases)").fetch_one(&pool).await.unwrap();
+    let left: i64 = sqlx::query_scalar("SELECT (SELECT count(*) FROM haulage.workers) + (SELECT count(*) FROM haulage.leases)")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
     assert_eq!(left, 0);
 }
 

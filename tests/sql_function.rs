@@ -66,7 +66,8 @@ async fn every_parameter_reaches_the_row() {
 #[tokio::test]
 async fn a_broken_traceparent_does_not_fail_the_job() {
     let pool = database().await.pool();
-    let id: i64 = sqlx::query_scalar("SELECT job_id FROM haulage.enqueue('count', traceparent => 'nonsense')").fetch_one(&pool).await.unwrap();
+    let id: i64 =
+        sqlx::query_scalar("SELECT job_id FROM haulage.enqueue('count', traceparent => 'nonsense')").fetch_one(&pool).await.unwrap();
     assert!(job(&pool, JobId(id)).await.unwrap().is_some());
 }
 

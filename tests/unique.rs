@@ -85,7 +85,10 @@ async fn stricter_isolation_gets_one_job_or_a_clear_error() {
     for level in ["REPEATABLE READ", "SERIALIZABLE"] {
         let mut late = pool.acquire().await.unwrap();
         let mut tx = late.begin().await.unwrap();
-        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("SET TRANSACTION ISOLATION LEVEL {level}; SELECT 1 FROM haulage.live_jobs"))).execute(&mut *tx).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("SET TRANSACTION ISOLATION LEVEL {level}; SELECT 1 FROM haulage.live_jobs")))
+            .execute(&mut *tx)
+            .await
+            .unwrap();
         let key = if level == "SERIALIZABLE" { 1 } else { 2 };
         invoice(key, "first").enqueue(&pool).await.unwrap();
         let error = invoice(key, "second").enqueue(&mut *tx).await.unwrap_err();

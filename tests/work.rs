@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use haulage::{Ctx, FromRef, Job, JobState, Outcome, Priority, State, enqueue_all, job};
 use serde::{Deserialize, Serialize};
-use sqlx::PgPool;
+use sqlx::{PgPool, postgres::PgListener};
 
 use crate::support::{Count, Log, database, eventually, jobs_in, wait_for_state, worker};
 
@@ -43,7 +43,10 @@ async fn a_job_runs_once_and_is_completed() {
     let status = job(&pool, id).await.unwrap().unwrap();
     assert_eq!((status.attempt, status.failures), (1, 0));
     let (leases, workers): (i64, i64) =
-        sqlx::query_as("SELECT (SELECT count(*) FROM haulage.leases), (SELECT count(*) FROM haulage.workers)").fetch_one(&pool).await.unwrap();
+        sqlx::query_as("SELECT (SELECT count(*) FROM haulage.leases), (SELECT count(*) FROM haulage.workers)")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
     assert_eq!((leases, workers), (0, 0), "a worker that stopped in order leaves nothing behind");
 }
 
@@ -144,29 +147,44 @@ async fn a_renamed_kind_still_runs_under_its_old_name() {
     worker.shutdown().await;
 }
 
+/// What is notified on the wake channel until the marker is.
+async fn notified(listener: &mut PgListener, pool: &PgPool) -> Vec<String> {
+    sqlx::query("SELECT pg_notify('haulage_wake', 'marker')").execute(pool).await.unwrap();
+    let mut payloads = Vec::new();
+    loop {
+        match listener.recv().await.unwrap().payload() {
+            "marker" => return payloads,
+            payload => payloads.push(payload.to_owned()),
+        }
+    }
+}
+
 #[tokio::test]
-async fn an_idle_worker_is_woken_by_an_enqueue() {
+async fn an_enqueue_notifies_a_sleeping_worker_and_nobody_else() {
     let pool = database().await.pool();
+    let mut listener = PgListener::connect_with(&pool).await.unwrap();
+    listener.listen("haulage_wake").await.unwrap();
+    Count { n: 1 }.enqueue(&pool).await.unwrap();
+    assert_eq!(notified(&mut listener, &pool).await, [""; 0], "a notification serialises commits; nobody sleeps, so none is sent");
+
     let worker = worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
-    // The worker holds the shared lock of its queue exactly while it sleeps.
+    // The worker holds the shared lock of its queue while it sleeps.
     eventually("the worker sleeps", async || {
-        sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 1751217516 AND mode = 'ShareLock' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))")
-            .fetch_one(&pool)
-            .await
-            .unwrap()
+        sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 1751217516 AND mode = 'ShareLock' AND granted
+                            AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))",
+        )
+        .fetch_one(&pool)
+        .await
+        .unwrap()
     })
     .await;
-    tokio::time::sleep(Duration::from_millis(1_200)).await; // until its poll has backed off to a second
-    let mut waits = Vec::new();
-    for n in 0..5 {
-        let started = std::time::Instant::now();
-        let id = Count { n }.enqueue(&pool).await.unwrap().id();
-        wait_for_state(&pool, id, JobState::Completed).await;
-        waits.push(started.elapsed());
-    }
+    let id = Count { n: 2 }.enqueue(&pool).await.unwrap().id();
+    assert_eq!(notified(&mut listener, &pool).await, ["default"]);
+    Count { n: 3 }.with().queue("nobody_sleeps_on_this").enqueue(&pool).await.unwrap();
+    assert_eq!(notified(&mut listener, &pool).await, [""; 0]);
+    wait_for_state(&pool, id, JobState::Completed).await;
     worker.shutdown().await;
-    waits.sort();
-    assert!(waits[2] < Duration::from_millis(500), "half of the polls would take longer than this: {waits:?}");
 }
 
 #[tokio::test]
@@ -195,11 +213,12 @@ async fn a_worker_process_uses_five_connections_at_most_whatever_its_concurrency
     enqueue_all(&pool, (0..2_000).map(|n| Count { n }.with().queue("wide"))).await.unwrap();
     let mut most = 0;
     while jobs_in(&pool, JobState::Completed).await < 2_000 {
-        let now: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'haulage %'")
-                .fetch_one(&pool)
-                .await
-                .unwrap();
+        let now: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'haulage %'",
+        )
+        .fetch_one(&pool)
+        .await
+        .unwrap();
         most = most.max(now);
     }
     worker.shutdown().await;

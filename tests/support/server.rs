@@ -84,7 +84,8 @@ async fn create(template: Option<&String>) -> Database {
 async fn make_template() -> String {
     let mut admin = admin().await;
     // Left by earlier runs on a server that was given.
-    let old: Vec<String> = sqlx::query_scalar("SELECT datname FROM pg_database WHERE datname LIKE 'haulage\\_test\\_%'").fetch_all(&mut admin).await.unwrap();
+    let old: Vec<String> =
+        sqlx::query_scalar("SELECT datname FROM pg_database WHERE datname LIKE 'haulage\\_test\\_%'").fetch_all(&mut admin).await.unwrap();
     for name in old.iter().filter(|name| !name.starts_with(&format!("haulage_test_{}_", std::process::id()))) {
         sqlx::raw_sql(sqlx::AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name}"))).execute(&mut admin).await.ok();
     }

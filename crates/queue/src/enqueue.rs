@@ -128,6 +128,12 @@ pub enum EnqueueError {
         /// What serde said.
         message: String,
     },
+    /// A job known by name that can't be stored as it is; see [`enqueue_named`](crate::enqueue_named).
+    #[error("{reason}")]
+    Refused {
+        /// What is wrong, and what to do.
+        reason: String,
+    },
     /// The attempt that enqueues this child has lost its lease; another attempt may run.
     #[error("the child \"{kind}\" was not stored: the running job {parent} has lost its lease")]
     LeaseLost {
@@ -434,6 +440,12 @@ fn fold_twins(drafts: &mut [(Draft, Context)]) -> HashMap<usize, usize> {
             OnConflict::Keep => {}
             OnConflict::ReplaceArgs => first.args.clone_from(&twin.args),
             OnConflict::Reschedule => (first.run_at, first.delay_s) = (twin.run_at, twin.delay_s),
+        }
+        if let Some(unique) = &mut first.unique
+            && key.on_conflict != OnConflict::Keep
+        {
+            // A holder that is there already meets the later rule too.
+            unique.on_conflict = key.on_conflict;
         }
     }
     twins

@@ -43,7 +43,7 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const QUEUE: &'static str = "default";
     /// Which jobs of the queue go first.
     const PRIORITY: Priority = Priority::Normal;
-    /// How many attempts may fail before the job is dead: 1 to 32,767. With the default backoff 25 take about three weeks.
+    /// How many attempts may fail before the job is dead: 1 to 32,767. With the default backoff 25 take about eleven days.
     const MAX_ATTEMPTS: u16 = 25;
     /// How long one attempt may run: 1 ms to 24 days, `None` without limit.
     const TIMEOUT: Option<Duration> = Some(Duration::from_secs(15 * 60));

@@ -26,6 +26,7 @@
 //! # }
 //! ```
 
+mod by_name;
 mod enqueue;
 mod inspect;
 mod job;
@@ -45,6 +46,7 @@ pub mod store;
 pub mod dev;
 
 pub use args::{MAX_ARGS_BYTES, MAX_ARGS_DEPTH, MAX_OUTPUT_BYTES};
+pub use by_name::{NamedJob, enqueue_named};
 pub use enqueue::{Enqueue, EnqueueError, Enqueued, Parent, enqueue_all};
 pub use inspect::{Attempt, JobDetail, JobFilter, JobStatus, JobSummary, Progress, ReadError, job, job_detail, list_jobs};
 pub use job::Job;

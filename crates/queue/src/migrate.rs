@@ -89,7 +89,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
     Ok(())
 }
 
-/// Checks that the schema fits this build.
+/// Checks that the schema fits this build: it has its version, or a newer one that says it can live with it.
 ///
 /// # Errors
 /// [`SchemaError`] with the version found and what to do.
@@ -97,7 +97,14 @@ pub async fn check_schema(connection: &mut PgConnection) -> Result<(), SchemaErr
     match version(connection).await? {
         None => Err(SchemaError::Missing),
         Some(found) if found < SCHEMA_VERSION => Err(SchemaError::TooOld { found }),
-        Some(found) if found > SCHEMA_VERSION => Err(SchemaError::TooNew { found }),
+        Some(found) if found > SCHEMA_VERSION => {
+            let runs_with: Option<i64> =
+                sqlx::query_scalar(include_str!("sql/get_compatibility.sql")).bind(found).fetch_optional(connection).await?;
+            match runs_with {
+                Some(oldest) if oldest <= SCHEMA_VERSION => Ok(()),
+                _ => Err(SchemaError::TooNew { found }),
+            }
+        }
         Some(_) => Ok(()),
     }
 }

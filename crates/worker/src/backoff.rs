@@ -5,8 +5,8 @@ use std::time::Duration;
 /// The longest wait: a day.
 const CAP: Duration = Duration::from_secs(86_400);
 
-/// `failures^4 + 15 s`, give or take a tenth, at most a day: 16 s, 31 s, 96 s, 271 s, ...; 25 failures take about three weeks.
-/// The habit of Sidekiq and Oban; the jitter spreads the retry storm after an outage.
+/// `failures^4 + 15 s`, give or take a tenth, at most a day: 16 s, 31 s, 96 s, 271 s, ...; 25 failures take about eleven days.
+/// The curve of Sidekiq and Oban, with a cap; the jitter spreads the retry storm after an outage.
 pub fn default_backoff(failures: u16) -> Duration {
     let base = u64::from(failures).saturating_pow(4).saturating_add(15);
     let base = Duration::from_secs(base).min(CAP).as_secs_f64();
@@ -29,8 +29,8 @@ mod tests {
     }
 
     #[test]
-    fn twenty_five_failures_take_about_three_weeks() {
+    fn twenty_five_failures_take_about_eleven_days() {
         let days: f64 = (1..25).map(|n| default_backoff(n).as_secs_f64()).sum::<f64>() / 86_400.0;
-        assert!((8.0..23.0).contains(&days), "{days}");
+        assert!((10.0..12.0).contains(&days), "{days}");
     }
 }

@@ -56,7 +56,7 @@ pub enum Duty {
     Promote,
     /// Taking jobs from dead workers.
     Rescue,
-    /// Making and dropping partitions of the history.
+    /// Making and dropping partitions of the history, and removing rows beside jobs that are gone.
     Prune,
 }
 
@@ -266,8 +266,8 @@ impl<S: Clone + Send + Sync + 'static> Builder<S> {
         self
     }
 
-    /// Only polls, backing off to this interval when idle, and opens no listening connection: for a transaction pooler, which
-    /// delivers no notifications.
+    /// Only polls, backing off to this interval when idle, and opens no listening connection: for where notifications do not
+    /// arrive. The worker's own connections are not made for a transaction pooler yet; give it a direct one.
     pub fn poll_only(mut self, interval: Duration) -> Self {
         self.settings.poll = Some(interval);
         self
@@ -360,8 +360,7 @@ impl Settings {
 fn prepare<J: Job, A: Extract<S>, S>(run: &Run, state: &S) -> Result<(J, A), JobError> {
     let job = serde_json::from_str(&run.args).map_err(|error| {
         let kind = run.kind;
-        JobError::fatal(format!("the args no longer parse as \"{kind}\": {error}; deploy a handler that reads them, then retry the job"))
-            .with_class("args")
+        JobError::fatal(format!("the args no longer parse as \"{kind}\": {error}; deploy a handler that reads them")).with_class("args")
     })?;
     Ok((job, A::extract(&run.ctx, state)?))
 }

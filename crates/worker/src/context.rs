@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU8, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use haulage_queue::{
@@ -122,9 +122,15 @@ impl Ctx {
         let settled = self.attempt.settled;
         let output = self.attempt.output();
         let outputs: Vec<_> = output.as_deref().map(|output| (settled.id, output)).into_iter().collect();
-        let went = store::complete_jobs(&mut *tx, self.attempt.shared.worker_id(), &[settled], &[], &outputs).await?;
-        if went.is_empty() {
-            return Err(LeaseLost { job: settled.id }.into());
+        let (patience, mut pause) = (Instant::now() + self.attempt.shared.settings.lease, Duration::from_millis(20));
+        while store::complete_jobs(&mut *tx, self.attempt.shared.worker_id(), &[settled], &[], &outputs).await?.is_empty() {
+            // The row is not ours any more, or somebody has locked it.
+            let ours = store::find_settled(&mut *tx, &[settled]).await?.first().is_some_and(|(_, what)| *what == Unsettled::Ours);
+            if !ours || Instant::now() > patience {
+                return Err(LeaseLost { job: settled.id }.into());
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(1));
         }
         match tx.commit().await {
             Ok(()) => {}

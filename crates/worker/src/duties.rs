@@ -13,6 +13,8 @@ use crate::{Duty, link::Link, promote::Promote, prune, rescue, run::Shared};
 
 /// Progress is written this often at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+/// No round of duties takes so long on a connection that answers.
+const SILENT: Duration = Duration::from_secs(120);
 /// Rows beside jobs that are gone.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// Partitions are looked after at the start and then hourly.
@@ -23,7 +25,8 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let worked = tokio::select! {
             () = stop.cancelled() => break,
-            worked = duties.work() => worked,
+            // A connection that has gone silent is made anew.
+            worked = tokio::time::timeout(SILENT, duties.work()) => worked.unwrap_or(Err(sqlx::Error::PoolTimedOut)),
         };
         if let Err(error) = worked {
             let pause = duties.link.failed(&error);

@@ -26,6 +26,9 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// The same when the worker is stopping: its grace period is over already.
 const LAST_WORDS_AT_SHUTDOWN: Duration = Duration::from_secs(1);
 
+/// How long a claimed job waits for a blocking thread before it is given back.
+const THREAD_PATIENCE: Duration = Duration::from_secs(1);
+
 type Answer = Result<Outcome, JobError>;
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -92,8 +95,13 @@ pub(crate) async fn execute(shared: &Shared, attempt: &Arc<Attempt>, args: Strin
         return Resolution::Return;
     };
     // A blocking handler's clock starts when it has its thread.
-    if entry.blocking && let Ok(permit) = Arc::clone(&shared.registry.blocking).acquire_owned().await {
-        attempt.keep_thread(permit);
+    if entry.blocking {
+        tokio::select! {
+            permit = Arc::clone(&shared.registry.blocking).acquire_owned() => permit.into_iter().for_each(|permit| attempt.keep_thread(permit)),
+            () = attempt.token.cancelled() => {}
+            // Another process may have a thread for it.
+            () = tokio::time::sleep(THREAD_PATIENCE) => return Resolution::Return,
+        }
     }
     if let Some(stop) = attempt.stopped() {
         return stopped(shared, attempt, stop, None, None);
@@ -122,11 +130,7 @@ pub(crate) async fn execute(shared: &Shared, attempt: &Arc<Attempt>, args: Strin
     if attempt.completed() {
         return Resolution::Nothing;
     }
-    let answer = match answer {
-        None => None,
-        Some(Ok(answer)) => Some(answer),
-        Some(Err(payload)) => return failure(shared, attempt, &panicked(payload.as_ref()), ran),
-    };
+    let answer: Option<Answer> = answer.map(|caught| caught.unwrap_or_else(|payload| Err(panicked(payload.as_ref()))));
     match (attempt.stopped(), answer) {
         (Some(Stop::LeaseLost), _) => Resolution::Nothing,
         // It made it all the same.
@@ -136,7 +140,7 @@ pub(crate) async fn execute(shared: &Shared, attempt: &Arc<Attempt>, args: Strin
             delay: delay.min(MAX_DELAY),
             end: End { outcome: "snoozed", class: None, message: None, ran: Some(ran), failed: false },
         },
-        (None, Some(Ok(Outcome::Cancel(reason)))) => cancelled(&reason, Some(ran)),
+        (None, Some(Ok(Outcome::Cancel(reason)))) => cancelled(Some(&reason), Some(ran)),
         (None, Some(Err(error))) => failure(shared, attempt, &error, ran),
         // Not reached: without a reason to stop the handler's answer is awaited.
         (None, None) => Resolution::Return,
@@ -173,12 +177,12 @@ fn stopped(shared: &Shared, attempt: &Attempt, stop: Stop, answer: Option<Answer
                 delay: delay.min(MAX_DELAY),
                 end: End { outcome: "snoozed", class: None, message: None, ran, failed: false },
             },
-            Some(Ok(Outcome::Cancel(reason))) => cancelled(&reason, ran),
+            Some(Ok(Outcome::Cancel(reason))) => cancelled(Some(&reason), ran),
             _ => Resolution::Return,
         },
         Stop::Cancel => match answer {
-            Some(Ok(Outcome::Cancel(reason))) => cancelled(&reason, ran),
-            _ => cancelled("cancelled while it ran", ran),
+            Some(Ok(Outcome::Cancel(reason))) => cancelled(Some(&reason), ran),
+            _ => cancelled(None, ran),
         },
         Stop::Timeout => {
             let limit = attempt.timeout.unwrap_or_default();
@@ -189,8 +193,9 @@ fn stopped(shared: &Shared, attempt: &Attempt, stop: Stop, answer: Option<Answer
     }
 }
 
-fn cancelled(reason: &str, ran: Option<Duration>) -> Resolution {
-    let end = End { outcome: "cancelled", class: None, message: Some(store::clean_text(reason)), ran, failed: false };
+/// Without a reason of the handler's own, that of the request to cancel is stored.
+fn cancelled(reason: Option<&str>, ran: Option<Duration>) -> Resolution {
+    let end = End { outcome: "cancelled", class: None, message: reason.map(store::clean_text), ran, failed: false };
     Resolution::Bury { cancelled: true, end }
 }
 

@@ -9,14 +9,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use haulage_queue::store::{self, Claim};
-use tokio::sync::{mpsc, oneshot};
+use haulage_queue::store::{self, Claim, Claimed};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     bounds::Bounds,
     context::Attempt,
-    execute::{Resolution, Resolved, execute},
+    execute::{End, Resolution, Resolved, execute},
     link::Link,
     listen::Ask,
     run::Shared,
@@ -27,6 +30,8 @@ use crate::{
 const FIRST_POLL: Duration = Duration::from_millis(20);
 /// With a listener that wakes us the poll is only the backstop.
 const LAST_POLL: Duration = Duration::from_secs(1);
+/// How long the listener may take to say whether we may sleep.
+const LISTENER_PATIENCE: Duration = Duration::from_millis(500);
 /// How long a stopping worker waits for the answer to its last claim.
 const CLAIM_AT_STOP: Duration = Duration::from_secs(2);
 /// Suspects are looked for at most this often, and only when the heartbeat saw one.
@@ -38,7 +43,7 @@ pub(crate) async fn run(shared: Arc<Shared>, results: mpsc::Sender<Resolved>, as
         bounds: Bounds::new(shared.lanes.iter().map(|lane| lane.queue.clone())),
         sweep: Sweep::new(),
         asks,
-        asleep: false,
+        asleep_in: None,
         poll: FIRST_POLL,
         suspect_at: Instant::now(),
         shared,
@@ -46,10 +51,15 @@ pub(crate) async fn run(shared: Arc<Shared>, results: mpsc::Sender<Resolved>, as
     };
     while !stop.is_cancelled() {
         // A claim under way is let finish, or its jobs would have to be rescued; but not for ever.
-        let pause = tokio::select! {
-            pause = fetch.round() => pause,
+        let patience = fetch.shared.settings.lease;
+        let round = tokio::select! {
+            round = timeout(patience, fetch.round()) => round,
             () = async { stop.cancelled().await; tokio::time::sleep(CLAIM_AT_STOP).await } => break,
         };
+        let pause = round.unwrap_or_else(|_| {
+            tracing::warn!("the database did not answer a claim for as long as the lease");
+            Some(fetch.failed(&sqlx::Error::PoolTimedOut))
+        });
         if let Some(pause) = pause {
             let fetch = &fetch;
             tokio::select! {
@@ -75,8 +85,8 @@ struct Fetch {
     link: Link,
     bounds: Bounds,
     sweep: Sweep,
-    /// Whether enqueuers were told that we sleep.
-    asleep: bool,
+    /// The listening session in which enqueuers were told that we sleep.
+    asleep_in: Option<u64>,
     poll: Duration,
     suspect_at: Instant,
 }
@@ -93,7 +103,8 @@ impl Fetch {
         let wants: Vec<(usize, usize)> =
             self.shared.lanes.iter().enumerate().map(|(index, lane)| (index, lane.want())).filter(|(_, want)| *want > 0).collect();
         if wants.is_empty() {
-            // Room is told; the poll is for what has gone stale.
+            // Nobody need notify a worker without room. Room is told; the poll is for what has gone stale.
+            self.awake();
             return Some(LAST_POLL);
         }
         let claim = match self.claim(&wants).await {
@@ -109,14 +120,14 @@ impl Fetch {
         }
         if full {
             // More is likely there; and enqueuers need not notify us.
-            self.awake().await;
+            self.awake();
             self.poll = FIRST_POLL;
             return None;
         }
         if taken > 0 {
             self.poll = FIRST_POLL;
         }
-        if !self.asleep && self.sleep().await {
+        if self.asleep_in != Some(self.shared.listening.load(Ordering::Acquire)) && self.sleep().await {
             // Enqueuers notify from now on; look once more for what came before.
             return None;
         }
@@ -129,13 +140,19 @@ impl Fetch {
         let shared = &self.shared;
         let queues: Vec<&str> = wants.iter().map(|(index, _)| shared.lanes[*index].queue.as_str()).collect();
         let numbers: Vec<i32> = wants.iter().map(|(_, want)| i32::try_from(*want).unwrap_or(i32::MAX)).collect();
+        // While every blocking thread is taken, blocking kinds are left to other processes.
+        let all_kinds = shared.registry.blocking.available_permits() > 0;
+        let kinds = if all_kinds { &shared.kinds } else { &shared.async_kinds };
         let connection = self.link.get().await?;
         let token = Token { shared, token: shared.leases.draw(), kept: false };
         let epoch = shared.epoch();
-        let claim =
-            store::claim_jobs(connection, token.token, shared.worker_id(), &shared.kinds, &queues, &numbers, self.bounds.lines()).await?;
+        let claim = store::claim_jobs(connection, token.token, shared.worker_id(), kinds, &queues, &numbers, self.bounds.lines()).await?;
         let lease = token.keep(claim.jobs.len() + claim.unreadable.len());
-        self.bounds.learn(&claim, |queue| wants.iter().find(|(index, _)| shared.lanes[*index].queue == queue).map_or(0, |(_, want)| *want));
+        if all_kinds {
+            // Else a bound would pass the kinds that were not asked for.
+            self.bounds
+                .learn(&claim, |queue| wants.iter().find(|(index, _)| shared.lanes[*index].queue == queue).map_or(0, |(_, want)| *want));
+        }
         if epoch != shared.epoch() {
             // The worker was declared dead while the claim was under way: rescue has these jobs.
             shared.leases.claimed(lease, 0);
@@ -155,7 +172,11 @@ impl Fetch {
             }
         }
         for (id, why) in &claim.unreadable {
-            tracing::error!(job = %id, error = %why, "a claimed job could not be read; it is given back");
+            let (attempt, _) = Attempt::new(Claimed::unreadable(*id), lease, false, shared);
+            let message = format!("the job's row could not be read: {why}; upgrade this program, or mend the row");
+            let end = End { outcome: "failed", class: Some("row"), message: Some(store::clean_text(&message)), ran: None, failed: true };
+            let resolution = Resolution::Bury { cancelled: false, end };
+            self.results.send(Resolved { attempt: Arc::new(attempt), resolution }).await.ok();
         }
         Ok(claim)
     }
@@ -188,22 +209,25 @@ impl Fetch {
         if self.shared.settings.poll.is_some() {
             return false;
         }
+        let session = self.shared.listening.load(Ordering::Acquire);
         let (answer, asleep) = oneshot::channel();
-        self.asleep = self.asks.send(Ask::Sleep(answer)).await.is_ok() && asleep.await.unwrap_or(false);
-        self.asleep
+        // A listener that does not answer is no reason not to poll.
+        let asked = async { self.asks.try_send(Ask::Sleep(answer)).is_ok() && asleep.await.unwrap_or(false) };
+        let asleep = timeout(LISTENER_PATIENCE, asked).await.unwrap_or(false);
+        self.asleep_in = asleep.then_some(session);
+        asleep
     }
 
-    async fn awake(&mut self) {
-        if std::mem::take(&mut self.asleep) {
+    fn awake(&mut self) {
+        if self.asleep_in.take().is_some() {
             // Without a listener nobody holds the lock.
-            self.asks.send(Ask::Awake).await.ok();
+            self.asks.try_send(Ask::Awake).ok();
         }
     }
 
     fn failed(&mut self, error: &sqlx::Error) -> Duration {
         // Another server may answer next, with other positions.
         self.bounds.reset();
-        self.asleep = false;
         self.link.failed(error)
     }
 

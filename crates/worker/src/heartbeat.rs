@@ -65,8 +65,7 @@ async fn beat(shared: &Shared, link: &mut Link) -> Result<(), sqlx::Error> {
     let held = shared.leases.held();
     let running = i32::try_from(shared.running()).unwrap_or(i32::MAX);
     match store::beat_worker(connection, shared.worker_id(), &held, running).await? {
-        Some(Beat { cancel, alive, stranded, suspects, .. }) => {
-            shared.alive.store(alive, Ordering::Relaxed);
+        Some(Beat { cancel, stranded, suspects }) => {
             shared.suspects.store(suspects, Ordering::Relaxed);
             for id in cancel {
                 shared.cancel(id);

@@ -6,11 +6,17 @@
 //!  NOTIFY haulage_cancel──> the attempt is told
 //! ```
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use haulage_queue::{notify, store};
 use sqlx::postgres::{PgListener, PgPoolOptions};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::run::Shared;
@@ -24,6 +30,8 @@ pub(crate) enum Ask {
     Awake,
 }
 
+/// A statement of the listener takes no locks that last; one that takes longer than this has lost its connection.
+const STATEMENT: Duration = Duration::from_secs(5);
 /// Between attempts to connect.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -39,6 +47,8 @@ pub(crate) async fn run(shared: Arc<Shared>, mut asks: mpsc::Receiver<Ask>, stop
                 }
             }
         }
+        shared.listening.fetch_add(1, Ordering::AcqRel);
+        shared.wake.notify_one();
         // While there is no listener nobody will notify; answer so.
         let pause = tokio::time::sleep(PAUSE.mul_f64(rand::random_range(0.5..=1.0)));
         tokio::pin!(pause);
@@ -62,8 +72,9 @@ async fn session(shared: &Shared, pool: &sqlx::PgPool, asks: &mut mpsc::Receiver
     let queues: Vec<String> = shared.lanes.iter().map(|lane| lane.queue.clone()).collect();
     let mut listener = PgListener::connect_with(pool).await?;
     listener.eager_reconnect(false);
-    listener.listen_all([notify::WAKE, notify::DUE, notify::CANCEL]).await?;
-    store::sleep_until_due(&mut listener).await?;
+    in_time(listener.listen_all([notify::WAKE, notify::DUE, notify::CANCEL])).await?;
+    in_time(store::sleep_until_due(&mut listener)).await?;
+    let mut locked = false;
     // Whatever was notified before is lost: look at everything once.
     shared.wake.notify_one();
     shared.due.notify_one();
@@ -81,23 +92,32 @@ async fn session(shared: &Shared, pool: &sqlx::PgPool, asks: &mut mpsc::Receiver
                         shared.cancel(id);
                     },
                 },
-                None => {
-                    shared.wake.notify_one();
-                    return Err(sqlx::Error::PoolClosed);
-                }
+                None => return Err(sqlx::Error::PoolClosed),
             },
             ask = asks.recv() => match ask {
                 Some(Ask::Sleep(answer)) => {
-                    let asleep = store::sleep_on_queues(&mut listener, &queues).await;
+                    // Taken once: the server counts.
+                    if !locked {
+                        locked = in_time(store::sleep_on_queues(&mut listener, &queues)).await?;
+                        if !locked {
+                            in_time(store::stay_awake(&mut listener, &queues)).await?;
+                        }
+                    }
                     // Fetch may have gone on meanwhile; then nobody waits for the answer.
-                    answer.send(*asleep.as_ref().unwrap_or(&false)).ok();
-                    if !asleep? {
-                        store::stay_awake(&mut listener, &queues).await?;
+                    answer.send(locked).ok();
+                }
+                Some(Ask::Awake) => {
+                    if std::mem::take(&mut locked) {
+                        in_time(store::stay_awake(&mut listener, &queues)).await?;
                     }
                 }
-                Some(Ask::Awake) => store::stay_awake(&mut listener, &queues).await?,
                 None => return Ok(()),
             },
         }
     }
+}
+
+/// A statement on a connection that has gone silent must not hold up what waits for its answer.
+async fn in_time<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    timeout(STATEMENT, statement).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }

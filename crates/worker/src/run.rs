@@ -106,11 +106,14 @@ impl Worker {
         let name = name.unwrap_or_else(|| format!("{}:{}", host(), std::process::id()));
         let mut kinds: Vec<String> = registry.kinds.keys().map(ToString::to_string).collect();
         kinds.sort();
+        let async_kinds =
+            kinds.iter().filter(|kind| registry.kinds.get(kind.as_str()).is_some_and(|entry| !entry.blocking)).cloned().collect();
         let shared = Shared {
             options: link::options(&pool.connect_options(), &name),
             pool,
             name,
             kinds,
+            async_kinds,
             lanes: queues.into_iter().map(|(queue, slots)| Lane::new(queue, slots)).collect(),
             registry,
             settings,
@@ -121,9 +124,9 @@ impl Worker {
             running: Mutex::default(),
             tasks: TaskTracker::new(),
             wake: Notify::new(),
+            listening: AtomicU64::new(0),
             due: Notify::new(),
             progress: ProgressReports::default(),
-            alive: AtomicI64::new(1),
             suspects: AtomicBool::new(false),
             suspect_running: AtomicBool::new(false),
         };
@@ -235,6 +238,8 @@ pub(crate) struct Shared {
     pub(crate) options: PgConnectOptions,
     pub(crate) name: String,
     pub(crate) kinds: Vec<String>,
+    /// Those of the kinds whose handlers need no blocking thread.
+    pub(crate) async_kinds: Vec<String>,
     pub(crate) lanes: Vec<Lane<(Arc<Attempt>, String)>>,
     pub(crate) registry: Registry,
     pub(crate) settings: Settings,
@@ -248,11 +253,11 @@ pub(crate) struct Shared {
     pub(crate) tasks: TaskTracker,
     /// Something may be there to claim.
     pub(crate) wake: Notify,
+    /// The number of the listening connection: what was locked on an earlier one is locked no more.
+    pub(crate) listening: AtomicU64,
     /// A scheduled job may be due.
     pub(crate) due: Notify,
     pub(crate) progress: ProgressReports,
-    /// Live workers in the fleet.
-    pub(crate) alive: AtomicI64,
     /// Whether a suspect waits.
     pub(crate) suspects: AtomicBool,
     pub(crate) suspect_running: AtomicBool,

@@ -5,7 +5,7 @@
 //! with the answer lost, or is no longer ours.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,7 +16,7 @@ use haulage_queue::{
     store::{self, Burial, Failure, Reschedule, Settled, Unsettled},
 };
 use sqlx::PgConnection;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
     DeadJob,
@@ -34,15 +34,20 @@ const LAST_RETRY: Duration = Duration::from_secs(5);
 
 /// Runs until every sender is gone and everything is written, or the database stays away for longer than `patience` after that.
 pub(crate) async fn run(shared: Arc<Shared>, mut results: mpsc::Receiver<Resolved>, patience: Duration) {
-    let mut link = Link::new(&shared.options, "settle");
-    let mut batch = Vec::with_capacity(BATCH);
-    let mut locked: Vec<Locked> = Vec::new();
-    let mut closed_at = None;
+    let mut settle = Settle {
+        link: Link::new(&shared.options, "settle"),
+        batch: Vec::with_capacity(BATCH),
+        locked: Vec::new(),
+        emptied: Vec::new(),
+        shared,
+    };
+    let mut inbox = Vec::with_capacity(BATCH);
+    let mut closed_at: Option<Instant> = None;
     loop {
-        let next_retry = locked.iter().map(|row| row.due).min();
+        let next_retry = settle.locked.iter().map(|row| row.due).min();
         tokio::select! {
             biased;
-            received = results.recv_many(&mut batch, BATCH), if closed_at.is_none() => {
+            received = results.recv_many(&mut inbox, BATCH), if closed_at.is_none() => {
                 if received == 0 {
                     closed_at = Some(Instant::now());
                 }
@@ -50,45 +55,49 @@ pub(crate) async fn run(shared: Arc<Shared>, mut results: mpsc::Receiver<Resolve
             () = sleep_until(next_retry), if next_retry.is_some() => {}
             else => break,
         }
-        let mut pauses = HashMap::new();
-        let now = Instant::now();
-        for row in locked.extract_if(.., |row| row.due <= now) {
-            pauses.insert(row.resolved.attempt.settled, row.pause);
-            batch.push(row.resolved);
-        }
-        while !batch.is_empty() {
-            match flush(&shared, &mut link, &mut batch).await {
-                Ok(still_locked) => {
-                    link.succeeded();
-                    for resolved in still_locked {
-                        let pause = pauses.get(&resolved.attempt.settled).map_or(FIRST_RETRY, |pause| (*pause * 2).min(LAST_RETRY));
-                        locked.push(Locked { resolved, due: Instant::now() + pause, pause });
-                    }
-                }
+        settle.batch.extend(inbox.drain(..).map(|resolved| Pending { resolved, pause: Duration::ZERO }));
+        settle.unlock_due();
+        while settle.has_work() && closed_at.is_none_or(|at| at.elapsed() <= patience) {
+            let flushed = timeout(settle.shared.settings.lease, settle.flush()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+            match flushed {
+                Ok(()) => settle.link.succeeded(),
                 Err(error) => {
-                    let pause = link.failed(&error);
+                    let pause = settle.link.failed(&error);
                     tokio::time::sleep(pause).await;
                 }
             }
-            if closed_at.is_some_and(|at| at.elapsed() > patience) {
-                break;
-            }
         }
         if closed_at.is_some_and(|at| at.elapsed() > patience) {
-            let left = batch.len() + locked.len();
+            let left = settle.batch.len() + settle.locked.len();
             if left > 0 {
                 tracing::warn!(attempts = left, "stopped before these attempts were settled; rescue gives their jobs back");
             }
             break;
         }
     }
-    link.close().await;
+    settle.link.close().await;
+}
+
+struct Settle {
+    shared: Arc<Shared>,
+    link: Link,
+    /// To be written. An attempt leaves it as soon as its statement has succeeded, so that a later error repeats nothing.
+    batch: Vec<Pending>,
+    /// Whose rows somebody has locked.
+    locked: Vec<Locked>,
+    /// Leases without a job, whose rows are still there.
+    emptied: Vec<i64>,
+}
+
+struct Pending {
+    resolved: Resolved,
+    /// Between the last two tries, once its row was found locked.
+    pause: Duration,
 }
 
 struct Locked {
-    resolved: Resolved,
+    pending: Pending,
     due: Instant,
-    pause: Duration,
 }
 
 async fn sleep_until(at: Option<Instant>) {
@@ -97,96 +106,139 @@ async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-/// Writes the batch; what is written leaves it. Returns the attempts whose rows were locked.
-async fn flush(shared: &Shared, link: &mut Link, batch: &mut Vec<Resolved>) -> Result<Vec<Resolved>, sqlx::Error> {
-    let worker = shared.worker_id();
-    let connection = link.get().await?;
-    let mut went = HashMap::with_capacity(batch.len());
-    let mut leftover = Vec::new();
+impl Settle {
+    fn has_work(&self) -> bool {
+        !self.batch.is_empty() || !self.emptied.is_empty()
+    }
 
-    let mut rows = Rows::default();
-    for resolved in batch.iter() {
-        rows.add(resolved);
+    /// Puts locked rows whose time has come back into the batch.
+    fn unlock_due(&mut self) {
+        let now = Instant::now();
+        self.batch.extend(self.locked.extract_if(.., |row| row.due <= now).map(|row| row.pending));
     }
-    note(shared, &mut went, &mut leftover, rows.nothing.iter().map(|row| row.id).collect(), rows.nothing.iter().copied());
-    if !rows.later.is_empty() {
-        let ids = write_verdicts(shared, connection, &mut rows.later).await?;
-        note(shared, &mut went, &mut leftover, ids, rows.later.iter().map(|row| row.settled));
-    }
-    if !rows.buried.is_empty() {
-        let ids = write_verdicts(shared, connection, &mut rows.buried).await?;
-        note(shared, &mut went, &mut leftover, ids, rows.buried.iter().map(|row| row.settled));
-    }
-    if !rows.returned.is_empty() {
-        let ids = store::return_jobs(connection, &rows.returned).await?;
-        note(shared, &mut went, &mut leftover, ids, rows.returned.iter().copied());
-    }
-    if !rows.completed.is_empty() {
-        let mut by_lease: HashMap<i64, usize> = HashMap::new();
-        for settled in &rows.completed {
-            *by_lease.entry(settled.lease).or_default() += 1;
+
+    /// Writes the batch, statement by statement.
+    async fn flush(&mut self) -> Result<(), sqlx::Error> {
+        let worker = self.shared.worker_id();
+        let mut rows = Rows::default();
+        for pending in &self.batch {
+            rows.add(&pending.resolved);
         }
-        let emptied = shared.leases.emptied_by(&by_lease);
-        let outputs: Vec<_> = rows.outputs.iter().map(|(id, output)| (*id, *output)).collect();
-        let ids = match store::complete_jobs(&mut *connection, worker, &rows.completed, &emptied, &outputs).await {
-            Err(error) if store::failure(&error) == Failure::NoPartition => {
-                store::make_partitions(connection, crate::prune::DAYS_AHEAD).await?;
-                store::complete_jobs(&mut *connection, worker, &rows.completed, &emptied, &outputs).await?
+        let Rows { completed, outputs, mut later, mut buried, returned, nothing } = rows;
+        self.went(&nothing, &[]);
+        if !later.is_empty() {
+            let ids = write_verdicts(&self.shared, self.link.get().await?, &mut later).await?;
+            self.went(&of(&ids, later.iter().map(|row| row.settled)), &[]);
+        }
+        if !buried.is_empty() {
+            let ids = write_verdicts(&self.shared, self.link.get().await?, &mut buried).await?;
+            self.went(&of(&ids, buried.iter().map(|row| row.settled)), &[]);
+        }
+        if !returned.is_empty() {
+            let ids = store::return_jobs(self.link.get().await?, &returned).await?;
+            self.went(&of(&ids, returned.iter().copied()), &[]);
+        }
+        if !completed.is_empty() {
+            let mut by_lease: HashMap<i64, usize> = HashMap::new();
+            for settled in &completed {
+                *by_lease.entry(settled.lease).or_default() += 1;
             }
-            result => result?,
-        };
-        let all = ids.len() == rows.completed.len();
-        let mut removed_late = Vec::new();
-        note(shared, &mut went, &mut removed_late, ids, rows.completed.iter().copied());
-        // When every row went, the statement itself has removed the leases it emptied.
-        leftover.extend(removed_late.into_iter().filter(|lease| !(all && emptied.contains(lease))));
+            let emptied = self.shared.leases.emptied_by(&by_lease);
+            let (ids, as_one) = complete(self.link.get().await?, worker, &completed, &emptied, &outputs).await?;
+            // When every row went, the statement itself has removed the leases it emptied.
+            let removed = if as_one && ids.len() == completed.len() { emptied.as_slice() } else { &[] };
+            self.went(&of(&ids, completed.iter().copied()), removed);
+        }
+        self.explain_missing().await?;
+        if !self.emptied.is_empty() {
+            store::delete_leases(self.link.get().await?, worker, &self.emptied).await?;
+            self.emptied.clear();
+        }
+        Ok(())
     }
 
-    // What did not come back: locked, finished with the answer lost, or no longer ours.
-    let missing: Vec<Settled> =
-        batch.iter().map(|resolved| resolved.attempt.settled).filter(|settled| went.get(&settled.id) != Some(&settled.lease)).collect();
-    let mut locked = HashMap::new();
-    if !missing.is_empty() {
-        for ((id, what), settled) in store::find_settled(&mut *connection, &missing).await?.into_iter().zip(&missing) {
-            match what {
-                Unsettled::Ours => {
-                    locked.insert(id, settled.lease);
+    /// These attempts are written. `removed` are leases whose rows are gone already.
+    fn went(&mut self, attempts: &[Settled], removed: &[i64]) {
+        if attempts.is_empty() {
+            return;
+        }
+        let gone: HashSet<Settled> = attempts.iter().copied().collect();
+        for pending in self.batch.extract_if(.., |pending| gone.contains(&pending.resolved.attempt.settled)) {
+            let attempt = &pending.resolved.attempt;
+            if self.shared.leases.settled(attempt.settled.lease, 1) && !removed.contains(&attempt.settled.lease) {
+                self.emptied.push(attempt.settled.lease);
+            }
+            self.shared.died(&pending.resolved);
+            self.shared.ended(attempt);
+        }
+    }
+
+    /// What is left in the batch did not come back from its statement: its row is locked, or it finished under our lease and the
+    /// answer was lost, or it is no longer ours.
+    async fn explain_missing(&mut self) -> Result<(), sqlx::Error> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let missing: Vec<Settled> = self.batch.iter().map(|pending| pending.resolved.attempt.settled).collect();
+        let what: HashMap<Settled, Unsettled> = store::find_settled(self.link.get().await?, &missing).await?.into_iter().collect();
+        for mut pending in self.batch.drain(..) {
+            let attempt = &pending.resolved.attempt;
+            match what.get(&attempt.settled) {
+                Some(Unsettled::Ours) => {
+                    pending.pause = (pending.pause * 2).clamp(FIRST_RETRY, LAST_RETRY);
+                    self.locked.push(Locked { due: Instant::now() + pending.pause, pending });
                     continue;
                 }
-                Unsettled::Finished => {}
-                Unsettled::Lost => tracing::warn!(job = %id, "the attempt had lost its lease; its result was not written"),
+                Some(Unsettled::Finished) => {}
+                _ => {
+                    tracing::warn!(job = %attempt.settled.id, "the attempt had lost its lease, or an answer was lost; nothing more is written for it");
+                }
             }
-            if shared.leases.settled(settled.lease, 1) {
-                leftover.push(settled.lease);
+            if self.shared.leases.settled(attempt.settled.lease, 1) {
+                self.emptied.push(attempt.settled.lease);
             }
+            self.shared.ended(attempt);
         }
+        Ok(())
     }
-    if !leftover.is_empty() {
-        store::delete_leases(connection, worker, &leftover).await?;
-    }
-    let mut again = Vec::new();
-    for resolved in batch.drain(..) {
-        let settled = resolved.attempt.settled;
-        if locked.get(&settled.id) == Some(&settled.lease) {
-            again.push(resolved);
-            continue;
-        }
-        if went.get(&settled.id) == Some(&settled.lease) {
-            shared.died(&resolved);
-        }
-        shared.ended(&resolved.attempt);
-    }
-    Ok(again)
 }
 
-/// Notes the rows that went, and the leases they empty.
-fn note(shared: &Shared, went: &mut HashMap<JobId, i64>, leftover: &mut Vec<i64>, ids: Vec<JobId>, rows: impl Iterator<Item = Settled>) {
-    let ids: std::collections::HashSet<JobId> = ids.into_iter().collect();
-    for row in rows.filter(|row| ids.contains(&row.id)) {
-        went.insert(row.id, row.lease);
-        if shared.leases.settled(row.lease, 1) {
-            leftover.push(row.lease);
+/// Those of the attempts whose ids came back.
+fn of(ids: &[JobId], attempts: impl Iterator<Item = Settled>) -> Vec<Settled> {
+    let ids: HashSet<JobId> = ids.iter().copied().collect();
+    attempts.filter(|attempt| ids.contains(&attempt.id)).collect()
+}
+
+/// Completes attempts, and returns the ids that went and whether one statement did it. Makes today's partition if it is missing; if
+/// an output is refused, completes each alone, the refused one without it.
+async fn complete(
+    connection: &mut PgConnection,
+    worker: i64,
+    attempts: &[Settled],
+    emptied: &[i64],
+    outputs: &[(JobId, String)],
+) -> Result<(Vec<JobId>, bool), sqlx::Error> {
+    let texts: Vec<_> = outputs.iter().map(|(id, output)| (*id, output.as_str())).collect();
+    match store::complete_jobs(&mut *connection, worker, attempts, emptied, &texts).await {
+        Err(error) if store::failure(&error) == Failure::NoPartition => {
+            store::make_partitions(connection, crate::prune::DAYS_AHEAD).await?;
+            Ok((store::complete_jobs(&mut *connection, worker, attempts, emptied, &texts).await?, true))
         }
+        Err(error) if store::failure(&error) == Failure::Data => {
+            let mut ids = Vec::new();
+            for attempt in attempts {
+                let output: Vec<_> = texts.iter().copied().filter(|(id, _)| *id == attempt.id).collect();
+                match store::complete_jobs(&mut *connection, worker, &[*attempt], &[], &output).await {
+                    Err(error) if store::failure(&error) == Failure::Data => {
+                        tracing::error!(job = %attempt.id, %error, "the job's output could not be stored; it is completed without");
+                        ids.extend(store::complete_jobs(&mut *connection, worker, &[*attempt], &[], &[]).await?);
+                    }
+                    result => ids.extend(result?),
+                }
+            }
+            Ok((ids, false))
+        }
+        result => Ok((result?, true)),
     }
 }
 
@@ -244,23 +296,23 @@ async fn write_verdicts<R: Verdict>(shared: &Shared, connection: &mut PgConnecti
 
 /// A batch by statement.
 #[derive(Default)]
-struct Rows<'a> {
+struct Rows {
     completed: Vec<Settled>,
-    outputs: Vec<(JobId, &'a str)>,
+    outputs: Vec<(JobId, String)>,
     later: Vec<Reschedule>,
     buried: Vec<Burial>,
     returned: Vec<Settled>,
     nothing: Vec<Settled>,
 }
 
-impl<'a> Rows<'a> {
-    fn add(&mut self, resolved: &'a Resolved) {
+impl Rows {
+    fn add(&mut self, resolved: &Resolved) {
         let settled = resolved.attempt.settled;
         match &resolved.resolution {
             Resolution::Complete(output) => {
                 self.completed.push(settled);
                 if let Some(output) = output {
-                    self.outputs.push((settled.id, output));
+                    self.outputs.push((settled.id, output.clone()));
                 }
             }
             Resolution::Later { delay, end } => self.later.push(Reschedule {

@@ -1,7 +1,7 @@
 -- A worker's heartbeat. Returns no row when the worker was declared dead: it must drop everything and register anew.
--- Returns the jobs that somebody asked to cancel, how many workers are alive, and how many leases of this worker it does not
--- know of although they are older than 10 s: the answer to their claim was lost (return_stranded.sql gives them back), and
--- whether a suspect waits in one of its queues.
+-- Returns the jobs that somebody asked to cancel; how many leases of this worker it does not know of although they are older
+-- than 10 s, because the answer to their claim was lost (return_stranded.sql gives them back); and whether a suspect waits in one
+-- of its queues.
 -- $1 worker  $2 leases held  $3 jobs running
 -- Locks: the worker's own row, nothing that could make a heartbeat wait. Index: primary keys, leases_worker.
 WITH me AS (
@@ -12,7 +12,6 @@ WITH me AS (
 )
 SELECT
     ARRAY (SELECT job_id FROM haulage.cancel_requests LIMIT 10000) AS cancel,
-    (SELECT count(*) FROM haulage.workers WHERE dead_at IS NULL) AS alive,
     (
         SELECT count(*)
         FROM haulage.leases

@@ -1,11 +1,14 @@
 -- Moves attempts to the history as dead or cancelled, each guarded by its lease, and records the attempt; returns the ids
 -- that went. What does not come back was locked or is no longer ours.
--- Arrays, parallel: $1 ids  $2 leases  $3 state, 6 dead or 7 cancelled  $4 attempt outcome  $5 error class  $6 message
+-- Arrays, parallel: $1 ids  $2 leases  $3 state, 6 dead or 7 cancelled  $4 attempt outcome  $5 error class  $6 message,
+-- NULL: the reason of the request to cancel
 -- $7 how long the handler ran, ms, NULL if it never started  $8 whether it counts as a failure
 -- For all: $9 worker  $10 the worker's name
 -- Locks: the job rows, skipping locked ones. Index: the primary key.
 WITH verdicts AS MATERIALIZED (
-    SELECT v.*
+    SELECT
+        v.id, v.lease, v.state, v.outcome, v.error_class, v.ran_ms, v.failed,
+        coalesce(v.message, (SELECT c.reason FROM haulage.cancel_requests AS c WHERE c.job_id = v.id), 'cancelled while it ran') AS message
     FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::text[], $5::text[], $6::text[], $7::int[], $8::boolean[])
         AS v (id, lease, state, outcome, error_class, message, ran_ms, failed)
 ),

@@ -5,7 +5,7 @@ FROM (
     (
         SELECT id, kind, queue, state, attempt, failures, max_attempts, priority, run_at, created_at, NULL::timestamptz AS finished_at, NULL::text AS error
         FROM haulage.live_jobs
-        WHERE ($1::smallint IS NULL OR state = $1) AND ($2::text IS NULL OR queue = $2) AND ($3::text IS NULL OR kind = $3) AND id < $4::bigint
+        WHERE coalesce($1::smallint, 0) <= 3 AND ($1::smallint IS NULL OR state = $1) AND ($2::text IS NULL OR queue = $2) AND ($3::text IS NULL OR kind = $3) AND id < $4::bigint
         ORDER BY id DESC
         LIMIT $5::int
     )
@@ -13,7 +13,7 @@ FROM (
     (
         SELECT id, kind, queue, state, attempt, failures, max_attempts, priority, run_at, created_at, finished_at, error
         FROM haulage.finished_jobs
-        WHERE ($1::smallint IS NULL OR state = $1) AND ($2::text IS NULL OR queue = $2) AND ($3::text IS NULL OR kind = $3) AND id < $4::bigint
+        WHERE coalesce($1::smallint, 5) >= 5 AND ($1::smallint IS NULL OR state = $1) AND ($2::text IS NULL OR queue = $2) AND ($3::text IS NULL OR kind = $3) AND id < $4::bigint
         ORDER BY id DESC
         LIMIT $5::int
     )

@@ -4,18 +4,22 @@
 -- $2 at most so many
 -- Locks: the rows it moves, skipping locked ones. Index: live_jobs_timed.
 WITH due AS MATERIALIZED (
-    SELECT id, run_at
-    FROM haulage.live_jobs
-    WHERE place = 0 AND run_at <= now() AND run_at >= $1::timestamptz
-    ORDER BY run_at
-    LIMIT $2::int
-    FOR UPDATE SKIP LOCKED
+    SELECT d.id, nextval('haulage.job_pos') AS pos
+    FROM (
+        SELECT id
+        FROM haulage.live_jobs
+        WHERE place = 0 AND run_at <= now() AND run_at >= $1::timestamptz
+        ORDER BY run_at
+        LIMIT $2::int
+        FOR UPDATE SKIP LOCKED
+    ) AS d
 ),
 moved AS (
     UPDATE haulage.live_jobs AS j
-    SET state = 1, place = 1, pos = nextval('haulage.job_pos'), eligible_at = run_at
-    WHERE j.id = ANY (ARRAY (SELECT id FROM due ORDER BY run_at))
-    RETURNING queue, run_at
+    SET state = 1, place = 1, pos = due.pos, eligible_at = j.run_at
+    FROM due
+    WHERE j.id = due.id
+    RETURNING j.queue, j.run_at
 ),
 woken AS MATERIALIZED (
     SELECT count(haulage.wake(q.queue)::text) AS n FROM (SELECT DISTINCT queue FROM moved) AS q

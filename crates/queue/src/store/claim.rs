@@ -61,6 +61,27 @@ pub struct Claimed {
     pub trace: Option<TraceContext>,
 }
 
+impl Claimed {
+    /// What stands for a job whose row could not be read.
+    pub fn unreadable(id: JobId) -> Self {
+        Self {
+            id,
+            queue: String::new(),
+            kind: String::new(),
+            args: String::new(),
+            priority: 0,
+            place: 0,
+            pos: 0,
+            attempt: 0,
+            failures: 0,
+            max_attempts: 1,
+            timeout_ms: None,
+            root: None,
+            trace: None,
+        }
+    }
+}
+
 /// Claims jobs of several queues under the lease `token`; `wants` is parallel to `queues`.
 pub async fn claim_jobs(
     connection: &mut PgConnection,

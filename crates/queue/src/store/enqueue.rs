@@ -1,9 +1,11 @@
 //! Storing jobs.
 
+use std::time::Duration;
+
 use sqlx::{PgExecutor, Row, postgres::PgArguments, query::Query};
 
 use crate::{
-    Enqueued, JobId,
+    Enqueued, JobId, NamedJob, OnConflict,
     enqueue::{Context, Draft},
 };
 
@@ -70,6 +72,42 @@ pub(crate) async fn enqueue_unique_jobs<'c>(
             Ok(if row.try_get("duplicate")? { Enqueued::Duplicate(id) } else { Enqueued::New(id) })
         })
         .collect()
+}
+
+/// What an interval of Postgres surely holds, in seconds: about 30,000 years. More is far outside every range that the function
+/// checks, and would be refused without saying which value is meant.
+const LONGEST_INTERVAL: f64 = 1e12;
+
+/// Stores one job through `haulage.enqueue()`; `args` and `meta` are JSON texts.
+pub(crate) async fn call_enqueue<'c>(
+    executor: impl PgExecutor<'c>,
+    job: &NamedJob,
+    args: &str,
+    meta: Option<&str>,
+) -> Result<Enqueued, sqlx::Error> {
+    let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64().min(LONGEST_INTERVAL));
+    let row = sqlx::query(include_str!("../sql/call_enqueue.sql"))
+        .bind(job.kind.as_str())
+        .bind(args)
+        .bind(job.queue.as_str())
+        .bind(i32::from(job.priority.code()))
+        .bind(job.run_at)
+        .bind(seconds(job.delay))
+        .bind(i32::from(job.max_attempts))
+        .bind(seconds(job.timeout))
+        .bind((!job.tags.is_empty()).then_some(job.tags.as_slice()))
+        .bind(meta)
+        .bind(job.unique_key.as_deref())
+        .bind(seconds(job.unique_for))
+        .bind(match job.on_conflict {
+            OnConflict::Keep => "keep",
+            OnConflict::ReplaceArgs => "replace args",
+            OnConflict::Reschedule => "reschedule",
+        })
+        .fetch_one(executor)
+        .await?;
+    let id = JobId(row.try_get("job_id")?);
+    Ok(if row.try_get("duplicate")? { Enqueued::Duplicate(id) } else { Enqueued::New(id) })
 }
 
 /// Parameters 1 to 21 of the two batch statements.

@@ -24,8 +24,6 @@ pub struct Registration {
 pub struct Beat {
     /// Jobs that somebody asked to cancel, of any worker.
     pub cancel: Vec<JobId>,
-    /// Live workers.
-    pub alive: i64,
     /// Leases of this worker that it does not know of.
     pub stranded: i64,
     /// Whether a suspect waits in one of its queues.
@@ -53,9 +51,8 @@ pub async fn beat_worker(connection: &mut PgConnection, worker: i64, held: &[i64
     row.map(|row| {
         Ok(Beat {
             cancel: row.try_get::<Vec<i64>, _>(0)?.into_iter().map(JobId).collect(),
-            alive: row.try_get(1)?,
-            stranded: row.try_get(2)?,
-            suspects: row.try_get(3)?,
+            stranded: row.try_get(1)?,
+            suspects: row.try_get(2)?,
         })
     })
     .transpose()

@@ -13,7 +13,7 @@ pub use duty::{
     Promoted, Rescued, drop_partition, make_partitions, mark_dead_workers, promote_jobs, prune_side_rows, rescue_jobs, save_progress,
     sweep_line,
 };
-pub(crate) use enqueue::{enqueue_job, enqueue_jobs, enqueue_unique_jobs};
+pub(crate) use enqueue::{call_enqueue, enqueue_job, enqueue_jobs, enqueue_unique_jobs};
 pub(crate) use inspect::{cancel_job, get_job, get_job_detail, list_attempts, list_jobs};
 pub use lease::{Beat, Registration, beat_worker, delete_leases, limit_idle_transaction, register_worker, remove_worker, return_stranded};
 pub use settle::{Burial, Reschedule, Settled, Unsettled, bury_jobs, complete_jobs, find_settled, reschedule_jobs, return_jobs};

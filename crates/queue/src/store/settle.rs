@@ -139,17 +139,17 @@ pub async fn return_jobs(connection: &mut PgConnection, attempts: &[Settled]) ->
 }
 
 /// Tells what became of attempts whose settling brought no answer.
-pub async fn find_settled<'c>(executor: impl PgExecutor<'c>, attempts: &[Settled]) -> Result<Vec<(JobId, Unsettled)>, sqlx::Error> {
+pub async fn find_settled<'c>(executor: impl PgExecutor<'c>, attempts: &[Settled]) -> Result<Vec<(Settled, Unsettled)>, sqlx::Error> {
     let (ids, leases) = pairs(attempts.iter());
     let rows = sqlx::query(include_str!("../sql/find_settled.sql")).bind(ids).bind(leases).fetch_all(executor).await?;
     rows.iter()
         .map(|row| {
-            let what = match (row.try_get(1)?, row.try_get(2)?) {
+            let what = match (row.try_get(2)?, row.try_get(3)?) {
                 (true, _) => Unsettled::Ours,
                 (false, true) => Unsettled::Finished,
                 (false, false) => Unsettled::Lost,
             };
-            Ok((JobId(row.try_get(0)?), what))
+            Ok((Settled { id: JobId(row.try_get(0)?), lease: row.try_get(1)? }, what))
         })
         .collect()
 }

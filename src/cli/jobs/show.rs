@@ -1,0 +1,126 @@
+//! `haulage jobs show`.
+
+use std::time::Duration;
+
+use haulage::{Attempt, JobDetail, JobId, job_detail};
+use serde_json::Value;
+
+use super::super::{
+    NotFound,
+    connect::DatabaseUrl,
+    output::{print, print_json, safe, time},
+};
+
+/// Shows one job: state, arguments, attempts that failed, progress, output
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  haulage jobs show 42
+  haulage jobs show 42 --json | jq .args
+
+The exit code is 3 when there is no such job.")]
+pub(crate) struct Show {
+    /// The job's id
+    #[arg(value_name = "ID", allow_negative_numbers = true)]
+    id: JobId,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Show {
+    pub(crate) async fn run(self, database: &DatabaseUrl) -> anyhow::Result<()> {
+        let id = self.id;
+        let Some(job) = job_detail(&database.connect().await?, id).await? else {
+            let text = format!("there is no job {id}: it never existed, or it finished so long ago that its history is gone");
+            return Err(NotFound(text).into());
+        };
+        if self.json {
+            return print_json(&job);
+        }
+        print(&describe(&job))
+    }
+}
+
+fn describe(job: &JobDetail) -> String {
+    let status = &job.status;
+    let mut text = format!("job {}\n", status.id);
+    let mut line = |name: &str, value: String| {
+        // Lines after the first stand below it.
+        let value = safe(&value).replace('\n', "\n             ");
+        text.push_str(&format!("  {name:10} {value}\n"));
+    };
+    line("kind", status.kind.clone());
+    line("queue", status.queue.clone());
+    line("state", status.state.to_string());
+    line("priority", job.priority.to_string());
+    line("attempts", format!("{}, of which failed {} of at most {}", status.attempt, status.failures, status.max_attempts));
+    if job.crashes > 0 {
+        line("crashes", job.crashes.to_string());
+    }
+    line("timeout", job.timeout_ms.map_or_else(|| "none".to_owned(), length));
+    line("created", time(status.created_at));
+    if !status.state.is_final() {
+        line("runs at", time(status.run_at));
+    }
+    for (name, moment) in [("claimed", status.claimed_at), ("finished", status.finished_at)] {
+        if let Some(moment) = moment {
+            line(name, time(moment));
+        }
+    }
+    if !job.tags.is_empty() {
+        line("tags", job.tags.join(", "));
+    }
+    for (name, id) in [("parent", job.parent), ("root", job.root)] {
+        if let Some(id) = id {
+            line(name, id.to_string());
+        }
+    }
+    line("args", pretty(&job.args));
+    if let Some(meta) = &job.meta {
+        line("meta", pretty(meta));
+    }
+    if let Some(progress) = &status.progress {
+        line("progress", format!("{} % {}", progress.percent, progress.message.as_deref().unwrap_or_default()).trim_end().to_owned());
+    }
+    if let Some(output) = &status.output {
+        line("output", pretty(output));
+    }
+    if let Some(error) = &status.error {
+        line("error", error.clone());
+    }
+    for attempt in &job.attempts {
+        text.push_str(&describe_attempt(attempt));
+    }
+    text
+}
+
+/// One of those that did not simply succeed.
+fn describe_attempt(attempt: &Attempt) -> String {
+    let mut text = format!("attempt {}: {}, ", attempt.attempt, attempt.outcome);
+    if let Some(started) = attempt.started_at.or(attempt.claimed_at) {
+        text.push_str(&format!("{} to ", time(started)));
+    }
+    text.push_str(&time(attempt.ended_at));
+    if let Some(worker) = &attempt.worker {
+        text.push_str(&format!(", on {worker}"));
+    }
+    if let Some(next) = attempt.next_run_at {
+        text.push_str(&format!(", next at {}", time(next)));
+    }
+    let causes = [&attempt.error_class, &attempt.message];
+    let cause = causes.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(": ");
+    for line in cause.lines() {
+        text.push_str(&format!("\n    {line}"));
+    }
+    safe(&text) + "\n"
+}
+
+fn length(ms: i32) -> String {
+    humantime::format_duration(Duration::from_millis(u64::try_from(ms).unwrap_or_default())).to_string()
+}
+
+fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
+}

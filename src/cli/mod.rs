@@ -1,0 +1,72 @@
+//! The command line: a file per subcommand.
+
+mod dashboard;
+mod dev;
+mod enqueue;
+mod jobs;
+mod migrate;
+
+mod connect;
+mod length;
+mod output;
+mod stop;
+mod table;
+
+use std::{fmt, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use self::connect::DatabaseUrl;
+
+/// Background jobs on the Postgres you already run.
+#[derive(Debug, Parser)]
+#[command(name = "haulage", version, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    database: DatabaseUrl,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  haulage dev                          a private Postgres for development
+  haulage migrate                      makes the schema or brings it up to date
+  haulage enqueue send_email '{\"to\": \"a@example.org\"}'
+  haulage jobs list --state dead
+
+Exit codes: 0 done, 1 failed, 2 wrong command line, 3 not found";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Dev(dev::Dev),
+    Migrate(migrate::Migrate),
+    Enqueue(enqueue::Enqueue),
+    Jobs(jobs::Jobs),
+    Dashboard(dashboard::Dashboard),
+}
+
+impl Cli {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Dev(command) => return command.run(&self.database).await,
+            Command::Migrate(command) => command.run(&self.database).await?,
+            Command::Enqueue(command) => command.run(&self.database).await?,
+            Command::Jobs(command) => command.run(&self.database).await?,
+            Command::Dashboard(command) => command.run(&self.database).await?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// What was asked for is not there; it has an exit code of its own.
+#[derive(Debug)]
+pub(crate) struct NotFound(String);
+
+impl fmt::Display for NotFound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotFound {}

@@ -1,0 +1,363 @@
+//! The `haulage` command as a user runs it: real processes, their output and exit codes.
+#![cfg(feature = "cli")]
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+};
+
+use haulage::{JobId, JobState, Priority, SCHEMA_VERSION, job_detail};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::support::{Count, database, empty_database, wait_for_state, worker};
+
+#[tokio::test]
+async fn migrate_says_from_which_version_to_which() {
+    let url = empty_database().await.url();
+    let said = ok(haulage(&url, &["migrate"]));
+    assert_eq!(said, format!("the schema \"haulage\" is at version {SCHEMA_VERSION}; it did not exist\n"));
+    let said = ok(haulage(&url, &["migrate"]));
+    assert!(said.contains("nothing to do"), "{said}");
+}
+
+#[tokio::test]
+async fn what_is_enqueued_is_listed_and_shown_alike() {
+    let database = database().await;
+    let url = database.url();
+    let args = r#"{"to": "a@example.org", "big": 12345678901234567890123}"#;
+    let options = ["--queue", "mail", "--priority", "urgent", "--delay", "1h30m", "--max-attempts", "3", "--timeout", "none"];
+    let more = ["--tag", "a", "--tag", "b,{\"", "--meta", r#"{"ticket": 7}"#, "--json"];
+    let stored = json_of(haulage(&url, &[&["enqueue", "send_email", args], &options[..], &more].concat()));
+    assert_eq!(stored["duplicate"], json!(false));
+    let id = stored["id"].to_string();
+
+    let listed = json_of(haulage(&url, &["jobs", "list", "--json"]));
+    let shown = json_of(haulage(&url, &["jobs", "show", &id, "--json"]));
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    for (name, value) in listed[0].as_object().unwrap() {
+        assert_eq!(&shown[name], value, "{name}");
+    }
+    assert_eq!(
+        (&shown["kind"], &shown["queue"], &shown["state"], &shown["priority"], &shown["max_attempts"], &shown["timeout_ms"]),
+        (&json!("send_email"), &json!("mail"), &json!("scheduled"), &json!("urgent"), &json!(3), &Value::Null)
+    );
+    assert_eq!((&shown["tags"], &shown["meta"]), (&json!(["a", "b,{\""]), &json!({ "ticket": 7 })));
+
+    let text = ok(haulage(&url, &["jobs", "list", "--state", "scheduled", "--queue", "mail", "--kind", "send_email"]));
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert_eq!(lines[0].find("KIND"), lines[1].find("send_email"), "{text}");
+    assert!(lines[1].starts_with(&id), "{text}");
+    let text = ok(haulage(&url, &["jobs", "show", &id]));
+    assert!(text.contains("a@example.org") && text.contains("a, b,{\""), "{text}");
+    assert_eq!(ok(haulage(&url, &["jobs", "list", "--queue", "other"])), "no jobs\n");
+    assert_eq!(json_of(haulage(&url, &["jobs", "list", "--queue", "other", "--json"])), json!([]));
+
+    // With every digit, as psql shows it.
+    let stored: String = sqlx::query_scalar("SELECT args ->> 'big' FROM haulage.live_jobs").fetch_one(&database.pool()).await.unwrap();
+    assert_eq!(stored, "12345678901234567890123");
+}
+
+#[tokio::test]
+async fn a_job_enqueued_with_nothing_but_its_kind_gets_the_defaults_of_the_library() {
+    let database = database().await;
+    let pool = database.pool();
+    let said = ok(haulage(&database.url(), &["enqueue", "count"]));
+    let id: JobId = said.trim().strip_prefix("enqueued job ").unwrap().parse().unwrap();
+    let by_name = job_detail(&pool, id).await.unwrap().unwrap();
+    let by_type = haulage::Job::enqueue(Count { n: 1 }, &pool).await.unwrap().id();
+    let by_type = job_detail(&pool, by_type).await.unwrap().unwrap();
+    assert_eq!(by_name.args, json!({}));
+    assert_eq!(by_name.status.state, JobState::Available);
+    assert_eq!((by_name.status.max_attempts, by_name.timeout_ms), (by_type.status.max_attempts, by_type.timeout_ms));
+    assert_eq!((by_name.priority, &by_name.status.queue), (Priority::Normal, &by_type.status.queue));
+    assert_eq!((by_name.tags, by_name.meta), (by_type.tags, by_type.meta));
+}
+
+#[tokio::test]
+async fn args_are_read_from_standard_input() {
+    let database = database().await;
+    let mut child = command(Some(&database.url()), &["enqueue", "count", "-", "--json"]).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"{\"n\": 5}\n").unwrap();
+    let id = json_of(child.wait_with_output().unwrap())["id"].as_i64().unwrap();
+    assert_eq!(job_detail(&database.pool(), JobId(id)).await.unwrap().unwrap().args, json!({ "n": 5 }));
+}
+
+#[tokio::test]
+async fn a_held_unique_key_is_said_and_the_holder_changed_as_asked() {
+    let database = database().await;
+    let url = database.url();
+    let key = ["--unique-key", "k", "--unique-for", "1h", "--json"];
+    let first = json_of(haulage(&url, &[&["enqueue", "count", r#"{"n": 1}"#], &key[..]].concat()));
+    let second = json_of(haulage(&url, &[&["enqueue", "count", r#"{"n": 2}"#], &key[..]].concat()));
+    assert_eq!(second, json!({ "id": first["id"], "duplicate": true }));
+    let args = async || job_detail(&database.pool(), JobId(first["id"].as_i64().unwrap())).await.unwrap().unwrap().args;
+    assert_eq!(args().await, json!({ "n": 1 }));
+    let said = ok(haulage(&url, &["enqueue", "count", r#"{"n": 3}"#, "--unique-key", "k", "--on-conflict", "replace-args"]));
+    assert_eq!(said, format!("no new job: job {} holds the unique key\n", first["id"]));
+    assert_eq!(args().await, json!({ "n": 3 }));
+}
+
+#[tokio::test]
+async fn a_job_that_failed_is_shown_with_its_errors_and_cannot_steer_the_terminal() {
+    let database = database().await;
+    let pool = database.pool();
+    let id = haulage::Job::with(Count { n: 1 }).max_attempts(1).enqueue(&pool).await.unwrap().id();
+    let worker = worker(&pool).handle(|_: Count| async { Err::<(), _>(anyhow::anyhow!("no\u{1b}[2J paper\nat all")) });
+    let worker = worker.build().unwrap().start().await.unwrap();
+    wait_for_state(&pool, id, JobState::Dead).await;
+    worker.shutdown().await;
+    let text = ok(haulage(&database.url(), &["jobs", "show", &id.to_string()]));
+    assert!(text.contains("attempt 1: failed") && text.contains("paper\n    at all"), "{text}");
+    let list = ok(haulage(&database.url(), &["jobs", "list", "--state", "dead"]));
+    assert!(list.contains("paper at all") && list.lines().count() == 2, "{list}");
+    for text in [text, list] {
+        assert!(text.contains("\\u{1b}[2J") && !text.contains('\u{1b}'), "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn long_lists_are_read_page_by_page() {
+    let database = database().await;
+    let url = database.url();
+    let ids = enqueue_counts(&database.pool(), 5).await;
+    let page = ok(haulage(&url, &["jobs", "list", "--limit", "2"]));
+    assert!(page.ends_with(&format!("older ones: --before {}\n", ids[3])), "{page}");
+    let page = json_of(haulage(&url, &["jobs", "list", "--limit", "10", "--json", "--before", &ids[3].to_string()]));
+    let found: Vec<i64> = page.as_array().unwrap().iter().map(|job| job["id"].as_i64().unwrap()).collect();
+    assert_eq!(found, [ids[2].0, ids[1].0, ids[0].0]);
+}
+
+#[tokio::test]
+async fn a_value_the_database_refuses_is_answered_with_one_line_that_names_it_and_the_remedy() {
+    let database = database().await;
+    let too_long = format!("\"{}\"", "x".repeat(70_000));
+    for (args, value, remedy) in [
+        (vec!["enqueue", "a kind"], "'a kind'", "1 to 128"),
+        (vec!["enqueue", "k", "--queue", "my queue"], "'my queue'", "1 to 128"),
+        (vec!["enqueue", "k", "{to: 1}"], "\"{to: 1}\"", "single quotes"),
+        (vec!["enqueue", "k", r#"["\u0000"]"#], "\\u0000", "strip it"),
+        (vec!["enqueue", "k", "--meta", &too_long], "70002 bytes", "pass its key"),
+        (vec!["enqueue", "k", "--delay", "200years"], "the delay", "36525 days"),
+        (vec!["enqueue", "k", "--delay", "1000000000years"], "the delay", "36525 days"),
+        (vec!["enqueue", "k", "--timeout", "60d"], "the timeout", "24 days"),
+        (vec!["enqueue", "k", "--timeout", "0s"], "the timeout 00:00:00", "1 ms"),
+        (vec!["enqueue", "k", "--tag", ""], "the tags", "1 to 128 characters"),
+        (vec!["enqueue", "k", "--unique-key", "u", "--unique-for", "0s"], "unique_for 00:00:00", "36525 days"),
+    ] {
+        let line = refused(haulage(&database.url(), &args), 1);
+        assert!(line.contains(value) && line.contains(remedy), "{args:?}: {line}");
+    }
+    let jobs: i64 = sqlx::query_scalar("SELECT count(*) FROM haulage.jobs").fetch_one(&database.pool()).await.unwrap();
+    assert_eq!(jobs, 0);
+}
+
+#[test]
+fn a_wrong_command_line_is_refused_before_the_database_is_asked() {
+    for (args, value, remedy) in [
+        (vec!["enqueue", "k", "--delay", "5"], "'5'", "90s"),
+        (vec!["enqueue", "k", "--timeout", "never"], "'never'", "or none"),
+        (vec!["enqueue", "k", "--run-at", "tomorrow"], "'tomorrow'", "2026-12-24T18:00:00Z"),
+        (vec!["enqueue", "k", "--priority", "high"], "\"high\"", "urgent, normal, low or bulk"),
+        (vec!["enqueue", "k", "--max-attempts", "0"], "0", "1..=32767"),
+        (vec!["enqueue", "k", "--meta", "{"], "'{'", "{\"ticket\": 7}"),
+        (vec!["enqueue", "k", "--unique-key", "u", "--on-conflict", "drop"], "'drop'", "replace-args"),
+        (vec!["enqueue", "k", "--on-conflict", "reschedule"], "--unique-key", "Usage"),
+        (vec!["enqueue", "k", "--delay", "5m", "--run-at", "2026-12-24T18:00:00Z"], "--delay", "cannot be used with"),
+        (vec!["jobs", "list", "--state", "done"], "\"done\"", "completed"),
+        (vec!["jobs", "list", "--queue", "a b"], "\"a b\"", "1 to 128"),
+        (vec!["jobs", "list", "--limit", "5000"], "5000", "1..=1000"),
+        (vec!["jobs", "show", "abc"], "\"abc\"", "whole number"),
+        (vec!["dashboard", "--listen", "0.0.0.0:8090"], "0.0.0.0:8090", "no log-in yet"),
+        (vec!["dashboard", "--listen", "[::]:8090"], "[::]:8090", "127.0.0.1:8090"),
+        (vec!["dashboard", "--listen", "8090"], "'8090'", "127.0.0.1:8090"),
+    ] {
+        let output = haulage("postgres://nobody@127.0.0.1:1/none", &args);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {error}");
+        assert!(error.contains(value) && error.contains(remedy), "{args:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_job_has_an_exit_code_of_its_own() {
+    let url = database().await.url();
+    let line = refused(haulage(&url, &["jobs", "show", "4711"]), 3);
+    assert!(line.contains("no job 4711"), "{line}");
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_given_not_there_or_not_ready_is_said_with_the_remedy() {
+    let list = ["jobs", "list"];
+    for url in [None, Some("")] {
+        let line = refused(command(url, &list).output().unwrap(), 1);
+        assert!(line.contains("DATABASE_URL") && line.contains("--database-url") && line.contains("haulage dev"), "{line}");
+    }
+    let line = refused(haulage("postgres://me:hunter2@127.0.0.1:1/none", &list), 1);
+    assert!(line.contains("127.0.0.1:1/none") && line.contains("check that it runs"), "{line}");
+    for url in ["mysql://me:hunter2@localhost/app", "postgres://me:hunter2@host:port/app"] {
+        let line = refused(haulage(url, &list), 1);
+        assert!(line.contains("postgres://user:password@host:5432/database"), "{line}");
+    }
+    let url = empty_database().await.url();
+    for args in [&list[..], &["jobs", "show", "1"], &["enqueue", "k"], &["dashboard", "--listen", "127.0.0.1:0"]] {
+        let line = refused(haulage(&url, args), 1);
+        assert!(line.contains("run `haulage migrate`"), "{args:?}: {line}");
+    }
+}
+
+#[test]
+fn help_of_every_command_has_examples_and_hides_the_url() {
+    for args in [
+        &["--help"][..],
+        &["migrate", "--help"],
+        &["enqueue", "--help"],
+        &["jobs", "--help"],
+        &["jobs", "list", "--help"],
+        &["jobs", "show", "--help"],
+        &["dev", "--help"],
+        &["dashboard", "--help"],
+    ] {
+        let help = ok(haulage("postgres://me:hunter2@localhost/app", args));
+        assert!(help.contains("Examples:\n  haulage ") && !help.contains("hunter2"), "{args:?}: {help}");
+    }
+}
+
+#[test]
+fn dev_runs_a_command_on_a_private_server_and_exits_with_its_code() {
+    let folder = Folder::new("command");
+    let url = ok(folder.dev(&["--", "sh", "-c", "echo $DATABASE_URL"]).output().unwrap());
+    assert!(url.starts_with("postgres://haulage:") && url.contains("@127.0.0.1:"), "{url}");
+    assert!(!haulage(url.trim(), &["jobs", "list"]).status.success(), "the server should have ended with its command");
+
+    // The data is still there, with the schema in it; and the code of the command is the code of the whole.
+    let script = format!("{} jobs list && exit 7", env!("CARGO_BIN_EXE_haulage"));
+    let output = folder.dev(&["--", "sh", "-c", &script]).output().unwrap();
+    assert_eq!(output.status.code(), Some(7), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "no jobs\n");
+
+    let line = refused(folder.dev(&["--", "no-such-program"]).output().unwrap(), 1);
+    assert!(line.contains("\"no-such-program\""), "{line}");
+}
+
+#[test]
+fn dev_serves_until_it_is_told_to_stop_and_keeps_its_folder_to_itself() {
+    let folder = Folder::new("serve");
+    let mut first = folder.dev(&[]).spawn().unwrap();
+    let url = first_line(&mut first).trim().strip_prefix("DATABASE_URL=").expect("the URL in the first line").to_owned();
+    assert_eq!(ok(haulage(&url, &["jobs", "list"])), "no jobs\n");
+
+    let second = refused(folder.dev(&[]).output().unwrap(), 1);
+    let password = url.split([':', '@']).nth(2).unwrap();
+    assert!(second.contains("already runs") && !second.contains(password), "{second}");
+
+    terminate(&first);
+    assert!(first.wait().unwrap().success());
+    assert!(!haulage(&url, &["jobs", "list"]).status.success(), "the server should have ended");
+}
+
+#[test]
+fn dev_passes_a_request_to_stop_on_to_its_command() {
+    let folder = Folder::new("signal");
+    let mut dev = folder.dev(&["--", "sh", "-c", "trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done"]).spawn().unwrap();
+    assert_eq!(first_line(&mut dev), "ready\n");
+    terminate(&dev);
+    assert_eq!(dev.wait().unwrap().code(), Some(9));
+}
+
+#[tokio::test]
+async fn dev_uses_the_database_it_is_given_and_starts_no_server() {
+    let url = empty_database().await.url();
+    let folder = Folder::new("given");
+    let program = ["--", "sh", "-c", "echo $DATABASE_URL"];
+    assert_eq!(ok(folder.dev(&program).env("DATABASE_URL", &url).output().unwrap()).trim(), url);
+    assert!(!folder.0.exists(), "a server was started");
+    assert_eq!(ok(haulage(&url, &["jobs", "list"])), "no jobs\n");
+}
+
+#[tokio::test]
+async fn the_dashboard_command_serves_until_it_is_told_to_stop() {
+    let url = database().await.url();
+    let mut child = command(Some(&url), &["dashboard", "--listen", "127.0.0.1:0"]).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.split_whitespace().find_map(|word| word.strip_suffix("/;")).expect("the address in the first line").to_owned();
+    let health: Value = reqwest::get(format!("{address}/health")).await.unwrap().json().await.unwrap();
+    assert_eq!(health, json!({ "status": "ok", "schema_version": SCHEMA_VERSION }));
+    terminate(&child);
+    assert!(child.wait().unwrap().success());
+}
+
+fn haulage(url: &str, args: &[&str]) -> Output {
+    command(Some(url), args).output().unwrap()
+}
+
+fn command(url: Option<&str>, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_haulage"));
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).env_remove("DATABASE_URL");
+    if let Some(url) = url {
+        command.env("DATABASE_URL", url);
+    }
+    command
+}
+
+/// What a command that should succeed printed.
+fn ok(output: Output) -> String {
+    assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn json_of(output: Output) -> Value {
+    let text = ok(output);
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// The one line that a command that should fail says: no password, nothing on standard output.
+fn refused(output: Output, code: i32) -> String {
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{error}");
+    assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(error.starts_with("haulage: ") && error.lines().count() == 1, "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
+    error
+}
+
+fn first_line(child: &mut Child) -> String {
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    line
+}
+
+fn terminate(child: &Child) {
+    let status = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+async fn enqueue_counts(pool: &PgPool, count: i64) -> Vec<JobId> {
+    let mut ids = Vec::new();
+    for n in 0..count {
+        ids.push(haulage::Job::enqueue(Count { n }, pool).await.unwrap().id());
+    }
+    ids
+}
+
+/// A data folder that is gone after the test. Its server is gone before: it ends with the command that started it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        Self(std::env::temp_dir().join(format!("haulage-cli-{}-{name}", std::process::id())))
+    }
+
+    fn dev(&self, args: &[&str]) -> Command {
+        command(None, &[&["dev", "--data-dir", self.0.to_str().unwrap()], args].concat())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
