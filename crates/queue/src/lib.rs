@@ -26,6 +26,7 @@
 //! # }
 //! ```
 
+mod bulk;
 mod by_name;
 mod enqueue;
 mod inspect;
@@ -46,8 +47,9 @@ pub mod store;
 pub mod dev;
 
 pub use args::{MAX_ARGS_BYTES, MAX_ARGS_DEPTH, MAX_OUTPUT_BYTES};
+pub use bulk::enqueue_all;
 pub use by_name::{NamedJob, enqueue_named};
-pub use enqueue::{Enqueue, EnqueueError, Enqueued, Parent, enqueue_all};
+pub use enqueue::{Enqueue, EnqueueError, Enqueued, Parent};
 pub use inspect::{Attempt, JobDetail, JobFilter, JobStatus, JobSummary, Progress, ReadError, job, job_detail, list_jobs};
 pub use job::Job;
 pub use manage::{CancelOutcome, ManageError, cancel};
