@@ -3,7 +3,7 @@ ifdef PG_BIN
 export HAULAGE_PG_BIN := $(abspath $(PG_BIN))
 endif
 
-.PHONY: help demo test lint docs deny setup
+.PHONY: help demo test bench lint docs deny setup
 .NOTPARALLEL:
 
 help: ## this list
@@ -16,6 +16,10 @@ demo: ## a small shop with jobs, a worker and the dashboard, on a private Postgr
 
 test: setup lint docs deny ## everything that a change must pass
 	cargo test --workspace --all-features
+
+bench: ## throughput and latency on a private Postgres; SCENARIOS="drain bulk" picks some
+	@.ci/setup postgres
+	cargo run --release --features cli --bin haulage -- bench $(SCENARIOS)
 
 lint: ## formatting and clippy
 	cargo fmt --all --check

@@ -361,3 +361,17 @@ impl Drop for Folder {
         std::fs::remove_dir_all(&self.0).ok();
     }
 }
+
+#[test]
+fn bench_prints_a_row_with_stable_names_beside_its_floor() {
+    let output = Command::new(env!("CARGO_BIN_EXE_haulage")).args(["bench", "drain", "bulk", "--jobs", "1000", "--json"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows: Vec<Value> = String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), 2);
+    for (row, name) in rows.iter().zip(["drain", "bulk"]) {
+        assert_eq!((&row["scenario"], &row["jobs"]), (&json!(name), &json!(1_000)));
+        for field in ["jobs_per_s", "floor_jobs_per_s", "ratio_to_floor", "wal_bytes_per_job"] {
+            assert!(row[field].as_f64().is_some_and(|value| value > 0.0), "{field} of {row}");
+        }
+    }
+}

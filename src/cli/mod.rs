@@ -1,5 +1,6 @@
 //! The command line: a file per subcommand.
 
+mod bench;
 mod dashboard;
 mod dev;
 mod enqueue;
@@ -44,6 +45,7 @@ enum Command {
     Enqueue(enqueue::Enqueue),
     Jobs(jobs::Jobs),
     Dashboard(dashboard::Dashboard),
+    Bench(bench::Bench),
 }
 
 impl Cli {
@@ -54,6 +56,7 @@ impl Cli {
             Command::Enqueue(command) => command.run(&self.database).await?,
             Command::Jobs(command) => command.run(&self.database).await?,
             Command::Dashboard(command) => command.run(&self.database).await?,
+            Command::Bench(command) => command.run().await?,
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -22,6 +22,13 @@ pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     print(&text)
 }
 
+/// Writes one JSON value on a line of its own.
+pub(crate) fn print_json_line(value: &impl Serialize) -> anyhow::Result<()> {
+    let mut text = serde_json::to_string(value)?;
+    text.push('\n');
+    print(&text)
+}
+
 /// Writes a remark for people, which is no output: to standard error.
 #[expect(clippy::print_stderr, reason = "the one place that does")]
 pub(crate) fn remark(text: &str) {

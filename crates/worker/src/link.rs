@@ -65,23 +65,3 @@ impl Link {
         }
     }
 }
-
-/// The application's own options, plus a name for `pg_stat_activity` and what keeps hot plans: a statement prepared while the
-/// tables are empty would keep a scan that is ruinous once they are full. These connections are the worker's alone, so the
-/// application never meets the settings.
-pub(crate) fn options(from: &PgConnectOptions, name: &str) -> PgConnectOptions {
-    from.clone()
-        .application_name(&format!("haulage {name}").chars().take(63).collect::<String>())
-        .options([
-            ("enable_seqscan", "off"),
-            ("enable_hashjoin", "off"),
-            ("enable_mergejoin", "off"),
-            ("enable_bitmapscan", "off"),
-            // A plan that can't avoid what is switched off looks dear enough to compile, which takes 0.7 s a statement.
-            ("jit", "off"),
-            ("lock_timeout", "0"),
-            ("idle_in_transaction_session_timeout", "0"),
-            ("statement_timeout", "0"),
-        ])
-        .disable_statement_logging()
-}

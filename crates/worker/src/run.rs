@@ -35,7 +35,7 @@ use crate::{
     fetch, heartbeat,
     lane::Lane,
     leases::Leases,
-    link, listen, panics, prune, settle,
+    listen, panics, prune, settle,
 };
 
 /// How long a stopping worker tries to settle what its jobs decided.
@@ -109,7 +109,7 @@ impl Worker {
         let async_kinds =
             kinds.iter().filter(|kind| registry.kinds.get(kind.as_str()).is_some_and(|entry| !entry.blocking)).cloned().collect();
         let shared = Shared {
-            options: link::options(&pool.connect_options(), &name),
+            options: store::worker_options(&pool.connect_options(), &name),
             pool,
             name,
             kinds,

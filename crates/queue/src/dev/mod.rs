@@ -124,6 +124,7 @@ pub struct ServerBuilder {
     data_dir: Option<PathBuf>,
     bin_dir: Option<PathBuf>,
     durable: Option<bool>,
+    settings: Vec<String>,
 }
 
 impl ServerBuilder {
@@ -143,6 +144,12 @@ impl ServerBuilder {
     /// Whether committed data survives a crash of the machine. Without it the server is faster.
     pub fn durable(mut self, durable: bool) -> Self {
         self.durable = Some(durable);
+        self
+    }
+
+    /// A setting of the server, such as `shared_buffers` and `1GB`, for this run only. The last one of a name counts.
+    pub fn setting(mut self, name: &str, value: &str) -> Self {
+        self.settings.push(format!("{name}={value}"));
         self
     }
 
@@ -182,7 +189,8 @@ impl ServerBuilder {
         let deadline = Instant::now() + START_DEADLINE;
         loop {
             let port = folder.free_port()?;
-            let Some(guard) = try_start(&folder, &binaries, &password, port, durable, deadline)? else {
+            let Some(guard) = try_start(&folder, &binaries, &password, &server_args(&folder, port, durable, &self.settings), deadline)?
+            else {
                 thread::sleep(POLL);
                 continue;
             };
@@ -202,18 +210,11 @@ impl ServerBuilder {
 
 /// One attempt. `None` means that the cause is passing and another attempt is worth it: the port
 /// was taken after we had looked, or the last server on this folder is still shutting down.
-fn try_start(
-    folder: &Folder,
-    binaries: &Binaries,
-    password: &str,
-    port: u16,
-    durable: bool,
-    deadline: Instant,
-) -> Result<Option<Guard>, DevError> {
+fn try_start(folder: &Folder, binaries: &Binaries, password: &str, args: &[String], deadline: Instant) -> Result<Option<Guard>, DevError> {
     // A server that was killed leaves its file behind, and that says "ready".
     let stale = folder.pid_file();
     let log_start = folder.log_len();
-    let mut guard = Guard::spawn(folder, &binaries.postgres(), &server_args(folder, port, durable), None)?;
+    let mut guard = Guard::spawn(folder, &binaries.postgres(), args, None)?;
     loop {
         if let Some(file) = folder.pid_file()
             && file.is_ready()
@@ -249,7 +250,7 @@ fn already_running(file: &PidFile, password: &str) -> DevError {
     DevError::AlreadyRunning { url: url(password, file.port, "haulage"), pid: file.pid }
 }
 
-fn server_args(folder: &Folder, port: u16, durable: bool) -> Vec<String> {
+fn server_args(folder: &Folder, port: u16, durable: bool, more: &[String]) -> Vec<String> {
     let on_off = if durable { "on" } else { "off" };
     let settings = [
         "listen_addresses=127.0.0.1".to_owned(),
@@ -263,8 +264,8 @@ fn server_args(folder: &Folder, port: u16, durable: bool) -> Vec<String> {
         format!("full_page_writes={on_off}"),
     ];
     let mut args = vec!["-D".to_owned(), folder.cluster()];
-    for setting in settings {
-        args.extend(["-c".to_owned(), setting]);
+    for setting in settings.iter().chain(more) {
+        args.extend(["-c".to_owned(), setting.clone()]);
     }
     args
 }

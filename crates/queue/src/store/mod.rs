@@ -13,6 +13,8 @@ pub use duty::{
     Promoted, Rescued, drop_partition, make_partitions, mark_dead_workers, promote_jobs, prune_side_rows, rescue_jobs, save_progress,
     sweep_line,
 };
+use sqlx::{ConnectOptions, postgres::PgConnectOptions};
+
 pub(crate) use enqueue::{call_enqueue, enqueue_job, enqueue_jobs, enqueue_unique_jobs};
 pub(crate) use inspect::{cancel_job, get_job, get_job_detail, list_attempts, list_jobs};
 pub use lease::{Beat, Registration, beat_worker, delete_leases, limit_idle_transaction, register_worker, remove_worker, return_stranded};
@@ -77,4 +79,24 @@ pub fn clean_text(text: &str) -> String {
         clean.push('…');
     }
     clean
+}
+
+/// The application's own options, plus a name for `pg_stat_activity` and what keeps hot plans: a statement prepared while the
+/// tables are empty would keep a scan that is ruinous once they are full. These connections are the worker's alone, so the
+/// application never meets the settings.
+pub fn worker_options(from: &PgConnectOptions, name: &str) -> PgConnectOptions {
+    from.clone()
+        .application_name(&format!("haulage {name}").chars().take(63).collect::<String>())
+        .options([
+            ("enable_seqscan", "off"),
+            ("enable_hashjoin", "off"),
+            ("enable_mergejoin", "off"),
+            ("enable_bitmapscan", "off"),
+            // A plan that can't avoid what is switched off looks dear enough to compile, which takes 0.7 s a statement.
+            ("jit", "off"),
+            ("lock_timeout", "0"),
+            ("idle_in_transaction_session_timeout", "0"),
+            ("statement_timeout", "0"),
+        ])
+        .disable_statement_logging()
 }
