@@ -12,6 +12,7 @@ mod crash;
 mod dashboard;
 mod dependencies;
 mod enqueue;
+mod examples;
 mod layers;
 mod lease;
 mod migrate;
