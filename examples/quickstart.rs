@@ -4,6 +4,8 @@
 //! cargo run --features cli --bin haulage -- dev -- cargo run --example quickstart
 //! ```
 
+#![expect(clippy::print_stdout, reason = "a program for people to watch")]
+
 use std::time::Duration;
 
 use anyhow::Context;
