@@ -6,7 +6,7 @@
 -- CREATE TABLE LIKE + ATTACH takes a share-level lock on the parent, where PARTITION OF would take ACCESS EXCLUSIVE
 -- and queue every settle behind one slow read.
 CREATE FUNCTION haulage.make_partitions(first_day date, days int) RETURNS int
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, haulage, pg_temp AS $$
 DECLARE
     parent text;
     day date;
@@ -31,10 +31,13 @@ END $$;
 -- Drops the oldest partition of `parent` that ends on or before `keep_from` (UTC); returns its name, or NULL when there is
 -- none or a reader held it for longer than 50 ms. One a call, so that each has a transaction of its own.
 CREATE FUNCTION haulage.drop_partition(parent text, keep_from date) RETURNS text
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, haulage, pg_temp AS $$
 DECLARE
     part text;
 BEGIN
+    IF parent IS NULL OR parent NOT IN ('finished_completed', 'finished_failed', 'attempts') THEN
+        RAISE EXCEPTION '% is no part of the history', coalesce(quote_literal(parent), 'NULL') USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     -- DROP takes ACCESS EXCLUSIVE on the parent: never wait long for it, or every settle waits behind.
     PERFORM set_config('lock_timeout', '50ms', true);
     SELECT c.relname INTO part
@@ -52,5 +55,8 @@ BEGIN
 EXCEPTION WHEN lock_not_available THEN
     RETURN NULL;
 END $$;
+
+-- They run as the schema's owner, so that a worker needs no ownership of its own; whoever runs workers is granted them.
+REVOKE ALL ON FUNCTION haulage.make_partitions(date, int), haulage.drop_partition(text, date) FROM PUBLIC;
 
 SELECT haulage.make_partitions((now() AT TIME ZONE 'UTC')::date - 1, 5);

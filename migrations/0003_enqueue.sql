@@ -29,7 +29,7 @@ $$;
 
 -- Takes a unique key for a job about to be inserted, or finds who holds it. Returns the id to insert under, or the holder's
 -- id with duplicate = true. The insert into the primary key is what makes two concurrent commits give one job: the second
--- waits for the first. `window_s` NULL: while unfinished. `on_conflict` 0 keep, 1 replace args, 2 reschedule; the last two
+-- waits for the first. `window_s` NULL: while unfinished. `on_conflict` 0 keep, 1 replace args, 2 reschedule, 3 both; these
 -- change a holder that has not started and leave a running one alone.
 CREATE FUNCTION haulage.reserve_unique_key(
     wanted uuid, window_s double precision, on_conflict smallint, new_args jsonb, new_run_at timestamptz,
@@ -54,7 +54,7 @@ BEGIN
         SELECT k.key, k.job_id, k.until INTO holder FROM haulage.unique_keys AS k WHERE k.key = wanted;
         CONTINUE WHEN NOT FOUND;  -- released between the two statements: try again
 
-        IF holder.until <= now() AND NOT EXISTS (SELECT FROM haulage.live_jobs AS j WHERE j.id = holder.job_id) THEN
+        IF (holder.until IS NULL OR holder.until <= now()) AND NOT EXISTS (SELECT FROM haulage.live_jobs AS j WHERE j.id = holder.job_id) THEN
             UPDATE haulage.unique_keys AS k SET job_id = new_id, until = new_until
             WHERE k.key = wanted AND k.job_id = holder.job_id;
             CONTINUE WHEN NOT FOUND;  -- another transaction took it over first
@@ -62,10 +62,11 @@ BEGIN
         END IF;
 
         -- A row that a claim might be looking at right now goes to place 2, or the claim's lower bound could pass it for good.
-        IF on_conflict = 1 THEN
+        IF on_conflict & 1 = 1 THEN
             UPDATE haulage.live_jobs AS j SET args = new_args, place = CASE j.state WHEN 1 THEN 2 ELSE j.place END
             WHERE j.id = holder.job_id AND j.state IN (0, 1, 3);
-        ELSIF on_conflict = 2 THEN
+        END IF;
+        IF on_conflict & 2 = 2 THEN
             UPDATE haulage.live_jobs AS j
             SET run_at = new_run_at, eligible_at = new_run_at,
                 state = CASE WHEN new_run_at > now() THEN 0 ELSE 1 END,
@@ -141,6 +142,15 @@ BEGIN
         WHEN jsonb_path_exists(args, 'strict $.**{101}') THEN
             problem := format('the args of the kind %L are nested deeper than 100 levels', kind);
             hint := 'flatten them, or store the data in a table and pass its key';
+        WHEN jsonb_path_exists(args, 'lax $.** ? (@.type() == "number" && (@ > 1.7976931348623157e308 || @ < -1.7976931348623157e308))') THEN
+            problem := format('the args of the kind %L hold a number that does not fit a 64-bit float', kind);
+            hint := 'pass it as a string';
+        WHEN jsonb_path_exists(meta, 'strict $.**{101}') THEN
+            problem := 'the meta is nested deeper than 100 levels';
+            hint := 'flatten it, or store the data in a table and pass its key';
+        WHEN jsonb_path_exists(meta, 'lax $.** ? (@.type() == "number" && (@ > 1.7976931348623157e308 || @ < -1.7976931348623157e308))') THEN
+            problem := 'the meta holds a number that does not fit a 64-bit float';
+            hint := 'pass it as a string';
         WHEN octet_length(meta::text) > 65536 THEN
             problem := format('the meta is %s bytes long, over the limit of 65536', octet_length(meta::text));
             hint := 'store the data in a table and pass its key';

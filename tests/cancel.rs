@@ -116,3 +116,32 @@ async fn a_panic_of_a_handler_that_was_told_to_stop_is_no_failure() {
     worker.shutdown().await;
     assert_eq!(job(&pool, id).await.unwrap().unwrap().failures, 0);
 }
+
+#[tokio::test]
+async fn a_cancel_that_comes_as_the_attempt_fails_still_ends_the_job() {
+    let pool = database().await.pool();
+    let (entered, gate) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (enter, held) = (entered.clone(), gate.clone());
+    let worker = worker(&pool)
+        .handle(move |_: Count| {
+            let (enter, gate) = (enter.clone(), held.clone());
+            async move {
+                enter.add_permits(1);
+                gate.acquire().await.unwrap().forget();
+                Err::<(), _>(haulage::JobError::retry_after(std::time::Duration::from_secs(3_600), "fails of itself"))
+            }
+        })
+        .build()
+        .unwrap()
+        .start()
+        .await
+        .unwrap();
+    let id = Count { n: 1 }.enqueue(&pool).await.unwrap().id();
+    entered.acquire().await.unwrap().forget();
+    // The request alone, without the notification: the handler is not told before it fails.
+    gate.add_permits(1);
+    sqlx::query("INSERT INTO haulage.cancel_requests (job_id, reason) VALUES ($1, 'withdrawn')").bind(id.0).execute(&pool).await.unwrap();
+    wait_for_state(&pool, id, JobState::Cancelled).await;
+    worker.shutdown().await;
+    assert_eq!(job(&pool, id).await.unwrap().unwrap().error.as_deref(), Some("withdrawn"));
+}

@@ -160,7 +160,7 @@ fn a_wrong_command_line_is_refused_before_the_database_is_asked() {
         (vec!["enqueue", "k", "--delay", "5"], "'5'", "90s"),
         (vec!["enqueue", "k", "--timeout", "never"], "'never'", "or none"),
         (vec!["enqueue", "k", "--run-at", "tomorrow"], "'tomorrow'", "2026-12-24T18:00:00Z"),
-        (vec!["enqueue", "k", "--priority", "high"], "\"high\"", "urgent, normal, low or bulk"),
+        (vec!["enqueue", "k", "--priority", "high"], "\"high\"", "urgent, normal, low, bulk"),
         (vec!["enqueue", "k", "--max-attempts", "0"], "0", "1..=32767"),
         (vec!["enqueue", "k", "--meta", "{"], "'{'", "{\"ticket\": 7}"),
         (vec!["enqueue", "k", "--unique-key", "u", "--on-conflict", "drop"], "'drop'", "replace-args"),

@@ -278,3 +278,76 @@ async fn a_new_listening_connection_asks_to_be_notified_again() {
     eventually("it sleeps on a new connection", async || sleeper().await.is_some_and(|pid| pid != first)).await;
     worker.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_backlog_whose_enqueue_took_long_to_commit_is_drained_at_full_speed() {
+    let pool = database().await.pool();
+    let worker = worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
+    let mut tx = pool.begin().await.unwrap();
+    haulage::enqueue_all(&mut *tx, (0..15_000).map(|n| Count { n })).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(2_500)).await; // the bound waits for a second
+    tx.commit().await.unwrap();
+    let committed = std::time::Instant::now();
+    eventually("drained", async || crate::support::jobs_in(&pool, JobState::Completed).await == 15_000).await;
+    // A thousand a second, which is what sweeps alone would do, takes fifteen.
+    assert!(committed.elapsed() < Duration::from_secs(12), "{:?}", committed.elapsed());
+    worker.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_dropped_handle_stops_the_worker_in_order() {
+    let pool = database().await.pool();
+    let entered = Arc::new(Semaphore::new(0));
+    let enter = entered.clone();
+    let handle = worker(&pool)
+        .handle(move |_: Count| {
+            let enter = enter.clone();
+            async move {
+                enter.add_permits(1);
+                // Longer than the lease: the heartbeat must go on for it.
+                tokio::time::sleep(Duration::from_millis(2_000)).await;
+            }
+        })
+        .build()
+        .unwrap()
+        .start()
+        .await
+        .unwrap();
+    let id = Count { n: 1 }.enqueue(&pool).await.unwrap().id();
+    entered.acquire().await.unwrap().forget();
+    drop(handle);
+    wait_for_state(&pool, id, JobState::Completed).await;
+    let gone = async || sqlx::query_scalar::<_, i64>("SELECT count(*) FROM haulage.workers").fetch_one(&pool).await.unwrap() == 0;
+    eventually("it took itself off the list", gone).await;
+    assert_eq!(job_detail(&pool, id).await.unwrap().unwrap().crashes, 0);
+}
+
+#[tokio::test]
+async fn a_suspect_that_is_given_back_stays_a_suspect() {
+    let pool = database().await.pool();
+    let ids: Vec<i64> = haulage::enqueue_all(&pool, (0..4).map(|n| Count { n })).await.unwrap().into_iter().map(|job| job.id().0).collect();
+    sqlx::query("UPDATE haulage.live_jobs SET crashes = 2, state = 3, place = 3, parked_for = 3").execute(&pool).await.unwrap();
+    let (now, most) = (Arc::new(std::sync::atomic::AtomicI64::new(0)), Arc::new(std::sync::atomic::AtomicI64::new(0)));
+    let (counter, peak) = (now.clone(), most.clone());
+    let worker = worker(&pool)
+        .handle(move |_: Count, ctx: Ctx| {
+            let (counter, peak) = (counter.clone(), peak.clone());
+            async move {
+                use std::sync::atomic::Ordering::SeqCst;
+                peak.fetch_max(counter.fetch_add(1, SeqCst) + 1, SeqCst);
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                counter.fetch_sub(1, SeqCst);
+                if ctx.attempt() == 1 { Outcome::Snooze(Duration::ZERO) } else { Outcome::Done }
+            }
+        })
+        .build()
+        .unwrap()
+        .start()
+        .await
+        .unwrap();
+    for id in ids {
+        wait_for_state(&pool, haulage::JobId(id), JobState::Completed).await;
+    }
+    worker.shutdown().await;
+    assert_eq!(most.load(std::sync::atomic::Ordering::SeqCst), 1);
+}

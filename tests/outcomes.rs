@@ -326,3 +326,85 @@ async fn blocking_handlers_run_on_threads_of_their_own_as_many_as_there_are_core
     assert_eq!(detail.attempts[0].outcome, "panicked");
     assert!(detail.attempts[0].message.as_deref().unwrap().contains("tests/outcomes.rs:"));
 }
+
+#[tokio::test]
+async fn a_panic_in_the_hook_the_backoff_an_error_text_or_a_destructor_costs_nothing_but_its_own_job() {
+    #[derive(Debug)]
+    struct Mute;
+    impl std::fmt::Display for Mute {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("this error can't be shown")
+        }
+    }
+    impl std::error::Error for Mute {}
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("while it is dropped")
+        }
+    }
+
+    let pool = database().await.pool();
+    let worker = haulage::Worker::builder(pool.clone())
+        .queue("default", 1)
+        .handle(|job: Count, ctx: Ctx| async move {
+            match job.n {
+                0 => Err(JobError::fatal("calls the hook")),
+                1 if ctx.attempt() == 1 => Err(JobError::from("calls the backoff")),
+                2 => Err(JobError::fatal(Mute)),
+                3 => {
+                    let _bomb = Bomb;
+                    std::future::pending::<()>().await;
+                    Ok(())
+                }
+                _ => Ok(()),
+            }
+        })
+        .backoff(|_| panic!("in the backoff"))
+        .on_dead(|dead| {
+            assert_ne!(dead.error, "calls the hook", "in the hook");
+            async {}
+        })
+        .build()
+        .unwrap()
+        .start()
+        .await
+        .unwrap();
+    let mut jobs = Vec::new();
+    for (n, state) in [(0, JobState::Dead), (1, JobState::Scheduled), (2, JobState::Dead), (3, JobState::Dead), (4, JobState::Completed)] {
+        let job = Count { n }.with().timeout(Duration::from_millis(50)).max_attempts(if n == 1 { 5 } else { 1 });
+        jobs.push((job.enqueue(&pool).await.unwrap().id(), state));
+    }
+    for (id, state) in jobs {
+        wait_for_state(&pool, id, state).await;
+    }
+    worker.shutdown().await;
+    let left: i64 = sqlx::query_scalar("SELECT (SELECT count(*) FROM haulage.leases) + (SELECT count(*) FROM haulage.workers)")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn a_job_that_is_retried_shows_its_last_error() {
+    let pool = database().await.pool();
+    let handler = |_: Count, _: Ctx| async { Err(JobError::retry_after(Duration::from_secs(60), "the partner is down")) };
+    let detail = story(&pool, Count { n: 1 }.with(), handler, JobState::Scheduled).await;
+    assert_eq!(detail.status.error.as_deref(), Some("the partner is down"));
+    let listed = haulage::list_jobs(&pool, &haulage::JobFilter::new()).await.unwrap();
+    assert_eq!(listed[0].error.as_deref(), Some("the partner is down"));
+}
+
+#[tokio::test]
+async fn a_completion_in_a_transaction_is_dated_when_it_happened() {
+    let pool = database().await.pool();
+    let handler = |_: Count, ctx: Ctx| async move {
+        let tx = ctx.begin().await?;
+        tokio::time::sleep(Duration::from_millis(300)).await; // the work
+        ctx.complete(tx).await
+    };
+    let status = story(&pool, Count { n: 1 }.with(), handler, JobState::Completed).await.status;
+    let took = status.finished_at.unwrap() - status.claimed_at.unwrap();
+    assert!(took >= chrono::TimeDelta::milliseconds(300), "{took}");
+}

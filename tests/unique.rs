@@ -177,3 +177,30 @@ async fn batches_with_the_same_keys_in_other_orders_do_not_deadlock() {
     .await;
     assert_eq!(jobs_in(&pool, JobState::Available).await, 200);
 }
+
+#[tokio::test]
+async fn a_batch_of_mixed_rules_gives_a_holder_both() {
+    let pool = database().await.pool();
+    let first = invoice(1, "old").with().delay(Duration::from_secs(60)).enqueue(&pool).await.unwrap();
+    let at = chrono::Utc::now() + chrono::TimeDelta::days(2);
+    let rule = |action| Unique::by(1).on_conflict(action);
+    enqueue_all(
+        &pool,
+        [
+            invoice(1, "new").with().unique(rule(OnConflict::ReplaceArgs)),
+            invoice(1, "ignored").with().run_at(at).unique(rule(OnConflict::Reschedule)),
+        ],
+    )
+    .await
+    .unwrap();
+    let detail = job_detail(&pool, first.id()).await.unwrap().unwrap();
+    assert_eq!((&detail.args["note"], detail.status.run_at.timestamp_millis()), (&json!("new"), at.timestamp_millis()));
+}
+
+#[tokio::test]
+async fn a_key_whose_job_was_removed_by_hand_is_free() {
+    let pool = database().await.pool();
+    let first = invoice(1, "x").enqueue(&pool).await.unwrap();
+    sqlx::query("DELETE FROM haulage.live_jobs WHERE id = $1").bind(first.id().0).execute(&pool).await.unwrap();
+    assert!(invoice(1, "y").enqueue(&pool).await.unwrap().is_new());
+}

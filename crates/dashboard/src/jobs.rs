@@ -77,7 +77,10 @@ impl Wanted {
             check_name("queue", queue).map_err(|error| Problem::bad(error.to_string()))?;
         }
         Ok(Self {
-            state: given(search.state).map(|text| text.parse()).transpose().map_err(Problem::bad)?,
+            state: given(search.state)
+                .map(|text| text.parse())
+                .transpose()
+                .map_err(|error: haulage_queue::UnknownWord| Problem::bad(error.to_string()))?,
             queue,
             before: given(search.before)
                 .map(|text| text.parse())

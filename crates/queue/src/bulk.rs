@@ -6,13 +6,16 @@ use sqlx::{Acquire, Postgres};
 use uuid::Uuid;
 
 use crate::{
-    Enqueue, EnqueueError, Enqueued, Job, OnConflict,
+    Enqueue, EnqueueError, Enqueued, Job,
     enqueue::{Context, Draft},
     store,
+    unique::{REPLACE_ARGS, RESCHEDULE},
 };
 
 /// Rows a statement: measured, nothing is gained past about 1,000.
 const BATCH: usize = 1_000;
+/// Bytes of args a statement: large args make batches short, or a thousand of them would be a gigabyte.
+const BATCH_BYTES: usize = 8 << 20;
 
 /// Stores any number of jobs, all or nothing: on a `&PgPool`, a `&mut PgConnection`, or with the caller's own writes on
 /// `&mut *tx`. Up to 1,000 jobs are one statement; more are sent in batches inside one transaction or savepoint.
@@ -85,16 +88,15 @@ fn fold_twins(drafts: &mut [(Draft, Context)]) -> HashMap<usize, usize> {
         twins.insert(index, first);
         let (before, from) = drafts.split_at_mut(index);
         let (first, twin) = (&mut before[first].0, &mut from[0].0);
-        match key.on_conflict {
-            OnConflict::Keep => {}
-            OnConflict::ReplaceArgs => first.args.clone_from(&twin.args),
-            OnConflict::Reschedule => (first.run_at, first.delay_s) = (twin.run_at, twin.delay_s),
+        if key.on_conflict & REPLACE_ARGS != 0 {
+            first.args.clone_from(&twin.args);
         }
-        if let Some(unique) = &mut first.unique
-            && key.on_conflict != OnConflict::Keep
-        {
-            // A holder that is there already meets the later rule too.
-            unique.on_conflict = key.on_conflict;
+        if key.on_conflict & RESCHEDULE != 0 {
+            (first.run_at, first.delay_s) = (twin.run_at, twin.delay_s);
+        }
+        // A holder that is there already meets the later rule too.
+        if let Some(unique) = &mut first.unique {
+            unique.on_conflict |= key.on_conflict;
         }
     }
     twins
@@ -106,12 +108,23 @@ fn batches(drafts: &[(Draft, Context)], twins: &HashMap<usize, usize>) -> Vec<Ve
     let (mut keyed, plain): (Vec<usize>, Vec<usize>) =
         (0..drafts.len()).filter(|index| !twins.contains_key(index)).partition(|index| drafts[*index].0.unique.is_some());
     keyed.sort_by_key(|index| drafts[*index].0.unique.map(|unique| unique.key));
-    [plain, keyed]
-        .iter()
-        .flat_map(|part| part.chunk_by(|a, b| drafts[*a].1 == drafts[*b].1))
-        .flat_map(|run| run.chunks(BATCH))
-        .map(<[usize]>::to_vec)
-        .collect()
+    [plain, keyed].iter().flat_map(|part| part.chunk_by(|a, b| drafts[*a].1 == drafts[*b].1)).flat_map(|run| cut(drafts, run)).collect()
+}
+
+/// Cuts a run by rows and by bytes.
+fn cut(drafts: &[(Draft, Context)], run: &[usize]) -> Vec<Vec<usize>> {
+    let (mut batches, mut bytes) = (Vec::<Vec<usize>>::new(), 0);
+    for &index in run {
+        bytes += drafts[index].0.args.len();
+        match batches.last_mut() {
+            Some(batch) if batch.len() < BATCH && bytes <= BATCH_BYTES => batch.push(index),
+            _ => {
+                bytes = drafts[index].0.args.len();
+                batches.push(vec![index]);
+            }
+        }
+    }
+    batches
 }
 
 async fn store_batch(

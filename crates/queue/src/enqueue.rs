@@ -67,7 +67,8 @@ impl Enqueued {
 
 /// The running attempt that enqueues a child. Made by the worker's context; the child is stored only while the attempt still
 /// holds its lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Parent {
     /// The job that is running.
     pub id: JobId,
@@ -77,6 +78,13 @@ pub struct Parent {
     pub lease: i64,
     /// The trace the attempt belongs to.
     pub trace: Option<TraceContext>,
+}
+
+impl Parent {
+    /// The attempt of this job under this lease; `root` is the first job of its family, if it is itself a child.
+    pub fn new(id: JobId, root: Option<JobId>, lease: i64, trace: Option<TraceContext>) -> Self {
+        Self { id, root, lease, trace }
+    }
 }
 
 /// Why a job was not stored. Nothing else was changed.
@@ -148,8 +156,8 @@ pub enum EnqueueError {
     /// The schema `haulage` is missing or older than this version.
     #[error("the schema \"haulage\" is missing or too old: run `haulage migrate` or call `haulage::migrate(&pool)`")]
     Schema(#[source] sqlx::Error),
-    /// The database can't be reached.
-    #[error("the database can't be reached: check that it runs and that the pool's URL is right")]
+    /// The database can't be reached, or the pool had no connection in time.
+    #[error("no connection to the database: check that it runs, that the URL is right and that the pool is not exhausted")]
     Unavailable(#[source] sqlx::Error),
     /// Any other error of the database.
     #[error("the database refused the job")]
@@ -371,7 +379,7 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn lease_lost(&self, kind: &'static str) -> EnqueueError {
-        EnqueueError::LeaseLost { kind, parent: self.parent.map_or(JobId(0), |parent| parent.id) }
+        EnqueueError::LeaseLost { kind, parent: self.parent.as_ref().map_or(JobId(0), |parent| parent.id) }
     }
 }
 

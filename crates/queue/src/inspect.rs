@@ -36,7 +36,7 @@ pub struct JobStatus {
     pub progress: Option<Progress>,
     /// What the handler recorded.
     pub output: Option<serde_json::Value>,
-    /// Why it is dead or cancelled.
+    /// Why it is dead or cancelled; while it is retried, what its last attempt said.
     pub error: Option<String>,
 }
 
@@ -52,6 +52,7 @@ impl JobStatus {
 
 /// How far a running attempt has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Progress {
     /// 0 to 100.
     pub percent: u8,
@@ -85,7 +86,7 @@ pub struct JobSummary {
     pub created_at: DateTime<Utc>,
     /// When it reached its final state.
     pub finished_at: Option<DateTime<Utc>>,
-    /// Why it is dead or cancelled.
+    /// Why it is dead or cancelled; while it is retried, what its last attempt said.
     pub error: Option<String>,
 }
 
@@ -201,8 +202,8 @@ pub enum ReadError {
     /// The schema `haulage` is missing or older than this version.
     #[error("the schema \"haulage\" is missing or too old: run `haulage migrate` or call `haulage::migrate(&pool)`")]
     Schema(#[source] sqlx::Error),
-    /// The database can't be reached.
-    #[error("the database can't be reached: check that it runs and that the URL is right")]
+    /// The database can't be reached, or the pool had no connection in time.
+    #[error("no connection to the database: check that it runs, that the URL is right and that the pool is not exhausted")]
     Unavailable(#[source] sqlx::Error),
     /// Any other error of the database.
     #[error("the database could not answer")]

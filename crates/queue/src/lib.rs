@@ -54,7 +54,7 @@ pub use inspect::{Attempt, JobDetail, JobFilter, JobStatus, JobSummary, Progress
 pub use job::Job;
 pub use manage::{CancelOutcome, ManageError, cancel};
 pub use migrate::{MigrateError, SCHEMA_VERSION, SchemaError, check_schema, migrate};
-pub use model::{JobId, JobState, ParseJobIdError, Priority};
+pub use model::{JobId, JobState, ParseJobIdError, Priority, UnknownWord};
 pub use names::{MAX_NAME_BYTES, NameError, check_name, valid_name};
 pub use trace::{TraceContext, TraceRelation};
 pub use unique::{OnConflict, Unique};

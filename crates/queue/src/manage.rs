@@ -20,9 +20,29 @@ pub enum CancelOutcome {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ManageError {
-    /// The database could not do it.
+    /// The schema `haulage` is missing or older than this version.
+    #[error("the schema \"haulage\" is missing or too old: run `haulage migrate` or call `haulage::migrate(&pool)`")]
+    Schema(#[source] sqlx::Error),
+    /// The database accepts no writes.
+    #[error("the database is read-only: connect to the primary")]
+    ReadOnly(#[source] sqlx::Error),
+    /// The database can't be reached, or the pool had no connection in time.
+    #[error("no connection to the database: check that it runs, that the URL is right and that the pool is not exhausted")]
+    Unavailable(#[source] sqlx::Error),
+    /// Any other error of the database.
     #[error("the database could not do it")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for ManageError {
+    fn from(error: sqlx::Error) -> Self {
+        match store::failure(&error) {
+            store::Failure::Schema => Self::Schema(error),
+            store::Failure::ReadOnly => Self::ReadOnly(error),
+            store::Failure::Unavailable => Self::Unavailable(error),
+            _ => Self::Database(error),
+        }
+    }
 }
 
 /// Cancels a job, with a reason for people (cut after 8 KiB).

@@ -103,13 +103,13 @@ impl fmt::Display for JobState {
 }
 
 impl FromStr for JobState {
-    type Err = String;
+    type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or_else(|| {
-            let names = Self::ALL.map(Self::as_str).join(", ");
-            format!("\"{}\" is not a job state: use one of {names}", text.escape_debug())
-        })
+        Self::ALL
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or_else(|| UnknownWord::new("job state", text, &Self::ALL.map(Self::as_str)))
     }
 }
 
@@ -162,12 +162,27 @@ impl fmt::Display for Priority {
 }
 
 impl FromStr for Priority {
-    type Err = String;
+    type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::ALL
             .into_iter()
             .find(|priority| priority.as_str() == text)
-            .ok_or_else(|| format!("\"{}\" is not a priority: use urgent, normal, low or bulk", text.escape_debug()))
+            .ok_or_else(|| UnknownWord::new("priority", text, &Self::ALL.map(Self::as_str)))
+    }
+}
+
+/// The text is not one of the words that name a state or a priority.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{}\" is not a {what}: use one of {words}", .text.escape_debug())]
+pub struct UnknownWord {
+    what: &'static str,
+    text: String,
+    words: String,
+}
+
+impl UnknownWord {
+    fn new(what: &'static str, text: &str, words: &[&str]) -> Self {
+        Self { what, text: text.chars().take(40).collect(), words: words.join(", ") }
     }
 }

@@ -5,6 +5,7 @@ pub const MAX_NAME_BYTES: usize = 128;
 
 /// A kind or queue name outside `[A-Za-z0-9_.:/-]{1,128}`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 #[error("the {what} name \"{}\" is not valid: use 1 to 128 of the characters A-Z a-z 0-9 _ . : / -", .name.escape_debug())]
 pub struct NameError {
     /// "kind" or "queue".

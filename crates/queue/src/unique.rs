@@ -53,24 +53,23 @@ impl Unique {
         let digest = Sha256::new().chain_update(kind).chain_update("\n").chain_update(key).finalize();
         let mut first = [0; 16];
         first.copy_from_slice(&digest[..16]);
-        Ok(StoredKey { key: Uuid::from_bytes(first), window: self.window, on_conflict: self.on_conflict })
+        let on_conflict = match self.on_conflict {
+            OnConflict::Keep => 0,
+            OnConflict::ReplaceArgs => REPLACE_ARGS,
+            OnConflict::Reschedule => RESCHEDULE,
+        };
+        Ok(StoredKey { key: Uuid::from_bytes(first), window: self.window, on_conflict })
     }
 }
+
+pub(crate) const REPLACE_ARGS: i16 = 1;
+pub(crate) const RESCHEDULE: i16 = 2;
 
 /// A key in the form the table holds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StoredKey {
     pub(crate) key: Uuid,
     pub(crate) window: Option<Duration>,
-    pub(crate) on_conflict: OnConflict,
-}
-
-impl StoredKey {
-    pub(crate) fn conflict_code(&self) -> i16 {
-        match self.on_conflict {
-            OnConflict::Keep => 0,
-            OnConflict::ReplaceArgs => 1,
-            OnConflict::Reschedule => 2,
-        }
-    }
+    /// Bits: what a holder that has not started is given.
+    pub(crate) on_conflict: i16,
 }

@@ -49,6 +49,12 @@ impl Bounds {
         &self.lines
     }
 
+    /// A sweep of this line found as much as it may take: the bound has passed a live backlog.
+    pub(crate) fn reset_line(&mut self, index: usize) {
+        self.lines[index].bound = 0;
+        self.pending[index] = None;
+    }
+
     /// Starts from zero: after a lost connection the server may be another one, whose positions run behind.
     pub(crate) fn reset(&mut self) {
         self.lines.iter_mut().for_each(|line| line.bound = 0);
@@ -58,6 +64,10 @@ impl Bounds {
 
     /// Learns from a claim that wanted `want(queue)` jobs of each queue.
     pub(crate) fn learn(&mut self, claim: &Claim, want: impl Fn(&str) -> usize) {
+        if !claim.alive {
+            // A worker that was declared dead is shown nothing.
+            return;
+        }
         for (index, line) in self.lines.iter_mut().enumerate() {
             if let Some(step) = self.pending[index]
                 && (claim.xmin >= step.xmax || step.since.elapsed() >= LAG)
@@ -91,7 +101,7 @@ mod tests {
 
     fn claim(xmin: i64, xmax: i64, last_pos: i64) -> Claim {
         let mut claim = Claim::default();
-        (claim.xmin, claim.xmax, claim.last_pos) = (xmin, xmax, last_pos);
+        (claim.xmin, claim.xmax, claim.last_pos, claim.alive) = (xmin, xmax, last_pos, true);
         claim
     }
 

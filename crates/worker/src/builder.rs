@@ -17,7 +17,7 @@ use crate::{
     BlockingHandler, BoxError, DeadJob, Extract, Handler, IntoOutcome, JobError, JobService, Outcome, Run, Worker, default_backoff,
     execute::{Call, Described, Entry, Registry, Target, panicked},
     middleware, panics,
-    run::{OnDead, Settings},
+    shared::{OnDead, Settings},
 };
 
 type Answer = Result<Outcome, JobError>;

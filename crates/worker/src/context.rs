@@ -18,7 +18,7 @@ use sqlx::{PgPool, Postgres, Transaction};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use crate::{JobError, Outcome, run::Shared};
+use crate::{JobError, Outcome, shared::Shared};
 
 /// The running attempt. Cheap to clone.
 #[derive(Clone)]
@@ -166,7 +166,7 @@ impl Ctx {
     /// Starts the enqueue of a child: it remembers this job as its parent, belongs to its trace, and is stored only while this
     /// attempt holds its lease.
     pub fn child<J: Job>(&self, job: J) -> Enqueue<J> {
-        job.with().parent(Parent { id: self.id(), root: self.attempt.root, lease: self.attempt.settled.lease, trace: self.attempt.trace })
+        job.with().parent(Parent::new(self.id(), self.attempt.root, self.attempt.settled.lease, self.attempt.trace))
     }
 }
 
@@ -201,6 +201,8 @@ pub(crate) struct Attempt {
     pub(crate) trace: Option<TraceContext>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) suspect: bool,
+    /// Of the claim: if leases were lost since, this one was.
+    pub(crate) epoch: u64,
     pub(crate) token: CancellationToken,
     stop: AtomicU8,
     completed: AtomicBool,
@@ -213,7 +215,7 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     /// Returns the attempt and the job's args.
-    pub(crate) fn new(job: Claimed, lease: i64, suspect: bool, shared: &Arc<Shared>) -> (Self, String) {
+    pub(crate) fn new(job: Claimed, lease: i64, epoch: u64, suspect: bool, shared: &Arc<Shared>) -> (Self, String) {
         let attempt = Self {
             settled: Settled { id: job.id, lease },
             kind: job.kind,
@@ -225,6 +227,7 @@ impl Attempt {
             trace: job.trace,
             timeout: job.timeout_ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis),
             suspect,
+            epoch,
             token: CancellationToken::new(),
             stop: AtomicU8::new(0),
             completed: AtomicBool::new(false),

@@ -2,19 +2,21 @@
 //! Leaderless: every worker does them, the database arbitrates, and each can be switched off per process.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use haulage_queue::store;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Duty, link::Link, promote::Promote, prune, rescue, run::Shared};
+use crate::{Duty, link::Link, promote::Promote, prune, rescue, shared::Shared};
 
 /// Progress is written this often at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 /// No round of duties takes so long on a connection that answers.
 const SILENT: Duration = Duration::from_secs(120);
+/// A duty that failed is tried again after this long.
+const AGAIN: Duration = Duration::from_secs(2);
 /// Rows beside jobs that are gone.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// Partitions are looked after at the start and then hourly.
@@ -67,7 +69,7 @@ impl<'a> Duties<'a> {
         let on = |duty| (!shared.settings.without.contains(&duty)).then_some(now);
         Self {
             shared,
-            link: Link::new(&shared.options, "duties"),
+            link: Link::new(shared, "duties"),
             promote: Promote::new(),
             promote_at: on(Duty::Promote),
             rescue_at: on(Duty::Rescue),
@@ -86,37 +88,80 @@ impl<'a> Duties<'a> {
             .unwrap_or_else(|| Instant::now() + PRUNE_EVERY)
     }
 
+    /// Does what is due. A duty that fails is tried again after a while and holds up no other; returns the last error.
     async fn work(&mut self) -> Result<(), sqlx::Error> {
-        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= Instant::now());
-        if is_due(self.promote_at) {
-            let pause = self.promote.run(self.link.get().await?).await?;
-            self.promote_at = Some(Instant::now() + pause);
-        }
-        if is_due(self.progress_at) && self.progress_written.elapsed() >= PROGRESS_EVERY {
-            self.progress_at = None;
-            self.progress_written = Instant::now();
-            let reports = self.shared.progress.take();
-            if !reports.is_empty() {
-                store::save_progress(self.link.get().await?, &reports).await?;
+        let mut result = Ok(());
+        for duty in [Due::Promote, Due::Progress, Due::Rescue, Due::Tidy, Due::Prune] {
+            if self.at(duty).is_none_or(|at| at > Instant::now()) {
+                continue;
             }
-        } else if is_due(self.progress_at) {
-            self.progress_at = Some(self.progress_written + PROGRESS_EVERY);
-        }
-        if is_due(self.rescue_at) {
-            for job in rescue::run(self.link.get().await?).await? {
-                self.shared.quarantined(job);
+            match self.perform(duty).await {
+                Ok(next) => *self.at(duty) = next,
+                Err(error) => {
+                    *self.at(duty) = Some(Instant::now() + AGAIN);
+                    result = Err(error);
+                    if !self.link.is_connected() {
+                        break;
+                    }
+                }
             }
-            // Jitter, or a fleet that started together would look together for ever.
-            self.rescue_at = Some(Instant::now() + self.shared.settings.heartbeat.mul_f64(rand::random_range(0.8..=1.0)));
         }
-        if is_due(self.prune_at) {
-            prune::run(self.link.get().await?, &self.shared.settings).await?;
-            self.prune_at = Some(Instant::now() + PRUNE_EVERY.mul_f64(rand::random_range(0.5..=1.0)));
-        }
-        if is_due(self.tidy_at) {
-            store::prune_side_rows(self.link.get().await?).await?;
-            self.tidy_at = Some(Instant::now() + TIDY_EVERY.mul_f64(rand::random_range(0.8..=1.2)));
-        }
-        Ok(())
+        result
     }
+
+    fn at(&mut self, duty: Due) -> &mut Option<Instant> {
+        match duty {
+            Due::Promote => &mut self.promote_at,
+            Due::Progress => &mut self.progress_at,
+            Due::Rescue => &mut self.rescue_at,
+            Due::Tidy => &mut self.tidy_at,
+            Due::Prune => &mut self.prune_at,
+        }
+    }
+
+    /// Performs one duty; returns when it is next due.
+    async fn perform(&mut self, duty: Due) -> Result<Option<Instant>, sqlx::Error> {
+        let (shared, connection) = (self.shared, self.link.get().await?);
+        Ok(match duty {
+            Due::Promote => Some(Instant::now() + self.promote.run(connection).await?),
+            Due::Progress if self.progress_written.elapsed() < PROGRESS_EVERY => Some(self.progress_written + PROGRESS_EVERY),
+            Due::Progress => {
+                self.progress_written = Instant::now();
+                let reports = shared.progress.take();
+                if !reports.is_empty() {
+                    store::save_progress(connection, &reports).await?;
+                }
+                None
+            }
+            Due::Rescue => {
+                if shared.cancels.load(Ordering::Relaxed) {
+                    store::cancel_requested(connection).await?;
+                }
+                if shared.may_rescue() {
+                    for job in rescue::run(connection).await? {
+                        shared.quarantined(job);
+                    }
+                }
+                // Jitter, or a fleet that started together would look together for ever.
+                Some(Instant::now() + shared.settings.heartbeat.mul_f64(rand::random_range(0.8..=1.0)))
+            }
+            Due::Tidy => {
+                store::prune_side_rows(connection).await?;
+                Some(Instant::now() + TIDY_EVERY.mul_f64(rand::random_range(0.8..=1.2)))
+            }
+            Due::Prune => {
+                prune::run(connection, &shared.settings).await?;
+                Some(Instant::now() + PRUNE_EVERY.mul_f64(rand::random_range(0.5..=1.0)))
+            }
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Due {
+    Promote,
+    Progress,
+    Rescue,
+    Tidy,
+    Prune,
 }

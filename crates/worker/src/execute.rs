@@ -17,8 +17,8 @@ use tower::ServiceExt;
 use crate::{
     BoxError, Ctx, JobError, JobService, Outcome, Retry, Run,
     context::{Attempt, Stop},
-    middleware, panics,
-    run::Shared,
+    default_backoff, middleware, panics,
+    shared::Shared,
 };
 
 /// How long a handler may go on after it was told to stop for a cancel or a timeout, before it is dropped.
@@ -88,8 +88,16 @@ pub(crate) struct Resolved {
     pub(crate) resolution: Resolution,
 }
 
-/// Runs one attempt to its end. Never panics, whatever the handler does.
+/// Runs one attempt to its end. Does not panic, whatever the handler, its error's text, its destructors or the backoff do.
 pub(crate) async fn execute(shared: &Shared, attempt: &Arc<Attempt>, args: String) -> Resolution {
+    match AssertUnwindSafe(run(shared, attempt, args)).catch_unwind().await {
+        Ok(resolution) => resolution,
+        // Not in the handler's own body, which is caught inside; the default backoff, because the worker's own may be the cause.
+        Err(payload) => fail(attempt, &panicked(payload.as_ref()), None, &default_backoff),
+    }
+}
+
+async fn run(shared: &Shared, attempt: &Arc<Attempt>, args: String) -> Resolution {
     let Some(entry) = shared.registry.kinds.get(attempt.kind.as_str()) else {
         // Only kinds we registered are claimed.
         return Resolution::Return;
@@ -200,20 +208,24 @@ fn cancelled(reason: Option<&str>, ran: Option<Duration>) -> Resolution {
 }
 
 fn failure(shared: &Shared, attempt: &Attempt, error: &JobError, ran: Duration) -> Resolution {
+    fail(attempt, error, Some(ran), &*shared.settings.backoff)
+}
+
+fn fail(attempt: &Attempt, error: &JobError, ran: Option<Duration>, backoff: &dyn Fn(u16) -> Duration) -> Resolution {
     let outcome = match error.class() {
         PANIC => "panicked",
         TIMEOUT => "timed out",
         _ => "failed",
     };
     let failures = u16::try_from(attempt.failures).unwrap_or(u16::MAX).saturating_add(1);
-    let end = End { outcome, class: Some(error.class()), message: Some(store::clean_text(&error.message())), ran: Some(ran), failed: true };
+    let end = End { outcome, class: Some(error.class()), message: Some(store::clean_text(&error.message())), ran, failed: true };
     if i32::from(failures) >= i32::from(attempt.max_attempts) {
         return Resolution::Bury { cancelled: false, end };
     }
     match error.retry() {
         Retry::Never => Resolution::Bury { cancelled: false, end },
         Retry::After(delay) => Resolution::Later { delay: delay.min(MAX_DELAY), end },
-        Retry::Backoff => Resolution::Later { delay: (shared.settings.backoff)(failures).min(MAX_DELAY), end },
+        Retry::Backoff => Resolution::Later { delay: backoff(failures).min(MAX_DELAY), end },
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use haulage_queue::store::{self, Claim, Claimed};
+use haulage_queue::store::{self, Claimed};
 use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
@@ -18,11 +18,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     bounds::Bounds,
-    context::Attempt,
+    context::{Attempt, Stop},
     execute::{End, Resolution, Resolved, execute},
+    lane::Lane,
     link::Link,
     listen::Ask,
-    run::Shared,
+    shared::Shared,
     sweep::Sweep,
 };
 
@@ -39,13 +40,15 @@ const SUSPECT_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(shared: Arc<Shared>, results: mpsc::Sender<Resolved>, asks: mpsc::Sender<Ask>, stop: CancellationToken) {
     let mut fetch = Fetch {
-        link: Link::new(&shared.options, "claim"),
+        link: Link::new(&shared, "claim"),
         bounds: Bounds::new(shared.lanes.iter().map(|lane| lane.queue.clone())),
         sweep: Sweep::new(),
         asks,
         asleep_in: None,
         poll: FIRST_POLL,
         suspect_at: Instant::now(),
+        epoch: shared.epoch(),
+        unsent: Vec::new(),
         shared,
         results,
     };
@@ -72,8 +75,10 @@ pub(crate) async fn run(shared: Arc<Shared>, results: mpsc::Sender<Resolved>, as
     }
     // A claim cut off by the stop may have been committed: its token stays in no list, so the heartbeat, or rescue after this
     // worker's row is gone, gives its jobs back.
-    for lane in &fetch.shared.lanes {
-        give_back(&fetch.results, lane.drain()).await;
+    let shared = Arc::clone(&fetch.shared);
+    fetch.unsent.extend(shared.lanes.iter().flat_map(Lane::drain).map(|(attempt, _)| Resolved { attempt, resolution: Resolution::Return }));
+    while !fetch.send() {
+        tokio::time::sleep(FIRST_POLL).await;
     }
     fetch.link.close().await;
 }
@@ -89,13 +94,33 @@ struct Fetch {
     asleep_in: Option<u64>,
     poll: Duration,
     suspect_at: Instant,
+    /// Of the last round: how often all leases had been lost by then.
+    epoch: u64,
+    /// To be settled, once settling has room. Kept here, so that a round cut off loses none.
+    unsent: Vec<Resolved>,
+}
+
+/// What a claim brought.
+struct Taken {
+    any: bool,
+    /// A queue gave as much as was asked for.
+    full: bool,
 }
 
 impl Fetch {
     /// One look; returns how long to wait before the next, `None`: not at all.
     async fn round(&mut self) -> Option<Duration> {
+        if self.epoch != self.shared.epoch() {
+            // What was learnt while the worker was thought dead says nothing.
+            self.epoch = self.shared.epoch();
+            self.bounds.reset();
+        }
         for lane in &self.shared.lanes {
-            give_back(&self.results, lane.stale()).await;
+            self.unsent.extend(lane.stale().into_iter().map(|(attempt, _)| Resolved { attempt, resolution: Resolution::Return }));
+        }
+        if !self.send() || self.results.capacity() * 2 < self.results.max_capacity() {
+            // Settling does not keep up: claim nothing more meanwhile.
+            return Some(FIRST_POLL);
         }
         if let Err(error) = self.look_for_suspect().await {
             return Some(self.failed(&error));
@@ -107,24 +132,21 @@ impl Fetch {
             self.awake();
             return Some(LAST_POLL);
         }
-        let claim = match self.claim(&wants).await {
-            Ok(claim) => claim,
+        let taken = match self.claim(&wants).await {
+            Ok(taken) => taken,
             Err(error) => return Some(self.failed(&error)),
         };
         self.link.succeeded();
-        let taken = claim.jobs.len() + claim.unreadable.len();
-        let full =
-            wants.iter().any(|(index, want)| claim.jobs.iter().filter(|job| job.queue == self.shared.lanes[*index].queue).count() >= *want);
-        if let Err(error) = self.sweep.due(&mut self.link, self.bounds.lines(), &self.shared.kinds).await {
+        if let Err(error) = self.sweep.due(&mut self.link, &mut self.bounds, &self.shared.kinds).await {
             return Some(self.failed(&error));
         }
-        if full {
+        if taken.full {
             // More is likely there; and enqueuers need not notify us.
             self.awake();
             self.poll = FIRST_POLL;
             return None;
         }
-        if taken > 0 {
+        if taken.any {
             self.poll = FIRST_POLL;
         }
         if self.asleep_in != Some(self.shared.listening.load(Ordering::Acquire)) && self.sleep().await {
@@ -136,8 +158,8 @@ impl Fetch {
         Some(pause)
     }
 
-    async fn claim(&mut self, wants: &[(usize, usize)]) -> Result<Claim, sqlx::Error> {
-        let shared = &self.shared;
+    async fn claim(&mut self, wants: &[(usize, usize)]) -> Result<Taken, sqlx::Error> {
+        let shared = &Arc::clone(&self.shared);
         let queues: Vec<&str> = wants.iter().map(|(index, _)| shared.lanes[*index].queue.as_str()).collect();
         let numbers: Vec<i32> = wants.iter().map(|(_, want)| i32::try_from(*want).unwrap_or(i32::MAX)).collect();
         // While every blocking thread is taken, blocking kinds are left to other processes.
@@ -156,15 +178,19 @@ impl Fetch {
         if epoch != shared.epoch() {
             // The worker was declared dead while the claim was under way: rescue has these jobs.
             shared.leases.claimed(lease, 0);
-            return Ok(Claim::default());
+            return Ok(Taken { any: false, full: false });
         }
         let mut claim = claim;
         claim.jobs.sort_by_key(|job| (std::cmp::Reverse(job.place), job.priority, job.pos));
-        for (index, _) in wants {
+        let taken = claim.jobs.len() + claim.unreadable.len();
+        let mut full = false;
+        for (index, want) in wants {
             let lane = &shared.lanes[*index];
-            let jobs: Vec<_> = claim.jobs.iter().filter(|job| job.queue == lane.queue).cloned().collect();
+            let (jobs, others): (Vec<_>, Vec<_>) = claim.jobs.into_iter().partition(|job| job.queue == lane.queue);
+            claim.jobs = others;
+            full |= jobs.len() >= *want;
             let jobs = jobs.into_iter().map(|job| {
-                let (attempt, args) = Attempt::new(job, lease, false, shared);
+                let (attempt, args) = Attempt::new(job, lease, epoch, false, shared);
                 (Arc::new(attempt), args)
             });
             for _ in 0..lane.push(jobs) {
@@ -172,13 +198,14 @@ impl Fetch {
             }
         }
         for (id, why) in &claim.unreadable {
-            let (attempt, _) = Attempt::new(Claimed::unreadable(*id), lease, false, shared);
+            let (attempt, _) = Attempt::new(Claimed::unreadable(*id), lease, epoch, false, shared);
             let message = format!("the job's row could not be read: {why}; upgrade this program, or mend the row");
             let end = End { outcome: "failed", class: Some("row"), message: Some(store::clean_text(&message)), ran: None, failed: true };
             let resolution = Resolution::Bury { cancelled: false, end };
-            self.results.send(Resolved { attempt: Arc::new(attempt), resolution }).await.ok();
+            self.unsent.push(Resolved { attempt: Arc::new(attempt), resolution });
         }
-        Ok(claim)
+        self.send();
+        Ok(Taken { any: taken > 0, full })
     }
 
     /// Takes a suspect if one waits and this process runs none.
@@ -191,6 +218,7 @@ impl Fetch {
             return Ok(());
         }
         self.suspect_at = Instant::now();
+        let epoch = shared.epoch();
         let queues: Vec<&str> = shared.lanes.iter().map(|lane| lane.queue.as_str()).collect();
         let connection = self.link.get().await?;
         let token = Token { shared, token: shared.leases.draw(), kept: false };
@@ -198,11 +226,23 @@ impl Fetch {
         let lease = token.keep(usize::from(job.is_some()));
         if let Some(job) = job {
             shared.suspect_running.store(true, Ordering::Release);
-            let (attempt, args) = Attempt::new(job, lease, true, shared);
+            let (attempt, args) = Attempt::new(job, lease, epoch, true, shared);
             tracing::warn!(job = %attempt.settled.id, kind = attempt.kind, "running a suspect: its process died twice while it ran");
             shared.tasks.spawn(one(Arc::clone(shared), Arc::new(attempt), args, self.results.clone()));
         }
         Ok(())
+    }
+
+    /// Hands over what is to be settled; returns whether all of it went.
+    fn send(&mut self) -> bool {
+        while let Ok(permit) = self.results.try_reserve() {
+            match self.unsent.pop() {
+                Some(resolved) => permit.send(resolved),
+                None => return true,
+            }
+        }
+        // Closed: the worker gave up settling, and rescue gives the jobs back.
+        self.unsent.is_empty() || self.results.is_closed()
     }
 
     async fn sleep(&mut self) -> bool {
@@ -270,13 +310,10 @@ async fn runner(shared: Arc<Shared>, lane: usize, results: mpsc::Sender<Resolved
 
 async fn one(shared: Arc<Shared>, attempt: Arc<Attempt>, args: String, results: mpsc::Sender<Resolved>) {
     shared.started(&attempt);
+    if attempt.epoch != shared.epoch() {
+        attempt.stop(Stop::LeaseLost);
+    }
     let resolution = execute(&shared, &attempt, args).await;
     // Closed only when the worker gave up settling; rescue gives the job back then.
     results.send(Resolved { attempt, resolution }).await.ok();
-}
-
-async fn give_back(results: &mpsc::Sender<Resolved>, jobs: Vec<(Arc<Attempt>, String)>) {
-    for (attempt, _) in jobs {
-        results.send(Resolved { attempt, resolution: Resolution::Return }).await.ok();
-    }
 }

@@ -5,7 +5,7 @@
 
 use crate::{Ctx, FromCtx, JobError};
 
-/// An async function whose first argument is a job: `async fn(J, A, B, ..) -> impl IntoOutcome`. Sealed.
+/// An async function whose first argument is a job: `async fn(J, A, B, ..) -> impl IntoOutcome`. Implemented for functions; not meant to be implemented by hand.
 ///
 /// `M` names the argument list, so that one function has one impl; nobody writes it.
 #[diagnostic::on_unimplemented(
@@ -25,7 +25,7 @@ pub trait Handler<M>: Clone + Send + Sync + 'static {
     fn call(&self, job: Self::Job, args: Self::Args) -> impl Future<Output = Self::Output> + Send;
 }
 
-/// A plain function whose first argument is a job; it runs on a blocking thread: `fn(J, A, B, ..) -> impl IntoOutcome`. Sealed.
+/// A plain function whose first argument is a job; it runs on a blocking thread: `fn(J, A, B, ..) -> impl IntoOutcome`. Implemented for functions; not meant to be implemented by hand.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a blocking job handler",
     label = "not a plain `fn` of one to nine arguments",
@@ -43,7 +43,7 @@ pub trait BlockingHandler<M>: Clone + Send + Sync + 'static {
     fn call(&self, job: Self::Job, args: Self::Args) -> Self::Output;
 }
 
-/// The extractors of a handler, as a tuple. Sealed.
+/// The extractors of a handler, as a tuple. Not meant to be implemented by hand.
 pub trait Extract<S>: Sized + Send {
     #[doc(hidden)]
     fn extract(ctx: &Ctx, state: &S) -> Result<Self, JobError>;

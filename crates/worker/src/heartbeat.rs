@@ -16,7 +16,7 @@ use std::{
 use haulage_queue::store::{self, Beat};
 use tokio_util::sync::CancellationToken;
 
-use crate::{link::Link, run::Shared};
+use crate::{link::Link, shared::Shared};
 
 /// Starts the thread; it ends when `stop` is cancelled.
 pub(crate) fn spawn(shared: Arc<Shared>, stop: CancellationToken) -> std::io::Result<thread::JoinHandle<()>> {
@@ -30,20 +30,24 @@ pub(crate) fn spawn(shared: Arc<Shared>, stop: CancellationToken) -> std::io::Re
 }
 
 async fn run(shared: Arc<Shared>, stop: CancellationToken) {
-    let mut link = Link::new(&shared.options, "heartbeat");
+    let mut link = Link::new(&shared, "heartbeat");
     let interval = shared.settings.heartbeat;
     let mut answered = Instant::now();
     loop {
         let asked = Instant::now();
         // An answer that takes longer than a beat is as good as none: the local deadline must not wait for it.
-        let pause = match tokio::time::timeout(interval.max(Duration::from_secs(1)), beat(&shared, &mut link)).await {
+        let pause = match tokio::time::timeout(interval.max(Duration::from_secs(1)), beat(&shared, &mut link, &stop)).await {
             Ok(Ok(())) => {
                 answered = asked;
                 link.succeeded();
                 interval
             }
-            Ok(Err(error)) => link.failed(&error).min(interval),
+            Ok(Err(error)) => {
+                shared.put_off_rescue();
+                link.failed(&error).min(interval)
+            }
             Err(_) => {
+                shared.put_off_rescue();
                 let pause = link.failed(&sqlx::Error::PoolTimedOut).min(interval);
                 tracing::warn!("the database did not answer a heartbeat in time");
                 pause
@@ -60,13 +64,14 @@ async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     link.close().await;
 }
 
-async fn beat(shared: &Shared, link: &mut Link) -> Result<(), sqlx::Error> {
+async fn beat(shared: &Shared, link: &mut Link, stop: &CancellationToken) -> Result<(), sqlx::Error> {
     let connection = link.get().await?;
     let held = shared.leases.held();
     let running = i32::try_from(shared.running()).unwrap_or(i32::MAX);
     match store::beat_worker(connection, shared.worker_id(), &held, running).await? {
         Some(Beat { cancel, stranded, suspects }) => {
             shared.suspects.store(suspects, Ordering::Relaxed);
+            shared.cancels.store(!cancel.is_empty(), Ordering::Relaxed);
             for id in cancel {
                 shared.cancel(id);
             }
@@ -75,6 +80,8 @@ async fn beat(shared: &Shared, link: &mut Link) -> Result<(), sqlx::Error> {
                 tracing::warn!(jobs = returned, "gave back jobs whose claim had lost its answer");
             }
         }
+        // It has taken itself off the list.
+        None if stop.is_cancelled() => {}
         None => {
             tracing::warn!(worker = shared.worker_id(), "this worker was declared dead; its attempts are dropped and it registers anew");
             shared.lose_leases();

@@ -53,6 +53,7 @@ mod listen;
 mod panics;
 mod run;
 mod settle;
+mod shared;
 
 mod duties;
 mod link;

@@ -3,31 +3,45 @@
 
 use std::time::{Duration, Instant};
 
-use haulage_queue::store::{Failure, failure};
-use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
+use haulage_queue::store::{self, Failure, failure};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
+
+use crate::shared::Shared;
 
 /// Between attempts to connect: doubled each time up to the last, with jitter so that a fleet does not come back as one.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(2);
+/// While an error lasts it is told again this often.
+const WARN_EVERY: Duration = Duration::from_secs(60);
 
-#[derive(Debug)]
 pub(crate) struct Link {
-    options: PgConnectOptions,
+    pool: PgPool,
+    name: String,
     purpose: &'static str,
     connection: Option<PgConnection>,
     pause: Duration,
     down_since: Option<Instant>,
+    warned: Option<Instant>,
 }
 
 impl Link {
-    pub(crate) fn new(options: &PgConnectOptions, purpose: &'static str) -> Self {
-        Self { options: options.clone(), purpose, connection: None, pause: FIRST_PAUSE, down_since: None }
+    pub(crate) fn new(shared: &Shared, purpose: &'static str) -> Self {
+        Self {
+            pool: shared.pool.clone(),
+            name: shared.name.clone(),
+            purpose,
+            connection: None,
+            pause: FIRST_PAUSE,
+            down_since: None,
+            warned: None,
+        }
     }
 
     /// The connection; makes one if there is none.
     pub(crate) async fn get(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
         if self.connection.is_none() {
-            let connection = self.options.connect().await?;
+            // The pool's options of now: its password may have been changed since the start.
+            let connection = store::worker_options(&self.pool.connect_options(), &self.name).connect().await?;
             self.connection = Some(connection);
             self.pause = FIRST_PAUSE;
             if let Some(since) = self.down_since.take() {
@@ -37,13 +51,18 @@ impl Link {
         self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)
     }
 
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connection.is_some()
+    }
+
     /// To be told of every error: drops a broken connection, and returns how long to wait before the next try.
     pub(crate) fn failed(&mut self, error: &sqlx::Error) -> Duration {
         if matches!(failure(error), Failure::Unavailable | Failure::ReadOnly) || self.connection.is_none() {
             self.connection = None;
         }
-        if self.down_since.is_none() {
-            self.down_since = Some(Instant::now());
+        self.down_since = self.down_since.or(Some(Instant::now()));
+        if self.warned.is_none_or(|at| at.elapsed() > WARN_EVERY) {
+            self.warned = Some(Instant::now());
             tracing::warn!(purpose = self.purpose, error = %error, "the database failed; trying again");
         }
         let pause = self.pause.mul_f64(rand::random_range(0.5..=1.0));
@@ -54,6 +73,7 @@ impl Link {
     /// To be told of a success after [`Link::failed`] on a connection that was not lost.
     pub(crate) fn succeeded(&mut self) {
         if self.down_since.take().is_some() {
+            self.warned = None;
             self.pause = FIRST_PAUSE;
         }
     }

@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::run::Shared;
+use crate::shared::Shared;
 
 /// What fetch asks of the listening connection.
 #[derive(Debug)]
@@ -36,12 +36,10 @@ const STATEMENT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(shared: Arc<Shared>, mut asks: mpsc::Receiver<Ask>, stop: CancellationToken) {
-    // A pool of one, because that is what the listener takes.
-    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(5)).connect_lazy_with(shared.options.clone());
     while !stop.is_cancelled() {
         tokio::select! {
             () = stop.cancelled() => break,
-            result = session(&shared, &pool, &mut asks) => {
+            result = session(&shared, &mut asks) => {
                 if let Err(error) = result {
                     tracing::warn!(%error, "the listening connection failed; polling until it is back");
                 }
@@ -64,13 +62,14 @@ pub(crate) async fn run(shared: Arc<Shared>, mut asks: mpsc::Receiver<Ask>, stop
             }
         }
     }
-    pool.close().await;
 }
 
 /// One connection's life; ends when it is lost.
-async fn session(shared: &Shared, pool: &sqlx::PgPool, asks: &mut mpsc::Receiver<Ask>) -> Result<(), sqlx::Error> {
+async fn session(shared: &Shared, asks: &mut mpsc::Receiver<Ask>) -> Result<(), sqlx::Error> {
+    // A pool of one, because that is what the listener takes; a new one each time, so that no connection comes back with its locks.
+    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(STATEMENT).connect_lazy_with(shared.options());
     let queues: Vec<String> = shared.lanes.iter().map(|lane| lane.queue.clone()).collect();
-    let mut listener = PgListener::connect_with(pool).await?;
+    let mut listener = PgListener::connect_with(&pool).await?;
     listener.eager_reconnect(false);
     in_time(listener.listen_all([notify::WAKE, notify::DUE, notify::CANCEL])).await?;
     in_time(store::sleep_until_due(&mut listener)).await?;

@@ -1,6 +1,6 @@
 //! What a handler decides.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use haulage_queue::JobId;
 
@@ -77,6 +77,12 @@ impl JobError {
     pub(crate) fn with_class(mut self, class: &'static str) -> Self {
         self.class = class;
         self
+    }
+}
+
+impl fmt::Display for JobError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message())
     }
 }
 

@@ -10,6 +10,8 @@ use sqlx::PgConnection;
 const BATCH: i32 = 1_000;
 /// Looked at least this often; jobs enqueued for sooner notify.
 const LATEST: Duration = Duration::from_secs(1);
+/// A crowd is moved for this long before the other duties have their turn.
+const TURN: Duration = Duration::from_millis(250);
 /// The bound trails the clock by this much, so that a row locked at its moment is found at the next looks.
 const TRAIL: chrono::TimeDelta = chrono::TimeDelta::seconds(5);
 /// From the start, in case something was passed all the same: a `run_at` set back, an insert that committed late.
@@ -33,10 +35,15 @@ impl Promote {
             self.swept = Instant::now();
             self.bound = DateTime::UNIX_EPOCH;
         }
+        let started = Instant::now();
         loop {
             let promoted = store::promote_jobs(connection, self.bound, BATCH).await?;
             if promoted.moved >= i64::from(BATCH) {
-                continue;
+                if started.elapsed() < TURN {
+                    continue;
+                }
+                // More is due; but the other duties have a turn first.
+                return Ok(Duration::ZERO);
             }
             self.bound = promoted.clock - TRAIL;
             return Ok(promoted.next_s.map_or(LATEST, |seconds| Duration::from_secs_f64(seconds.max(0.0)).min(LATEST)));

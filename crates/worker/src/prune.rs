@@ -3,7 +3,7 @@
 use haulage_queue::store;
 use sqlx::PgConnection;
 
-use crate::run::Settings;
+use crate::shared::Settings;
 
 /// Days from yesterday for which partitions stand: a fleet may be down for most of them.
 pub(crate) const DAYS_AHEAD: i32 = 5;

@@ -23,7 +23,7 @@ use crate::{
     context::Attempt,
     execute::{End, Resolution, Resolved},
     link::Link,
-    run::Shared,
+    shared::Shared,
 };
 
 /// Attempts a flush: one statement a kind of result, whose cost a row is flat from about a hundred.
@@ -34,13 +34,8 @@ const LAST_RETRY: Duration = Duration::from_secs(5);
 
 /// Runs until every sender is gone and everything is written, or the database stays away for longer than `patience` after that.
 pub(crate) async fn run(shared: Arc<Shared>, mut results: mpsc::Receiver<Resolved>, patience: Duration) {
-    let mut settle = Settle {
-        link: Link::new(&shared.options, "settle"),
-        batch: Vec::with_capacity(BATCH),
-        locked: Vec::new(),
-        emptied: Vec::new(),
-        shared,
-    };
+    let mut settle =
+        Settle { link: Link::new(&shared, "settle"), batch: Vec::with_capacity(BATCH), locked: Vec::new(), emptied: Vec::new(), shared };
     let mut inbox = Vec::with_capacity(BATCH);
     let mut closed_at: Option<Instant> = None;
     loop {
@@ -168,7 +163,7 @@ impl Settle {
             if self.shared.leases.settled(attempt.settled.lease, 1) && !removed.contains(&attempt.settled.lease) {
                 self.emptied.push(attempt.settled.lease);
             }
-            self.shared.died(&pending.resolved);
+            self.shared.tell(&pending.resolved);
             self.shared.ended(attempt);
         }
     }

@@ -3,9 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use haulage_queue::store::{self, Line};
+use haulage_queue::store;
 
-use crate::link::Link;
+use crate::{bounds::Bounds, link::Link};
 
 /// Not more often than this.
 const SOONEST: Duration = Duration::from_secs(1);
@@ -13,6 +13,9 @@ const SOONEST: Duration = Duration::from_secs(1);
 const LATEST: Duration = Duration::from_secs(30);
 /// The next sweep waits this many times as long as the last one took: at most 2 % of a connection's time.
 const COST: u32 = 50;
+/// What one sweep of a line takes at most, as its statement says. As much as that is no stray job but a backlog, such as a bulk
+/// enqueue that was under way for longer than the bound waits: the line is then looked at from its start again.
+const MOST: i64 = 1_000;
 
 #[derive(Debug)]
 pub(crate) struct Sweep {
@@ -25,15 +28,22 @@ impl Sweep {
     }
 
     /// Sweeps the lines whose bound has moved, if it is time.
-    pub(crate) async fn due(&mut self, link: &mut Link, lines: &[Line], kinds: &[String]) -> Result<(), sqlx::Error> {
+    pub(crate) async fn due(&mut self, link: &mut Link, bounds: &mut Bounds, kinds: &[String]) -> Result<(), sqlx::Error> {
         if Instant::now() < self.next {
             return Ok(());
         }
         let started = Instant::now();
-        for line in lines.iter().filter(|line| line.bound > 0) {
+        for index in 0..bounds.lines().len() {
+            let line = &bounds.lines()[index];
+            if line.bound == 0 {
+                continue;
+            }
             let found = store::sweep_line(link.get().await?, &line.queue, line.priority, line.bound, kinds).await?;
             if found > 0 {
                 tracing::debug!(queue = line.queue, jobs = found, "a sweep found jobs that the bound had passed");
+            }
+            if found >= MOST {
+                bounds.reset_line(index);
             }
         }
         self.next = started + (started.elapsed() * COST).clamp(SOONEST, LATEST);

@@ -12,29 +12,31 @@ WITH verdicts AS MATERIALIZED (
     FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::text[], $5::text[], $6::text[], $7::int[], $8::boolean[])
         AS v (id, lease, state, outcome, error_class, message, ran_ms, failed)
 ),
+ours AS MATERIALIZED (
+    SELECT j.id, v.state, v.outcome, v.error_class, v.message, v.ran_ms, v.failed
+    FROM verdicts AS v
+    JOIN haulage.live_jobs AS j USING (id, lease)
+    WHERE j.state = 2
+    FOR UPDATE OF j SKIP LOCKED
+),
 ended AS (
-    DELETE FROM haulage.live_jobs
-    WHERE id = ANY (ARRAY (
-        SELECT j.id
-        FROM verdicts AS v
-        JOIN haulage.live_jobs AS j USING (id, lease)
-        WHERE j.state = 2
-        FOR UPDATE OF j SKIP LOCKED
-    ))
+    DELETE FROM haulage.live_jobs AS j
+    USING ours AS o
+    WHERE j.id = o.id
     RETURNING
-        id, run_at, eligible_at, created_at, claimed_at, lease, parent_id, root_id, trace_id, span_id, timeout_ms, attempt, priority,
-        failures, max_attempts, crashes, trace_flags, trace_relation, kind_revision, queue, kind, args, meta, tags, limit_key,
-        unique_key, tracestate, baggage, origin
+        j.id, j.run_at, j.eligible_at, j.created_at, j.claimed_at, j.lease, j.parent_id, j.root_id, j.trace_id, j.span_id, j.timeout_ms,
+        j.attempt, j.priority, j.failures, j.max_attempts, j.crashes, j.trace_flags, j.trace_relation, j.kind_revision, j.queue, j.kind,
+        j.args, j.meta, j.tags, j.limit_key, j.unique_key, j.tracestate, j.baggage, j.origin,
+        o.state AS final_state, o.outcome, o.error_class, o.message, o.ran_ms, o.failed
 ),
 recorded AS (
     INSERT INTO haulage.attempts (
         job_id, attempt, outcome, error_class, message, worker, worker_name, eligible_at, claimed_at, started_at, ended_at, trace_id, span_id
     )
     SELECT
-        e.id, e.attempt, v.outcome, v.error_class, v.message, $9::bigint, $10::text, e.eligible_at, e.claimed_at,
-        now() - make_interval(secs => v.ran_ms / 1000.0), now(), e.trace_id, e.span_id
+        e.id, e.attempt, e.outcome, e.error_class, e.message, $9::bigint, $10::text, e.eligible_at, e.claimed_at,
+        now() - make_interval(secs => e.ran_ms / 1000.0), now(), e.trace_id, e.span_id
     FROM ended AS e
-    JOIN verdicts AS v ON v.id = e.id
 ),
 released AS (
     DELETE FROM haulage.unique_keys
@@ -47,9 +49,8 @@ INSERT INTO haulage.finished_failed (
 )
 SELECT
     e.id, e.run_at, e.eligible_at, e.created_at, e.claimed_at, e.lease, $9::bigint, e.parent_id, e.root_id, e.trace_id, e.span_id,
-    e.timeout_ms, e.attempt, e.priority, (e.failures + CASE WHEN v.failed THEN 1 ELSE 0 END)::smallint, e.max_attempts, e.crashes, v.state,
+    e.timeout_ms, e.attempt, e.priority, (e.failures + CASE WHEN e.failed THEN 1 ELSE 0 END)::smallint, e.max_attempts, e.crashes, e.final_state,
     e.trace_flags, e.trace_relation, e.kind_revision, e.queue, e.kind, e.args, e.meta, e.tags, e.limit_key, e.unique_key, e.tracestate,
-    e.baggage, e.origin, now(), v.message
+    e.baggage, e.origin, now(), e.message
 FROM ended AS e
-JOIN verdicts AS v ON v.id = e.id
 RETURNING id

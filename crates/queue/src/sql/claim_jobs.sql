@@ -1,6 +1,6 @@
 -- Takes available jobs of several queues for one worker under one new lease, at most `want` a queue: returned jobs first,
--- then each priority's line above its bound. Always returns at least one row, so that the snapshot and the line's last
--- position are known when nothing was claimed.
+-- then each priority's line above its bound. Always returns at least one row, so that the snapshot, the last
+-- position handed out and whether the worker is still alive are known when nothing was claimed.
 -- $1 the lease's token  $2 worker  $3 kinds  $4 queues  $5 wants, parallel to $4
 -- $6 queue, $7 priority, $8 bound of each line, in the order to serve them
 -- Locks: the rows it takes; rows that somebody else has locked are skipped.
@@ -57,13 +57,14 @@ leased AS (
     HAVING count(*) > 0
 )
 SELECT
-    one.xmin, one.xmax, one.last_pos,
+    one.xmin, one.xmax, one.last_pos, one.alive,
     c.id, c.queue, c.kind, c.args, c.priority, c.place, c.pos, c.attempt, c.failures, c.max_attempts, c.timeout_ms,
     c.root_id, c.trace_id, c.span_id, c.trace_flags
 FROM (
     SELECT
         pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
         pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax,
-        (SELECT last_value FROM haulage.job_pos) AS last_pos
+        (SELECT last_value FROM haulage.job_pos) AS last_pos,
+        EXISTS (SELECT FROM haulage.workers AS me WHERE me.id = $2::bigint AND me.dead_at IS NULL) AS alive
 ) AS one
 LEFT JOIN claimed AS c ON true

@@ -1,5 +1,6 @@
 -- Moves finished attempts to the history as completed, each guarded by its lease; returns the ids that went.
 -- An id that does not come back was locked by somebody else (try again) or is no longer ours (its lease is lost).
+-- The time is the statement's, not the transaction's: a handler's own transaction began before its work.
 -- $1 ids  $2 leases, parallel  $3 worker  $4 leases to remove if every row went: those that this batch empties
 -- $5 ids, $6 JSON texts of the jobs that recorded an output
 -- Locks: the job rows, skipping locked ones. Index: the primary key.
@@ -33,7 +34,7 @@ INSERT INTO haulage.finished_completed (
 SELECT
     id, run_at, eligible_at, created_at, claimed_at, lease, $3::bigint, parent_id, root_id, trace_id, span_id, timeout_ms, attempt,
     priority, failures, max_attempts, crashes, 5, trace_flags, trace_relation, kind_revision, queue, kind, args, meta, tags,
-    limit_key, unique_key, tracestate, baggage, origin, now(),
+    limit_key, unique_key, tracestate, baggage, origin, statement_timestamp(),
     CASE WHEN id = ANY ($5::bigint[]) THEN ($6::text[])[array_position($5::bigint[], id)]::jsonb END
 FROM done
 RETURNING id

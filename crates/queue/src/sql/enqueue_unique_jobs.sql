@@ -2,7 +2,7 @@
 -- order of the arrays: the id stored under and false, or the holder's id and true.
 -- Returns no row when the parent's lease ($13) is lost.
 -- Parameters as in enqueue_jobs.sql, and the arrays $22 key  $23 window in s, NULL while unfinished  $24 on conflict: 0 keep,
--- 1 replace args, 2 reschedule.
+-- 1 replace args, 2 reschedule, 3 both.
 -- Locks: the new rows and their keys; waits for a transaction that has taken one of the keys and not committed yet.
 WITH drafts AS MATERIALIZED (
     SELECT r.id, r.duplicate, coalesce(u.run_at, now() + make_interval(secs => u.delay_s), now()) AS at, u.*

@@ -1,2 +1,2 @@
--- The newest migration that ran here; no row in an empty history, an error where the schema is missing.
+-- The newest migration that ran here, NULL when none did. An error where the schema is missing.
 SELECT max(version) FROM haulage.migrations WHERE success

@@ -16,7 +16,11 @@ WITH due AS MATERIALIZED (
 ),
 moved AS (
     UPDATE haulage.live_jobs AS j
-    SET state = 1, place = 1, pos = due.pos, eligible_at = j.run_at
+    SET pos = due.pos, eligible_at = j.run_at,
+        -- A suspect stays one until it succeeds.
+        state = CASE WHEN j.crashes >= 2 THEN 3 ELSE 1 END,
+        place = CASE WHEN j.crashes >= 2 THEN 3 ELSE 1 END,
+        parked_for = CASE WHEN j.crashes >= 2 THEN 3 END
     FROM due
     WHERE j.id = due.id
     RETURNING j.queue, j.run_at

@@ -4,7 +4,11 @@
 -- Locks: the job rows, skipping locked ones. Index: the primary key.
 WITH sent AS (
     UPDATE haulage.live_jobs
-    SET state = 1, place = 2, lease = NULL
+    SET lease = NULL,
+        -- A suspect stays one until it succeeds: it must not run beside others.
+        state = CASE WHEN crashes >= 2 THEN 3 ELSE 1 END,
+        place = CASE WHEN crashes >= 2 THEN 3 ELSE 2 END,
+        parked_for = CASE WHEN crashes >= 2 THEN 3 END
     WHERE id = ANY (ARRAY (
         SELECT j.id
         FROM unnest($1::bigint[], $2::bigint[]) AS f (id, lease)

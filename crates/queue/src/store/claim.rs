@@ -28,6 +28,8 @@ pub struct Claim {
     pub xmax: i64,
     /// The last position handed out.
     pub last_pos: i64,
+    /// Whether the worker was alive; if not, nothing was looked at.
+    pub alive: bool,
 }
 
 /// A job under our lease.
@@ -108,8 +110,9 @@ pub async fn claim_jobs(
         claim.xmin = row.try_get(0)?;
         claim.xmax = row.try_get(1)?;
         claim.last_pos = row.try_get(2)?;
-        let Some(id) = row.try_get::<Option<i64>, _>(3)? else { continue };
-        match read(row, 3) {
+        claim.alive = row.try_get(3)?;
+        let Some(id) = row.try_get::<Option<i64>, _>(4)? else { continue };
+        match read(row, 4) {
             Ok(job) => claim.jobs.push(job),
             Err(error) => claim.unreadable.push((JobId(id), error.to_string())),
         }

@@ -92,6 +92,11 @@ pub async fn save_progress(connection: &mut PgConnection, reports: &[(Settled, i
     Ok(())
 }
 
+/// Cancels jobs that somebody asked to cancel and that do not run any more; returns how many.
+pub async fn cancel_requested(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(include_str!("../sql/cancel_requested.sql")).fetch_one(connection).await
+}
+
 /// Removes rows beside jobs that are no longer live.
 pub async fn prune_side_rows(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query(include_str!("../sql/prune_side_rows.sql")).execute(connection).await?;

@@ -25,9 +25,9 @@ pub(crate) async fn enqueue_job<'c>(executor: impl PgExecutor<'c>, draft: &Draft
         .bind(draft.delay_s)
         .bind(draft.tags.as_deref())
         .bind(draft.meta.as_deref())
-        .bind(context.parent.map(|parent| parent.id.0))
-        .bind(context.parent.map(|parent| parent.root.unwrap_or(parent.id).0))
-        .bind(context.parent.map(|parent| parent.lease))
+        .bind(context.parent.as_ref().map(|parent| parent.id.0))
+        .bind(context.parent.as_ref().map(|parent| parent.root.unwrap_or(parent.id).0))
+        .bind(context.parent.as_ref().map(|parent| parent.lease))
         .bind(0_i16)
         .bind(trace.map(|trace| trace.0))
         .bind(trace.map(|trace| trace.1))
@@ -62,7 +62,7 @@ pub(crate) async fn enqueue_unique_jobs<'c>(
         .bind(
             drafts.iter().map(|draft| draft.unique.and_then(|unique| unique.window).map(|window| window.as_secs_f64())).collect::<Vec<_>>(),
         )
-        .bind(drafts.iter().map(|draft| draft.unique.map_or(0, |unique| unique.conflict_code())).collect::<Vec<_>>());
+        .bind(drafts.iter().map(|draft| draft.unique.map_or(0, |unique| unique.on_conflict)).collect::<Vec<_>>());
     query
         .fetch_all(executor)
         .await?
@@ -127,9 +127,9 @@ fn bind_batch<'q>(query: PgQuery<'q>, drafts: &[&'q Draft], context: &Context) -
         .bind(column(drafts, |draft| draft.delay_s))
         .bind(column(drafts, |draft| draft.tags.as_deref()))
         .bind(column(drafts, |draft| draft.meta.as_deref()))
-        .bind(context.parent.map(|parent| parent.id.0))
-        .bind(context.parent.map(|parent| parent.root.unwrap_or(parent.id).0))
-        .bind(context.parent.map(|parent| parent.lease))
+        .bind(context.parent.as_ref().map(|parent| parent.id.0))
+        .bind(context.parent.as_ref().map(|parent| parent.root.unwrap_or(parent.id).0))
+        .bind(context.parent.as_ref().map(|parent| parent.lease))
         .bind(column(drafts, |_| 0_i16))
         .bind(trace.map(|trace| trace.0))
         .bind(trace.map(|trace| trace.1))

@@ -16,11 +16,11 @@ pub(crate) async fn get_job_detail<'c>(executor: impl PgExecutor<'c>, status: Jo
     row.map(|row| {
         Ok(JobDetail {
             status,
-            args: json(row.try_get("args")?)?.unwrap_or_default(),
+            args: json(row.try_get("args")?).unwrap_or_default(),
             priority: Priority::from_code(row.try_get("priority")?)?,
             timeout_ms: row.try_get("timeout_ms")?,
             tags: row.try_get::<Option<Vec<String>>, _>("tags")?.unwrap_or_default(),
-            meta: json(row.try_get("meta")?)?,
+            meta: json(row.try_get("meta")?),
             parent: row.try_get::<Option<i64>, _>("parent_id")?.map(JobId),
             root: row.try_get::<Option<i64>, _>("root_id")?.map(JobId),
             crashes: row.try_get("crashes")?,
@@ -104,11 +104,12 @@ fn status(row: &PgRow) -> Result<JobStatus, sqlx::Error> {
             Some(percent) => Some(Progress { percent: u8::try_from(percent).unwrap_or(0), message: row.try_get("message")? }),
             None => None,
         },
-        output: json(row.try_get("output")?)?,
+        output: json(row.try_get("output")?),
         error: row.try_get("error")?,
     })
 }
 
-fn json(text: Option<String>) -> Result<Option<serde_json::Value>, sqlx::Error> {
-    text.map(|text| serde_json::from_str(&text).map_err(|error| sqlx::Error::Decode(error.into()))).transpose()
+/// A value that Postgres can hold and this program can't read is shown as its text, so that it hides nothing else.
+fn json(text: Option<String>) -> Option<serde_json::Value> {
+    text.map(|text| serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text)))
 }

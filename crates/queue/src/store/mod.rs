@@ -10,8 +10,8 @@ mod sleep;
 
 pub use claim::{Claim, Claimed, Line, claim_jobs, claim_suspect};
 pub use duty::{
-    Promoted, Rescued, drop_partition, make_partitions, mark_dead_workers, promote_jobs, prune_side_rows, rescue_jobs, save_progress,
-    sweep_line,
+    Promoted, Rescued, cancel_requested, drop_partition, make_partitions, mark_dead_workers, promote_jobs, prune_side_rows, rescue_jobs,
+    save_progress, sweep_line,
 };
 use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 
@@ -96,6 +96,7 @@ pub fn worker_options(from: &PgConnectOptions, name: &str) -> PgConnectOptions {
             ("jit", "off"),
             ("lock_timeout", "0"),
             ("idle_in_transaction_session_timeout", "0"),
+            ("idle_session_timeout", "0"),
             ("statement_timeout", "0"),
         ])
         .disable_statement_logging()

@@ -1,0 +1,269 @@
+//! What all parts of one worker share: its settings, its lanes and leases, what runs.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures_util::future::BoxFuture;
+use haulage_queue::{
+    JobId,
+    store::{self, Registration, Rescued, Settled},
+};
+use sqlx::{PgPool, postgres::PgConnectOptions};
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    DeadJob, Duty,
+    context::{Attempt, Stop},
+    execute::{Registry, Resolution, Resolved},
+    lane::Lane,
+    leases::Leases,
+    settle,
+};
+
+/// What every part of one worker shares.
+pub(crate) struct Shared {
+    /// The application's pool: for handlers.
+    pub(crate) pool: PgPool,
+    pub(crate) name: String,
+    pub(crate) kinds: Vec<String>,
+    /// Those of the kinds whose handlers need no blocking thread.
+    pub(crate) async_kinds: Vec<String>,
+    pub(crate) lanes: Vec<Lane<(Arc<Attempt>, String)>>,
+    pub(crate) registry: Registry,
+    pub(crate) settings: Settings,
+    on_dead: Option<OnDead>,
+    pub(crate) leases: Leases,
+    worker_id: AtomicI64,
+    /// Raised each time all leases were lost: what was under way then is void.
+    epoch: AtomicU64,
+    running: Mutex<HashMap<Settled, Arc<Attempt>>>,
+    /// Runners and hooks.
+    pub(crate) tasks: TaskTracker,
+    /// Something may be there to claim.
+    pub(crate) wake: Notify,
+    /// The number of the listening connection: what was locked on an earlier one is locked no more.
+    pub(crate) listening: AtomicU64,
+    /// A scheduled job may be due.
+    pub(crate) due: Notify,
+    pub(crate) progress: ProgressReports,
+    /// Whether a suspect waits.
+    pub(crate) suspects: AtomicBool,
+    pub(crate) suspect_running: AtomicBool,
+    /// Whether somebody has asked to cancel a job that ran.
+    pub(crate) cancels: AtomicBool,
+    /// Not before this: after an outage of the database the others need time to say that they live.
+    rescue_after: Mutex<Option<Instant>>,
+}
+
+/// Called with a job that died.
+pub(crate) type OnDead = Arc<dyn Fn(DeadJob) -> BoxFuture<'static, ()> + Send + Sync>;
+
+pub(crate) struct Settings {
+    pub(crate) grace: Duration,
+    pub(crate) heartbeat: Duration,
+    pub(crate) lease: Duration,
+    /// Poll only, at this interval when idle.
+    pub(crate) poll: Option<Duration>,
+    pub(crate) backoff: Arc<dyn Fn(u16) -> Duration + Send + Sync>,
+    /// Days.
+    pub(crate) keep_completed: i32,
+    pub(crate) keep_failed: i32,
+    pub(crate) without: HashSet<Duty>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        pool: PgPool,
+        name: Option<String>,
+        queues: Vec<(String, usize)>,
+        registry: Registry,
+        on_dead: Option<OnDead>,
+        settings: Settings,
+    ) -> Self {
+        let name = name.unwrap_or_else(|| format!("{}:{}", host(), std::process::id()));
+        let mut kinds: Vec<String> = registry.kinds.keys().map(ToString::to_string).collect();
+        kinds.sort();
+        let async_kinds =
+            kinds.iter().filter(|kind| registry.kinds.get(kind.as_str()).is_some_and(|entry| !entry.blocking)).cloned().collect();
+        Self {
+            pool,
+            name,
+            kinds,
+            async_kinds,
+            lanes: queues.into_iter().map(|(queue, slots)| Lane::new(queue, slots)).collect(),
+            registry,
+            settings,
+            on_dead,
+            leases: Leases::default(),
+            worker_id: AtomicI64::new(rand::random_range(1..=i64::MAX)),
+            epoch: AtomicU64::new(0),
+            running: Mutex::default(),
+            tasks: TaskTracker::new(),
+            wake: Notify::new(),
+            listening: AtomicU64::new(0),
+            due: Notify::new(),
+            progress: ProgressReports::default(),
+            suspects: AtomicBool::new(false),
+            suspect_running: AtomicBool::new(false),
+            cancels: AtomicBool::new(false),
+            rescue_after: Mutex::new(None),
+        }
+    }
+
+    /// For the worker's own connections, with the pool's password of now.
+    pub(crate) fn options(&self) -> PgConnectOptions {
+        store::worker_options(&self.pool.connect_options(), &self.name)
+    }
+
+    pub(crate) fn worker_id(&self) -> i64 {
+        self.worker_id.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_worker_id(&self, id: i64) {
+        self.worker_id.store(id, Ordering::Release);
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn registration(&self) -> Registration {
+        Registration {
+            name: self.name.clone(),
+            queues: self.lanes.iter().map(|lane| lane.queue.clone()).collect(),
+            slots: self.lanes.iter().map(|lane| i32::try_from(lane.slots).unwrap_or(i32::MAX)).collect(),
+            kinds: self.kinds.clone(),
+            lease_ms: i32::try_from(self.settings.lease.as_millis()).unwrap_or(i32::MAX),
+        }
+    }
+
+    fn lock_running(&self) -> MutexGuard<'_, HashMap<Settled, Arc<Attempt>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Attempts whose handlers run or whose results are not settled yet.
+    pub(crate) fn running(&self) -> usize {
+        self.lock_running().len()
+    }
+
+    pub(crate) fn started(&self, attempt: &Arc<Attempt>) {
+        self.lock_running().insert(attempt.settled, Arc::clone(attempt));
+    }
+
+    /// The attempt is settled, or lost.
+    pub(crate) fn ended(&self, attempt: &Attempt) {
+        self.lock_running().remove(&attempt.settled);
+        if attempt.suspect {
+            self.suspect_running.store(false, Ordering::Release);
+        }
+    }
+
+    pub(crate) fn cancel(&self, id: JobId) {
+        for attempt in self.lock_running().values().filter(|attempt| attempt.settled.id == id) {
+            attempt.stop(Stop::Cancel);
+        }
+    }
+
+    pub(crate) fn stop_all(&self, reason: Stop) -> usize {
+        let running = self.lock_running();
+        running.values().for_each(|attempt| attempt.stop(reason));
+        running.len()
+    }
+
+    /// The worker was declared dead, or must take it that it was: nothing it holds is its own any more. Returns how many attempts
+    /// were told.
+    pub(crate) fn lose_leases(&self) -> usize {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        let unstarted: usize = self.lanes.iter().map(|lane| lane.drain().len()).sum();
+        let told = self.stop_all(Stop::LeaseLost);
+        self.leases.clear();
+        self.wake.notify_one();
+        told + unstarted
+    }
+
+    /// Our own heartbeat got no answer, so perhaps nobody's did.
+    pub(crate) fn put_off_rescue(&self) {
+        *self.rescue_after.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + self.settings.lease);
+    }
+
+    pub(crate) fn may_rescue(&self) -> bool {
+        self.rescue_after.lock().unwrap_or_else(PoisonError::into_inner).is_none_or(|after| after <= Instant::now())
+    }
+
+    /// Tells the log of an attempt that did not simply succeed, and the hook of a job that died.
+    pub(crate) fn tell(&self, Resolved { attempt, resolution }: &Resolved) {
+        let (job, kind, number) = (attempt.settled.id, attempt.kind.as_str(), attempt.number);
+        match resolution {
+            Resolution::Later { delay, end } if end.failed => {
+                let error = end.message.as_deref().unwrap_or_default();
+                tracing::warn!(%job, kind, attempt = number, error, retry_in_s = delay.as_secs_f64(), "the attempt {}", end.outcome);
+            }
+            Resolution::Bury { cancelled: false, end } => self.call_on_dead(settle::dead_job(attempt, end)),
+            Resolution::Bury { cancelled: true, end } => {
+                tracing::info!(%job, kind, attempt = number, reason = end.message.as_deref(), "the job is cancelled");
+            }
+            _ => {}
+        }
+    }
+
+    /// Calls the hook for a job that rescue buried.
+    pub(crate) fn quarantined(&self, job: Rescued) {
+        self.call_on_dead(DeadJob {
+            error: format!("quarantined: its process died {} times while it ran", job.crashes),
+            id: job.id,
+            kind: job.kind,
+            queue: job.queue,
+            attempt: job.attempt,
+            failures: job.failures,
+        });
+    }
+
+    fn call_on_dead(&self, dead: DeadJob) {
+        tracing::error!(job = %dead.id, kind = dead.kind, queue = dead.queue, attempt = dead.attempt, error = dead.error, "the job died");
+        if let Some(hook) = self.on_dead.clone() {
+            // All of the hook inside the task: it may panic before its first await.
+            self.tasks.spawn(async move { hook(dead).await });
+        }
+    }
+}
+
+/// Attempts that have reported progress since it was last written.
+#[derive(Debug, Default)]
+pub(crate) struct ProgressReports {
+    attempts: Mutex<HashMap<Settled, Arc<Attempt>>>,
+    reported: Notify,
+}
+
+impl ProgressReports {
+    pub(crate) fn report(&self, attempt: &Arc<Attempt>) {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).insert(attempt.settled, Arc::clone(attempt));
+        self.reported.notify_one();
+    }
+
+    pub(crate) async fn reported(&self) {
+        self.reported.notified().await;
+    }
+
+    /// What was reported last by each.
+    pub(crate) fn take(&self) -> Vec<(Settled, i16, Option<String>)> {
+        let attempts = std::mem::take(&mut *self.attempts.lock().unwrap_or_else(PoisonError::into_inner));
+        attempts
+            .into_iter()
+            .filter_map(|(settled, attempt)| {
+                attempt.take_progress().map(|(percent, message)| (settled, percent, (!message.is_empty()).then_some(message)))
+            })
+            .collect()
+    }
+}
+
+/// The host's name, for people.
+fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
+}
