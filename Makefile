@@ -10,9 +10,9 @@ help: ## this list
 	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo 'PG_BIN=/path/to/bin makes any of them use the initdb and postgres in that folder'
 
-demo: ## a small shop with jobs, a worker and the dashboard, on a private Postgres
+demo: ## a small shop and two workers on a private Postgres; ARGS='--port 9000' passes options
 	@.ci/setup postgres
-	cargo run --release --example shop -- demo
+	cargo run --release --example shop -- demo $(ARGS)
 
 test: setup lint docs deny ## everything that a change must pass
 	cargo test --workspace --all-features

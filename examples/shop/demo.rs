@@ -3,7 +3,8 @@
 use std::{net::TcpListener, time::Duration};
 
 use anyhow::{Context, bail};
-use haulage_queue::dev::Server; // `haulage::dev` in an application, with the feature `dev`
+use haulage_queue::dev::{DevError, Server}; // `haulage::dev` in an application, with the feature `dev`
+use sqlx::{Connection, PgConnection};
 use tokio::{
     net::TcpStream,
     sync::watch,
@@ -20,16 +21,14 @@ use crate::{
 
 pub(crate) async fn run(mut options: Options) -> anyhow::Result<()> {
     let stop = stop::requested(options.with_parent)?;
-    check_ports(&options)?;
-
-    let server = match options.database_url {
-        Some(_) => None,
-        None => {
-            let directory = options.data_dir.clone();
-            let started = tokio::task::spawn_blocking(move || Server::builder().from_env().data_dir(directory).durable(false).start());
-            Some(started.await?.context("could not start the private Postgres")?)
+    let server = match &options.database_url {
+        Some(url) => {
+            answers_soon(url).await?;
+            None
         }
+        None => Some(start_server(&options).await?),
     };
+    check_ports(&options)?;
     if let Some(server) = &server {
         options.database_url = Some(server.url().to_owned());
     }
@@ -69,6 +68,27 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A URL left in the shell by an earlier run should not cost a long wait and a riddle.
+async fn answers_soon(url: &str) -> anyhow::Result<()> {
+    let connected = tokio::time::timeout(Duration::from_secs(3), PgConnection::connect(url)).await;
+    let advice = "the database in DATABASE_URL does not answer; unset DATABASE_URL to use the demo's own server";
+    connected.context(advice)?.context(advice)?.close().await.ok();
+    Ok(())
+}
+
+async fn start_server(options: &Options) -> anyhow::Result<Server> {
+    let directory = options.data_dir.clone();
+    let started = tokio::task::spawn_blocking(move || Server::builder().from_env().data_dir(directory).durable(false).start()).await?;
+    match started {
+        // Without the URL, which holds the password.
+        Err(DevError::AlreadyRunning { pid, .. }) => bail!(
+            "a demo already runs on {} (its Postgres is process {pid}): stop it, or give another --data-dir and other ports; with make: ARGS='--data-dir ...'",
+            options.data_dir.display()
+        ),
+        started => started.context("could not start the private Postgres"),
+    }
+}
+
 fn roles(options: &Options) -> Vec<Role> {
     let role = |name, command: &str, stops_in| Role {
         name,
@@ -105,7 +125,7 @@ fn check_ports(options: &Options) -> anyhow::Result<()> {
         (options.partner_port, "--partner-port", "the stock partner"),
     ] {
         if TcpListener::bind(("127.0.0.1", port)).is_err() {
-            bail!("port {port}, for {what}, is taken; choose another with {flag}");
+            bail!("port {port}, for {what}, is taken; choose another with {flag} (with make: ARGS='{flag} ...')");
         }
     }
     Ok(())
@@ -137,8 +157,8 @@ fn print_banner(options: &Options, server: Option<&Server>, pids: &[(&str, u32)]
 
 {pids}
   Kill a worker and watch its jobs being rescued:  kill -9 {worker}
-  See the jobs:                                    haulage jobs list, after
-  export DATABASE_URL='{url}'
+  See the jobs:
+  DATABASE_URL='{url}' cargo run --features cli --bin haulage -- jobs list
 
   Ctrl-C stops everything.
 ",

@@ -1,12 +1,16 @@
 //! `haulage dashboard`.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context;
 use haulage::check_schema;
+use sqlx::postgres::PgPoolOptions;
 use tokio::net::TcpListener;
 
 use super::{connect::DatabaseUrl, output::remark, stop::Stops};
+
+/// How long a page waits for a connection.
+const PATIENCE: Duration = Duration::from_millis(1_500);
 
 /// Serves the web UI on this machine, read-only
 #[derive(Debug, clap::Args)]
@@ -26,6 +30,8 @@ impl Dashboard {
         let mut stops = Stops::listen()?;
         let pool = database.connect().await?;
         check_schema(&mut *pool.acquire().await?).await?;
+        // A page that says so beats one that hangs: a probe waits a second or two.
+        let pool = PgPoolOptions::new().max_connections(4).acquire_timeout(PATIENCE).connect_lazy_with((*pool.connect_options()).clone());
         let listener = TcpListener::bind(self.listen)
             .await
             .with_context(|| format!("can't listen on {}; choose another address with --listen", self.listen))?;

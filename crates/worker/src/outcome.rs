@@ -41,12 +41,12 @@ pub enum Retry {
 impl JobError {
     /// No retry: the job is dead at once.
     pub fn fatal<E: Into<BoxError>>(error: E) -> Self {
-        Self { error: error.into(), class: std::any::type_name::<E>(), retry: Retry::Never }
+        Self { error: error.into(), class: class::<E>(), retry: Retry::Never }
     }
 
     /// Retry after `delay` instead of the backoff. Counts as a failure; to wait without a failure return [`Outcome::Snooze`].
     pub fn retry_after<E: Into<BoxError>>(delay: Duration, error: E) -> Self {
-        Self { error: error.into(), class: std::any::type_name::<E>(), retry: Retry::After(delay) }
+        Self { error: error.into(), class: class::<E>(), retry: Retry::After(delay) }
     }
 
     /// Whether and when another attempt follows.
@@ -88,7 +88,15 @@ impl fmt::Display for JobError {
 
 impl<E: Into<BoxError>> From<E> for JobError {
     fn from(error: E) -> Self {
-        Self { error: error.into(), class: std::any::type_name::<E>(), retry: Retry::Backoff }
+        Self { error: error.into(), class: class::<E>(), retry: Retry::Backoff }
+    }
+}
+
+/// The error's type, which says something; of a plain text it would not.
+fn class<E>() -> &'static str {
+    match std::any::type_name::<E>() {
+        "alloc::string::String" | "&str" => "error",
+        name => name,
     }
 }
 

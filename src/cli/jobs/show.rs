@@ -109,9 +109,7 @@ fn describe_attempt(attempt: &Attempt) -> String {
     if let Some(next) = attempt.next_run_at {
         text.push_str(&format!(", next at {}", time(next)));
     }
-    let causes = [&attempt.error_class, &attempt.message];
-    let cause = causes.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(": ");
-    for line in cause.lines() {
+    for line in attempt.message.as_deref().unwrap_or_default().lines() {
         text.push_str(&format!("\n    {line}"));
     }
     safe(&text) + "\n"

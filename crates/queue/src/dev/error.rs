@@ -44,7 +44,7 @@ pub enum DevError {
     },
 
     /// Another process runs a server on this folder.
-    #[error("a server with process id {pid} already runs on this data folder: reach it at {url}")]
+    #[error("a server with process id {pid} already runs on this data folder: stop it, or use the URL that this error holds")]
     AlreadyRunning {
         /// The database `haulage` on that server.
         url: String,
