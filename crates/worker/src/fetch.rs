@@ -29,6 +29,9 @@ use crate::{
 
 /// The poll after something happened; doubled while nothing does.
 const FIRST_POLL: Duration = Duration::from_millis(20);
+/// Between two rounds that notifications wake us for: a stream of enqueues is met by one claim each few milliseconds, not by one
+/// each. The first after a pause is not held up.
+const CALM: Duration = Duration::from_millis(5);
 /// With a listener that wakes us the poll is only the backstop.
 const LAST_POLL: Duration = Duration::from_secs(1);
 /// How long the listener may take to say whether we may sleep.
@@ -55,6 +58,7 @@ pub(crate) async fn run(shared: Arc<Shared>, results: mpsc::Sender<Resolved>, as
     while !stop.is_cancelled() {
         // A claim under way is let finish, or its jobs would have to be rescued; but not for ever.
         let patience = fetch.shared.settings.lease;
+        let started = Instant::now();
         let round = tokio::select! {
             round = timeout(patience, fetch.round()) => round,
             () = async { stop.cancelled().await; tokio::time::sleep(CLAIM_AT_STOP).await } => break,
@@ -67,7 +71,12 @@ pub(crate) async fn run(shared: Arc<Shared>, results: mpsc::Sender<Resolved>, as
             let fetch = &fetch;
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = fetch.shared.wake.notified() => {}
+                () = fetch.shared.wake.notified() => {
+                    // Even a sleep of nothing takes a tick of the timer.
+                    if started.elapsed() < CALM {
+                        tokio::time::sleep(CALM - started.elapsed().min(CALM)).await;
+                    }
+                }
                 () = fetch.room() => {}
                 () = tokio::time::sleep(pause) => {}
             }
