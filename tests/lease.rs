@@ -252,7 +252,16 @@ async fn a_completion_in_a_transaction_waits_for_a_row_that_somebody_locks() {
     let mut other = pool.begin().await.unwrap();
     sqlx::query("SELECT FROM haulage.live_jobs WHERE id = $1 FOR UPDATE").bind(id.0).execute(&mut *other).await.unwrap();
     gate.add_permits(1);
-    tokio::time::sleep(Duration::from_millis(100)).await; // its first try meets the lock
+    // It asks what became of the row once its first try has met the lock.
+    eventually("its first try met the lock", async || {
+        sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '-- Of the attempts whose settling%')",
+        )
+        .fetch_one(&pool)
+        .await
+        .unwrap()
+    })
+    .await;
     other.rollback().await.unwrap();
     wait_for_state(&pool, id, JobState::Completed).await;
     worker.shutdown().await;

@@ -10,14 +10,14 @@ use crate::support::{Count, database, jobs_in, worker};
 #[tokio::test]
 async fn running_jobs_finish_within_the_grace_period() {
     let pool = database().await.pool();
-    let entered = Arc::new(Semaphore::new(0));
-    let enter = entered.clone();
+    let (entered, gate) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (enter, held) = (entered.clone(), gate.clone());
     let worker = worker(&pool)
         .handle(move |_: Count| {
-            let enter = enter.clone();
+            let (enter, gate) = (enter.clone(), held.clone());
             async move {
                 enter.add_permits(1);
-                tokio::time::sleep(Duration::from_millis(300)).await;
+                gate.acquire().await.unwrap().forget();
             }
         })
         .build()
@@ -27,7 +27,8 @@ async fn running_jobs_finish_within_the_grace_period() {
         .unwrap();
     enqueue_all(&pool, (0..10).map(|n| Count { n })).await.unwrap();
     entered.acquire_many(10).await.unwrap().forget();
-    worker.shutdown().await;
+    // Polled in this order: the handlers end after the stop has begun.
+    tokio::join!(worker.shutdown(), async { gate.add_permits(10) });
     assert_eq!(jobs_in(&pool, JobState::Completed).await, 10);
 }
 

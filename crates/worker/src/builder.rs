@@ -15,9 +15,9 @@ use tower::{Layer, Service};
 
 use crate::{
     BlockingHandler, BoxError, DeadJob, Extract, Handler, IntoOutcome, JobError, JobService, Outcome, Run, Worker, default_backoff,
-    execute::{Call, Described, Entry, Registry, Target, panicked},
-    middleware, panics,
-    shared::{OnDead, Settings},
+    execute::{Call, Entry, Registry, Target, panicked},
+    middleware,
+    shared::{OnDead, Settings, Shared},
 };
 
 type Answer = Result<Outcome, JobError>;
@@ -198,7 +198,7 @@ impl<S: Clone + Send + Sync + 'static> Builder<S> {
                     let _thread = thread;
                     let call = std::panic::AssertUnwindSafe(|| handler.call(job, args).into_outcome());
                     // Described here, on the thread that panicked.
-                    std::panic::catch_unwind(call).unwrap_or_else(|payload| Err(panicked(&Described(panics::describe(payload.as_ref())))))
+                    std::panic::catch_unwind(call).unwrap_or_else(|payload| Err(panicked(payload.as_ref())))
                 };
                 tokio::task::spawn_blocking(work).await?
             })
@@ -331,7 +331,8 @@ impl<S: Clone + Send + Sync + 'static> Builder<S> {
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let registry = Registry { kinds, blocking: Arc::new(Semaphore::new(cores)) };
-        Ok(Worker::new(self.pool, self.name, self.queues, registry, self.on_dead, self.settings))
+        let shared = Shared::new(self.pool, self.name, self.queues, registry, self.on_dead, self.settings);
+        Ok(Worker { shared: Arc::new(shared) })
     }
 }
 

@@ -4,18 +4,17 @@ use std::{
     any::Any,
     collections::HashMap,
     panic::AssertUnwindSafe,
-    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 use haulage_queue::store;
 use tokio::sync::{Mutex, Semaphore};
 use tower::ServiceExt;
 
 use crate::{
-    BoxError, Ctx, JobError, JobService, Outcome, Retry, Run,
+    Ctx, JobError, JobService, Outcome, Retry, Run,
     context::{Attempt, Stop},
     default_backoff, middleware, panics,
     shared::Shared,
@@ -30,10 +29,9 @@ const LAST_WORDS_AT_SHUTDOWN: Duration = Duration::from_secs(1);
 const THREAD_PATIENCE: Duration = Duration::from_secs(1);
 
 type Answer = Result<Outcome, JobError>;
-type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// A handler with its job type erased: args in, answer out.
-pub(crate) type Call = Arc<dyn Fn(Run) -> BoxFuture<Answer> + Send + Sync>;
+pub(crate) type Call = Arc<dyn Fn(Run) -> BoxFuture<'static, Answer> + Send + Sync>;
 
 /// What a kind's attempts run.
 pub(crate) enum Target {
@@ -144,10 +142,7 @@ async fn run(shared: &Shared, attempt: &Arc<Attempt>, args: String) -> Resolutio
         // It made it all the same.
         (_, Some(Ok(Outcome::Done))) => Resolution::Complete(attempt.output()),
         (Some(stop), answer) => stopped(shared, attempt, stop, answer, Some(ran)),
-        (None, Some(Ok(Outcome::Snooze(delay)))) => Resolution::Later {
-            delay: delay.min(MAX_DELAY),
-            end: End { outcome: "snoozed", class: None, message: None, ran: Some(ran), failed: false },
-        },
+        (None, Some(Ok(Outcome::Snooze(delay)))) => snoozed(delay, Some(ran)),
         (None, Some(Ok(Outcome::Cancel(reason)))) => cancelled(Some(&reason), Some(ran)),
         (None, Some(Err(error))) => failure(shared, attempt, &error, ran),
         // Not reached: without a reason to stop the handler's answer is awaited.
@@ -181,10 +176,7 @@ fn stopped(shared: &Shared, attempt: &Attempt, stop: Stop, answer: Option<Answer
         Stop::LeaseLost => Resolution::Nothing,
         Stop::Shutdown => match answer {
             // The handler had decided already; only "stopped by the shutdown" errors are no verdict.
-            Some(Ok(Outcome::Snooze(delay))) => Resolution::Later {
-                delay: delay.min(MAX_DELAY),
-                end: End { outcome: "snoozed", class: None, message: None, ran, failed: false },
-            },
+            Some(Ok(Outcome::Snooze(delay))) => snoozed(delay, ran),
             Some(Ok(Outcome::Cancel(reason))) => cancelled(Some(&reason), ran),
             _ => Resolution::Return,
         },
@@ -199,6 +191,11 @@ fn stopped(shared: &Shared, attempt: &Attempt, stop: Stop, answer: Option<Answer
             failure(shared, attempt, &error, ran.unwrap_or(limit))
         }
     }
+}
+
+fn snoozed(delay: Duration, ran: Option<Duration>) -> Resolution {
+    let end = End { outcome: "snoozed", class: None, message: None, ran, failed: false };
+    Resolution::Later { delay: delay.min(MAX_DELAY), end }
 }
 
 /// Without a reason of the handler's own, that of the request to cancel is stored.
@@ -235,10 +232,5 @@ const TIMEOUT: &str = "timeout";
 
 /// Call it on the thread that panicked.
 pub(crate) fn panicked(payload: &(dyn Any + Send)) -> JobError {
-    // Blocking handlers are caught on their own thread, and come here with the text.
-    let text = payload.downcast_ref::<Described>().map_or_else(|| panics::describe(payload), |described| described.0.clone());
-    JobError::from(BoxError::from(text)).with_class(PANIC)
+    JobError::from(panics::describe(payload)).with_class(PANIC)
 }
-
-/// A panic that was described on its own thread.
-pub(crate) struct Described(pub(crate) String);

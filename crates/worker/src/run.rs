@@ -10,7 +10,7 @@ use haulage_queue::{
     SchemaError, check_schema,
     store::{self, Failure},
 };
-use sqlx::{ConnectOptions, Connection, PgPool};
+use sqlx::{ConnectOptions, Connection};
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -20,12 +20,10 @@ use tokio_util::{
 use crate::{
     Duty,
     context::Stop,
-    duties,
-    execute::Registry,
-    fetch, heartbeat,
+    duties, fetch, heartbeat,
     listen::{self, Ask},
     panics, prune, settle,
-    shared::{OnDead, Settings, Shared},
+    shared::Shared,
 };
 
 /// How long a stopping worker tries to settle what its jobs decided.
@@ -40,7 +38,7 @@ const RESULTS: usize = 4_096;
 /// Runs jobs. Built by [`Worker::builder`].
 #[must_use = "a worker does nothing until it is run"]
 pub struct Worker {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// A worker that was started in the background. Dropping the handle stops it in the same order as [`WorkerHandle::shutdown`], in the
@@ -88,17 +86,6 @@ impl From<sqlx::Error> for RunError {
 }
 
 impl Worker {
-    pub(crate) fn new(
-        pool: PgPool,
-        name: Option<String>,
-        queues: Vec<(String, usize)>,
-        registry: Registry,
-        on_dead: Option<OnDead>,
-        settings: Settings,
-    ) -> Self {
-        Self { shared: Arc::new(Shared::new(pool, name, queues, registry, on_dead, settings)) }
-    }
-
     /// Runs until the process is told to stop: SIGTERM or Ctrl-C.
     ///
     /// # Errors

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use sqlx::{PgExecutor, Row, postgres::PgArguments, query::Query};
+use sqlx::{
+    PgExecutor, Row,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
 
 use crate::{
     Enqueued, JobId, NamedJob, OnConflict,
@@ -63,15 +67,7 @@ pub(crate) async fn enqueue_unique_jobs<'c>(
             drafts.iter().map(|draft| draft.unique.and_then(|unique| unique.window).map(|window| window.as_secs_f64())).collect::<Vec<_>>(),
         )
         .bind(drafts.iter().map(|draft| draft.unique.map_or(0, |unique| unique.on_conflict)).collect::<Vec<_>>());
-    query
-        .fetch_all(executor)
-        .await?
-        .iter()
-        .map(|row| {
-            let id = JobId(row.try_get("id")?);
-            Ok(if row.try_get("duplicate")? { Enqueued::Duplicate(id) } else { Enqueued::New(id) })
-        })
-        .collect()
+    query.fetch_all(executor).await?.iter().map(|row| enqueued(row, "id")).collect()
 }
 
 /// What an interval of Postgres surely holds, in seconds: about 30,000 years. More is far outside every range that the function
@@ -106,7 +102,11 @@ pub(crate) async fn call_enqueue<'c>(
         })
         .fetch_one(executor)
         .await?;
-    let id = JobId(row.try_get("job_id")?);
+    enqueued(&row, "job_id")
+}
+
+fn enqueued(row: &PgRow, id: &str) -> Result<Enqueued, sqlx::Error> {
+    let id = JobId(row.try_get(id)?);
     Ok(if row.try_get("duplicate")? { Enqueued::Duplicate(id) } else { Enqueued::New(id) })
 }
 
