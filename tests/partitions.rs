@@ -60,13 +60,16 @@ async fn a_slow_reader_of_the_history_holds_up_no_settle() {
     sqlx::query("SELECT haulage.make_partitions((now() AT TIME ZONE 'UTC')::date - 40, 40)").execute(&pool).await.unwrap();
     let mut reader = pool.begin().await.unwrap();
     sqlx::query("SELECT count(*) FROM haulage.finished_jobs").execute(&mut *reader).await.unwrap();
-    let before = partitions(&pool, "finished_completed").await.len();
+    let before = partitions(&pool, "finished_completed").await;
     let worker = worker(&pool).retention(3, 10).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
     for n in 0..200 {
         Count { n }.enqueue(&pool).await.unwrap();
     }
     eventually("all are completed", async || jobs_in(&pool, JobState::Completed).await == 200).await;
-    assert_eq!(partitions(&pool, "finished_completed").await.len(), before, "the reader still holds them");
+    let mut after = partitions(&pool, "finished_completed").await;
+    // Made ahead by the worker, when the day changes meanwhile.
+    after.retain(|name| before.contains(name));
+    assert_eq!(after, before, "the reader still holds them");
     reader.rollback().await.unwrap();
     worker.shutdown().await;
 }
