@@ -364,14 +364,25 @@ impl Drop for Folder {
 
 #[test]
 fn bench_prints_a_row_with_stable_names_beside_its_floor() {
-    let output = Command::new(env!("CARGO_BIN_EXE_haulage")).args(["bench", "drain", "bulk", "--jobs", "1000", "--json"]).output().unwrap();
+    let scenarios = ["drain", "bulk", "backlog", "history"];
+    let sizes = ["--jobs", "1000", "--backlog", "10000", "--history", "0", "--json"];
+    let output = Command::new(env!("CARGO_BIN_EXE_haulage")).arg("bench").args(scenarios).args(sizes).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let rows: Vec<Value> = String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(rows.len(), 2);
-    for (row, name) in rows.iter().zip(["drain", "bulk"]) {
-        assert_eq!((&row["scenario"], &row["jobs"]), (&json!(name), &json!(1_000)));
-        for field in ["jobs_per_s", "floor_jobs_per_s", "ratio_to_floor", "wal_bytes_per_job"] {
+    let names: Vec<&str> = rows.iter().map(|row| row["scenario"].as_str().unwrap()).collect();
+    assert_eq!(names, ["drain", "drain, 1000 slots", "bulk", "backlog 0", "backlog 10000", "history 0"]);
+    let positive = |row: &Value, fields: &[&str]| {
+        for field in fields {
             assert!(row[field].as_f64().is_some_and(|value| value > 0.0), "{field} of {row}");
         }
+    };
+    rows.iter().for_each(|row| positive(row, &["jobs", "jobs_per_s", "wal_bytes_per_job"]));
+    [0, 2].iter().for_each(|row| positive(&rows[*row], &["floor_jobs_per_s", "ratio_to_floor"]));
+    [0, 1, 3].iter().for_each(|row| positive(&rows[*row], &["peak_rss_mb"]));
+    positive(&rows[4], &["ratio_to_empty", "p50_ms", "p99_ms"]);
+    for (row, figures) in rows.iter().zip([2, 1, 1, 0, 1, 0]) {
+        let told = row["figures"].as_array().unwrap();
+        assert_eq!(told.len(), figures, "{row}");
+        assert!(told.iter().all(|figure| figure["measured"].is_f64() && figure["goal"].is_string() && figure["met"].is_boolean()), "{row}");
     }
 }

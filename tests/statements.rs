@@ -80,13 +80,13 @@ async fn plan(pool: &PgPool, sql: &str, arguments: &str) -> String {
 async fn hot_statements_use_their_indexes_and_never_scan_the_jobs() {
     let pool = database().await.pool();
     let all = statements();
-    let claim = "1, 2, ARRAY['a'], ARRAY['q'], ARRAY[100], ARRAY['q', 'q'], ARRAY[0, 1]::smallint[], ARRAY[0, 0]::bigint[]";
+    let claim = "1, 2, ARRAY['a'], ARRAY['q'], ARRAY[100], ARRAY['q', 'q'], ARRAY[0, 1]::smallint[], ARRAY[0, 0]::bigint[], 0";
     let cases = [
-        ("claim_jobs", claim, vec!["live_jobs_line", "live_jobs_returned", "live_jobs_pkey"]),
+        ("claim_jobs", claim, vec!["live_jobs_line", "live_jobs_returned", "Tid Scan"]),
         (
             "complete_jobs",
             "ARRAY[1]::bigint[], ARRAY[2]::bigint[], 3, ARRAY[2]::bigint[], ARRAY[]::bigint[], ARRAY[]::text[]",
-            vec!["live_jobs_pkey", "leases_pkey"],
+            vec!["live_jobs_pkey", "Tid Scan", "leases_pkey"],
         ),
         ("return_jobs", "ARRAY[1]::bigint[], ARRAY[2]::bigint[]", vec!["live_jobs_pkey"]),
         ("promote_jobs", "now(), 100", vec!["live_jobs_timed"]),

@@ -46,6 +46,8 @@ enum Command {
     Jobs(jobs::Jobs),
     Dashboard(dashboard::Dashboard),
     Bench(bench::Bench),
+    #[command(hide = true)]
+    BenchWorker(bench::BenchWorker),
 }
 
 impl Cli {
@@ -57,6 +59,7 @@ impl Cli {
             Command::Jobs(command) => command.run(&self.database).await?,
             Command::Dashboard(command) => command.run(&self.database).await?,
             Command::Bench(command) => command.run().await?,
+            Command::BenchWorker(command) => command.run().await?,
         }
         Ok(ExitCode::SUCCESS)
     }

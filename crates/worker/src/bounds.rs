@@ -2,9 +2,10 @@
 //! Without it every queue in a table slows down while anything holds an old snapshot.
 //!
 //! A claim has examined its line up to some position. The bound moves there once every transaction that ran at the claim's
-//! snapshot has ended (a later snapshot's xmin has reached the claim's xmax), or after a second, so that a long-running writer
-//! does not pin it. What was passed all the same (an insert that committed late, a row that was locked) is found by a sweep from
-//! zero. At low rates nothing moves: a bound that saves less than `WORTH` entries is not worth its risk.
+//! snapshot has ended, as this or a later snapshot tells; those that have run for long are not waited for, so that a forgotten
+//! writer does not pin the bound. What was passed all the same (an insert that committed late, a row that was locked) is found by
+//! a sweep from zero, which is due again and again until every transaction from before the last move has ended. At low rates
+//! nothing moves: a bound that saves less than `WORTH` entries is not worth its sweeps.
 
 use std::time::{Duration, Instant};
 
@@ -14,25 +15,32 @@ use haulage_queue::{
 };
 
 /// Moves of fewer positions than this are left alone.
-const WORTH: i64 = 1_000;
-/// A move waits at most so long for the transactions before it.
-const LAG: Duration = Duration::from_secs(1);
+const WORTH: i64 = 250;
+/// A transaction that has run for so long, or up to twice as long, is not waited for.
+const LONG: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
 pub(crate) struct Bounds {
     lines: Vec<Line>,
     /// Parallel to `lines`: a move that waits for older transactions.
     pending: Vec<Option<Move>>,
+    /// Parallel to `lines`: transactions before this one may have left something below the bound. 0: none has.
+    unswept: Vec<i64>,
+    /// The oldest transaction that ran at the last claim's snapshot.
+    xmin: i64,
     /// The last position handed out when the claim before this one was answered: everything up to there had been given its
     /// number before this claim's snapshot.
     last_pos: i64,
+    /// Transactions before this one have run for long.
+    exempt: i64,
+    /// When a claim was answered, and the first transaction that had not started then.
+    young: Option<(Instant, i64)>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Move {
     to: i64,
     xmax: i64,
-    since: Instant,
 }
 
 impl Bounds {
@@ -41,25 +49,43 @@ impl Bounds {
             .into_iter()
             .flat_map(|queue| Priority::ALL.map(|priority| Line { queue: queue.clone(), priority: priority.code(), bound: 0 }))
             .collect();
-        let pending = vec![None; lines.len()];
-        Self { lines, pending, last_pos: 0 }
+        let (pending, unswept) = (vec![None; lines.len()], vec![0; lines.len()]);
+        Self { lines, pending, unswept, xmin: 0, last_pos: 0, exempt: 0, young: None }
     }
 
     pub(crate) fn lines(&self) -> &[Line] {
         &self.lines
     }
 
+    /// Transactions before this one are not waited for.
+    pub(crate) fn exempt(&self) -> i64 {
+        self.exempt
+    }
+
+    /// Whether something may be below the bound of this line.
+    pub(crate) fn needs_sweep(&self, index: usize) -> bool {
+        self.unswept[index] > 0
+    }
+
+    /// This line was swept after the last claim.
+    pub(crate) fn swept(&mut self, index: usize) {
+        if self.xmin >= self.unswept[index] {
+            self.unswept[index] = 0;
+        }
+    }
+
     /// A sweep of this line found as much as it may take: the bound has passed a live backlog.
     pub(crate) fn reset_line(&mut self, index: usize) {
         self.lines[index].bound = 0;
-        self.pending[index] = None;
+        (self.pending[index], self.unswept[index]) = (None, 0);
     }
 
     /// Starts from zero: after a lost connection the server may be another one, whose positions run behind.
     pub(crate) fn reset(&mut self) {
         self.lines.iter_mut().for_each(|line| line.bound = 0);
         self.pending.fill(None);
-        self.last_pos = 0;
+        self.unswept.fill(0);
+        (self.last_pos, self.exempt, self.young) = (0, 0, None);
     }
 
     /// Learns from a claim that wanted `want(queue)` jobs of each queue.
@@ -69,11 +95,9 @@ impl Bounds {
             return;
         }
         for (index, line) in self.lines.iter_mut().enumerate() {
-            if let Some(step) = self.pending[index]
-                && (claim.xmin >= step.xmax || step.since.elapsed() >= LAG)
-            {
+            if let Some(step) = self.pending[index].filter(|step| claim.oldest >= step.xmax) {
                 line.bound = line.bound.max(step.to);
-                self.pending[index] = None;
+                (self.pending[index], self.unswept[index]) = (None, claim.xmax);
             }
             let wanted = want(&line.queue);
             if self.pending[index].is_some() || wanted == 0 {
@@ -87,11 +111,25 @@ impl Bounds {
             } else {
                 of_queue().filter(|job| job.place == 1 && job.priority == line.priority).map(|job| job.pos).max().unwrap_or(0)
             };
-            if examined - line.bound >= WORTH {
-                self.pending[index] = Some(Move { to: examined, xmax: claim.xmax, since: Instant::now() });
+            if examined - line.bound < WORTH {
+                continue;
+            }
+            if claim.oldest >= claim.xmax {
+                // Nothing else ran at the claim's own snapshot.
+                line.bound = examined;
+                self.unswept[index] = claim.xmax;
+            } else {
+                self.pending[index] = Some(Move { to: examined, xmax: claim.xmax });
             }
         }
-        self.last_pos = claim.last_pos;
+        (self.last_pos, self.xmin) = (claim.last_pos, claim.xmin);
+        match self.young {
+            Some((since, _)) if since.elapsed() < LONG => {}
+            young => {
+                self.exempt = young.map_or(self.exempt, |(_, xmax)| xmax);
+                self.young = Some((Instant::now(), claim.xmax));
+            }
+        }
     }
 }
 
@@ -99,16 +137,17 @@ impl Bounds {
 mod tests {
     use super::*;
 
-    fn claim(xmin: i64, xmax: i64, last_pos: i64) -> Claim {
+    /// The oldest transaction that is waited for, the first not yet started, the last position handed out.
+    fn claim(oldest: i64, xmax: i64, last_pos: i64) -> Claim {
         let mut claim = Claim::default();
-        (claim.xmin, claim.xmax, claim.last_pos, claim.alive) = (xmin, xmax, last_pos, true);
+        (claim.oldest, claim.xmax, claim.last_pos, claim.alive) = (oldest, xmax, last_pos, true);
         claim
     }
 
     #[test]
     fn the_bound_waits_for_the_transactions_before_it() {
         let mut bounds = Bounds::new(["q".to_owned()]);
-        bounds.learn(&claim(10, 10, 5_000), |_| 10);
+        bounds.learn(&claim(10, 11, 5_000), |_| 10);
         bounds.learn(&claim(10, 12, 6_000), |_| 10);
         assert_eq!(bounds.lines()[1].bound, 0, "the move to 5,000 waits for transactions before 12");
         bounds.learn(&claim(11, 13, 6_000), |_| 10);
@@ -118,10 +157,30 @@ mod tests {
     }
 
     #[test]
+    fn when_nothing_else_runs_the_bound_moves_at_once() {
+        let mut bounds = Bounds::new(["q".to_owned()]);
+        bounds.learn(&claim(10, 10, 5_000), |_| 10);
+        bounds.learn(&claim(10, 10, 6_000), |_| 10);
+        assert_eq!(bounds.lines()[1].bound, 5_000);
+    }
+
+    #[test]
+    fn a_line_is_swept_until_the_transactions_before_its_move_have_ended() {
+        let mut bounds = Bounds::new(["q".to_owned()]);
+        let with_xmin = |xmin| Claim { xmin, ..claim(20, 20, 5_000) };
+        bounds.learn(&with_xmin(10), |_| 10);
+        bounds.learn(&with_xmin(10), |_| 10);
+        bounds.swept(1);
+        assert!(bounds.needs_sweep(1), "transaction 10 runs still, for long");
+        bounds.learn(&with_xmin(20), |_| 10);
+        bounds.swept(1);
+        assert!(!bounds.needs_sweep(1));
+    }
+
+    #[test]
     fn positions_handed_out_during_the_claim_are_not_passed() {
         let mut bounds = Bounds::new(["q".to_owned()]);
         bounds.learn(&claim(10, 10, 9_000), |_| 10);
-        bounds.learn(&claim(20, 20, 9_000), |_| 10);
         assert_eq!(bounds.lines()[0].bound, 0, "the first claim knew of no earlier position");
     }
 
@@ -129,8 +188,18 @@ mod tests {
     fn a_small_gain_moves_nothing() {
         let mut bounds = Bounds::new(["q".to_owned()]);
         for xid in 10..20 {
-            bounds.learn(&claim(xid, xid, 999), |_| 10);
+            bounds.learn(&claim(xid, xid, WORTH - 1), |_| 10);
         }
         assert_eq!(bounds.lines()[0].bound, 0);
+    }
+
+    #[test]
+    fn what_has_run_for_long_is_exempt() {
+        let mut bounds = Bounds::new(["q".to_owned()]);
+        bounds.learn(&claim(10, 12, 0), |_| 10);
+        assert_eq!(bounds.exempt(), 0);
+        bounds.young = bounds.young.map(|(since, xmax)| (since - LONG, xmax));
+        bounds.learn(&claim(10, 15, 0), |_| 10);
+        assert_eq!(bounds.exempt(), 12, "everything that runs now and is older than 12 has run for long");
     }
 }

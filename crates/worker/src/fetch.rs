@@ -2,14 +2,14 @@
 //! notification, by room in a lane, or by its own poll.
 //!
 //! Going to sleep: take the shared lock that makes enqueuers notify, look once more, wait. An insert that commits after that look
-//! without a notification is found by the poll, which starts at 20 ms and backs off.
+//! without a notification is found by the poll. When to sleep and how long to wait is decided in `rest.rs`.
 
 use std::{
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-use haulage_queue::store::{self, Claimed};
+use haulage_queue::store::{self, Claimed, Request};
 use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
@@ -23,17 +23,15 @@ use crate::{
     lane::Lane,
     link::Link,
     listen::Ask,
+    rest::Rest,
     shared::Shared,
     sweep::Sweep,
 };
 
-/// The poll after something happened; doubled while nothing does.
-const FIRST_POLL: Duration = Duration::from_millis(20);
-/// Between two rounds that notifications wake us for: a stream of enqueues is met by one claim each few milliseconds, not by one
-/// each. The first after a pause is not held up.
-const CALM: Duration = Duration::from_millis(5);
-/// With a listener that wakes us the poll is only the backstop.
-const LAST_POLL: Duration = Duration::from_secs(1);
+/// The wait when settling does not keep up.
+const SETTLING_BEHIND: Duration = Duration::from_millis(20);
+/// The wait when no lane has room: room is told, so it is only for what has gone stale.
+const NO_ROOM: Duration = Duration::from_secs(1);
 /// How long the listener may take to say whether we may sleep.
 const LISTENER_PATIENCE: Duration = Duration::from_millis(500);
 /// How long a stopping worker waits for the answer to its last claim.
@@ -44,11 +42,10 @@ const SUSPECT_EVERY: Duration = Duration::from_secs(1);
 pub(crate) async fn run(shared: Arc<Shared>, results: mpsc::Sender<Resolved>, asks: mpsc::Sender<Ask>, stop: CancellationToken) {
     let mut fetch = Fetch {
         link: Link::new(&shared, "claim"),
-        bounds: Bounds::new(shared.lanes.iter().map(|lane| lane.queue.clone())),
-        sweep: Sweep::new(),
+        views: [&shared.kinds, &shared.async_kinds].map(|kinds| View::new(&shared, kinds)),
         asks,
         asleep_in: None,
-        poll: FIRST_POLL,
+        rest: Rest::new(shared.settings.poll),
         suspect_at: Instant::now(),
         epoch: shared.epoch(),
         unsent: Vec::new(),
@@ -58,7 +55,6 @@ pub(crate) async fn run(shared: Arc<Shared>, results: mpsc::Sender<Resolved>, as
     while !stop.is_cancelled() {
         // A claim under way is let finish, or its jobs would have to be rescued; but not for ever.
         let patience = fetch.shared.settings.lease;
-        let started = Instant::now();
         let round = tokio::select! {
             round = timeout(patience, fetch.round()) => round,
             () = async { stop.cancelled().await; tokio::time::sleep(CLAIM_AT_STOP).await } => break,
@@ -68,17 +64,19 @@ pub(crate) async fn run(shared: Arc<Shared>, results: mpsc::Sender<Resolved>, as
             Some(fetch.failed(&sqlx::Error::PoolTimedOut))
         });
         if let Some(pause) = pause {
-            let fetch = &fetch;
-            tokio::select! {
+            let since = Instant::now();
+            let woken = tokio::select! {
                 () = stop.cancelled() => break,
-                () = fetch.shared.wake.notified() => {
-                    // Even a sleep of nothing takes a tick of the timer.
-                    if started.elapsed() < CALM {
-                        tokio::time::sleep(CALM - started.elapsed().min(CALM)).await;
-                    }
+                () = fetch.shared.wake.notified() => true,
+                () = fetch.room() => false,
+                () = tokio::time::sleep(pause) => false,
+            };
+            if woken && fetch.rest.woken(since.elapsed(), Instant::now()) {
+                fetch.awake();
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    () = tokio::time::sleep(fetch.rest.wait()) => {}
                 }
-                () = fetch.room() => {}
-                () = tokio::time::sleep(pause) => {}
             }
         }
     }
@@ -87,7 +85,7 @@ pub(crate) async fn run(shared: Arc<Shared>, results: mpsc::Sender<Resolved>, as
     let shared = Arc::clone(&fetch.shared);
     fetch.unsent.extend(shared.lanes.iter().flat_map(Lane::drain).map(|(attempt, _)| Resolved { attempt, resolution: Resolution::Return }));
     while !fetch.send() {
-        tokio::time::sleep(FIRST_POLL).await;
+        tokio::time::sleep(SETTLING_BEHIND).await;
     }
     fetch.link.close().await;
 }
@@ -97,16 +95,30 @@ struct Fetch {
     results: mpsc::Sender<Resolved>,
     asks: mpsc::Sender<Ask>,
     link: Link,
-    bounds: Bounds,
-    sweep: Sweep,
+    /// Of all kinds, and of those that need no blocking thread: what is claimed while all of those are taken.
+    views: [View; 2],
     /// The listening session in which enqueuers were told that we sleep.
     asleep_in: Option<u64>,
-    poll: Duration,
+    rest: Rest,
     suspect_at: Instant,
     /// Of the last round: how often all leases had been lost by then.
     epoch: u64,
     /// To be settled, once settling has room. Kept here, so that a round cut off loses none.
     unsent: Vec<Resolved>,
+}
+
+/// What is known of the lines by somebody who claims these kinds.
+struct View {
+    kinds: Vec<String>,
+    bounds: Bounds,
+    sweep: Sweep,
+}
+
+impl View {
+    fn new(shared: &Shared, kinds: &[String]) -> Self {
+        let queues = shared.lanes.iter().map(|lane| lane.queue.clone());
+        Self { kinds: kinds.to_vec(), bounds: Bounds::new(queues), sweep: Sweep::new() }
+    }
 }
 
 /// What a claim brought.
@@ -122,14 +134,14 @@ impl Fetch {
         if self.epoch != self.shared.epoch() {
             // What was learnt while the worker was thought dead says nothing.
             self.epoch = self.shared.epoch();
-            self.bounds.reset();
+            self.forget();
         }
         for lane in &self.shared.lanes {
             self.unsent.extend(lane.stale().into_iter().map(|(attempt, _)| Resolved { attempt, resolution: Resolution::Return }));
         }
         if !self.send() || self.results.capacity() * 2 < self.results.max_capacity() {
-            // Settling does not keep up: claim nothing more meanwhile.
-            return Some(FIRST_POLL);
+            // Claim nothing more meanwhile.
+            return Some(SETTLING_BEHIND);
         }
         if let Err(error) = self.look_for_suspect().await {
             return Some(self.failed(&error));
@@ -137,53 +149,64 @@ impl Fetch {
         let wants: Vec<(usize, usize)> =
             self.shared.lanes.iter().enumerate().map(|(index, lane)| (index, lane.want())).filter(|(_, want)| *want > 0).collect();
         if wants.is_empty() {
-            // Nobody need notify a worker without room. Room is told; the poll is for what has gone stale.
+            // Nobody need notify a worker without room.
             self.awake();
-            return Some(LAST_POLL);
+            return Some(NO_ROOM);
         }
-        let taken = match self.claim(&wants).await {
+        // While every blocking thread is taken, blocking kinds are left to other processes.
+        let view = usize::from(self.shared.registry.blocking.available_permits() == 0);
+        let taken = match self.claim(&wants, view).await {
             Ok(taken) => taken,
             Err(error) => return Some(self.failed(&error)),
         };
         self.link.succeeded();
-        if let Err(error) = self.sweep.due(&mut self.link, &mut self.bounds, &self.shared.kinds).await {
+        let View { kinds, bounds, sweep } = &mut self.views[view];
+        if let Err(error) = sweep.due(&mut self.link, bounds, kinds).await {
             return Some(self.failed(&error));
+        }
+        if taken.any {
+            self.rest.found();
         }
         if taken.full {
             // More is likely there; and enqueuers need not notify us.
             self.awake();
-            self.poll = FIRST_POLL;
             return None;
         }
-        if taken.any {
-            self.poll = FIRST_POLL;
-        }
-        if self.asleep_in != Some(self.shared.listening.load(Ordering::Acquire)) && self.sleep().await {
+        let sleeps = self.asleep_in == Some(self.shared.listening.load(Ordering::Acquire));
+        if !sleeps && self.rest.may_sleep(Instant::now()) && self.sleep().await {
             // Enqueuers notify from now on; look once more for what came before.
             return None;
         }
-        let pause = self.poll;
-        self.poll = (self.poll * 2).min(self.shared.settings.poll.unwrap_or(LAST_POLL));
-        Some(pause)
+        Some(self.rest.wait())
     }
 
-    async fn claim(&mut self, wants: &[(usize, usize)]) -> Result<Taken, sqlx::Error> {
+    /// Another server may answer next, with other positions, or what was learnt says nothing any more.
+    fn forget(&mut self) {
+        self.views.iter_mut().for_each(|view| view.bounds.reset());
+    }
+
+    async fn claim(&mut self, wants: &[(usize, usize)], view: usize) -> Result<Taken, sqlx::Error> {
         let shared = &Arc::clone(&self.shared);
         let queues: Vec<&str> = wants.iter().map(|(index, _)| shared.lanes[*index].queue.as_str()).collect();
         let numbers: Vec<i32> = wants.iter().map(|(_, want)| i32::try_from(*want).unwrap_or(i32::MAX)).collect();
-        // While every blocking thread is taken, blocking kinds are left to other processes.
-        let all_kinds = shared.registry.blocking.available_permits() > 0;
-        let kinds = if all_kinds { &shared.kinds } else { &shared.async_kinds };
+        let View { kinds, bounds, sweep } = &mut self.views[view];
         let connection = self.link.get().await?;
         let token = Token { shared, token: shared.leases.draw(), kept: false };
         let epoch = shared.epoch();
-        let claim = store::claim_jobs(connection, token.token, shared.worker_id(), kinds, &queues, &numbers, self.bounds.lines()).await?;
+        let request = Request {
+            token: token.token,
+            worker: shared.worker_id(),
+            kinds,
+            queues: &queues,
+            wants: &numbers,
+            lines: bounds.lines(),
+            exempt: bounds.exempt(),
+        };
+        let started = Instant::now();
+        let claim = store::claim_jobs(connection, &request).await?;
+        sweep.put_off(started.elapsed());
         let lease = token.keep(claim.jobs.len() + claim.unreadable.len());
-        if all_kinds {
-            // Else a bound would pass the kinds that were not asked for.
-            self.bounds
-                .learn(&claim, |queue| wants.iter().find(|(index, _)| shared.lanes[*index].queue == queue).map_or(0, |(_, want)| *want));
-        }
+        bounds.learn(&claim, |queue| wants.iter().find(|(index, _)| shared.lanes[*index].queue == queue).map_or(0, |(_, want)| *want));
         if epoch != shared.epoch() {
             // The worker was declared dead while the claim was under way: rescue has these jobs.
             shared.leases.claimed(lease, 0);
@@ -255,9 +278,6 @@ impl Fetch {
     }
 
     async fn sleep(&mut self) -> bool {
-        if self.shared.settings.poll.is_some() {
-            return false;
-        }
         let session = self.shared.listening.load(Ordering::Acquire);
         let (answer, asleep) = oneshot::channel();
         // A listener that does not answer is no reason not to poll.
@@ -275,8 +295,7 @@ impl Fetch {
     }
 
     fn failed(&mut self, error: &sqlx::Error) -> Duration {
-        // Another server may answer next, with other positions.
-        self.bounds.reset();
+        self.forget();
         self.link.failed(error)
     }
 

@@ -60,6 +60,7 @@ mod link;
 mod promote;
 mod prune;
 mod rescue;
+mod rest;
 mod sweep;
 
 pub use backoff::default_backoff;

@@ -1,16 +1,23 @@
-//! A backlog is worked off: by a worker, and by the bare statements.
+//! A backlog is worked off: by a worker process, and by the bare statements.
 
-use std::{sync::atomic::Ordering, time::Duration};
-
-use haulage::store::{self, Line, Registration, Settled};
-use sqlx::{ConnectOptions, PgConnection, PgPool};
-use tokio::sync::mpsc;
+use std::{
+    sync::atomic::AtomicU64,
+    time::{Duration, Instant},
+};
 
 use super::{
-    measure::Meter,
-    report::Row,
-    stage::{Stage, drained},
+    bare::{Bare, time_claims},
+    measure::{Meter, peak_rss_mb},
+    process::Process,
+    report::{Row, median},
+    stage::{Database, Stage},
 };
+
+/// Short scenarios are run so often, each time beside what they are compared with; the middle one is reported.
+pub(crate) const ROUNDS: u32 = 5;
+/// Claims that are timed, and the jobs of each.
+const CLAIMS: u32 = 200;
+const CLAIMED: i32 = 100;
 
 /// What stands in the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,109 +29,122 @@ pub(crate) enum Obstacle {
     LockedRow,
 }
 
-pub(crate) async fn run(stage: &Stage, jobs: u32, obstacle: Obstacle) -> anyhow::Result<Row> {
-    let floor = floor(stage, jobs).await?;
-    let pool = stage.database().await?;
-    if obstacle == Obstacle::Strangers {
-        sqlx::raw_sql(include_str!("strangers.sql")).execute(&pool).await?;
+/// Whether the time until the first job, in which a worker connects and walks over what stands before the jobs it handles, is a
+/// part of what is measured, or told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Walk {
+    Within,
+    Apart,
+}
+
+/// The plain drain, beside the floor.
+pub(crate) async fn plain(stage: &Stage, jobs: u64) -> anyhow::Result<Row> {
+    let mut rows = Vec::new();
+    for _ in 0..ROUNDS {
+        let floor = floor(stage, jobs).await?;
+        rows.push(once(stage, jobs, stage.concurrency, Obstacle::None, Walk::Within).await?.beside(floor));
     }
-    stage.fill(&pool, jobs).await?;
-    // Statistics as a running system has them.
-    sqlx::raw_sql("ANALYZE haulage.live_jobs").execute(&pool).await?;
-    let mut lock = pool.begin().await?;
-    let mut wanted = u64::from(jobs);
+    Ok(median(rows, |row| row.ratio_to_floor)?.with_drain_figures())
+}
+
+/// The drain by a process with a thousand slots: for its memory.
+pub(crate) async fn wide(stage: &Stage, jobs: u64) -> anyhow::Result<Row> {
+    let mut row = once(stage, jobs, 1_000, Obstacle::None, Walk::Within).await?;
+    row.scenario = "drain, 1000 slots".into();
+    let rss = row.peak_rss_mb;
+    Ok(row.at_most("peak RSS in MB", rss, 40.0))
+}
+
+/// The drain with something in its way, beside the drain without; both from the first job on.
+pub(crate) async fn hindered(stage: &Stage, jobs: u64, obstacle: Obstacle) -> anyhow::Result<Row> {
+    let mut rows = Vec::new();
+    for _ in 0..ROUNDS {
+        let empty = once(stage, jobs, stage.concurrency, Obstacle::None, Walk::Apart).await?;
+        let mut row = once(stage, jobs, stage.concurrency, obstacle, Walk::Apart).await?;
+        row.ratio_to_empty = row.jobs_per_s.zip(empty.jobs_per_s).map(|(rate, empty)| rate / empty);
+        rows.push(row);
+    }
+    let row = median(rows, |row| row.ratio_to_empty)?;
+    let ratio = row.ratio_to_empty;
+    Ok(row.at_least("ratio to empty", ratio, 0.95))
+}
+
+async fn once(stage: &Stage, jobs: u64, concurrency: u32, obstacle: Obstacle, walk: Walk) -> anyhow::Result<Row> {
+    let database = stage.database().await?;
+    if obstacle == Obstacle::Strangers {
+        sqlx::raw_sql(include_str!("strangers.sql")).execute(&database.pool).await?;
+    }
+    database.fill(jobs).await?;
+    let mut lock = database.pool.begin().await?;
+    let mut left = 0;
     if obstacle == Obstacle::LockedRow {
         sqlx::raw_sql("SELECT FROM haulage.live_jobs ORDER BY id LIMIT 1 FOR UPDATE").execute(&mut *lock).await?;
-        wanted -= 1;
-    }
-    let meter = Meter::start(&pool, stage.server_pid).await?;
-    let (worker, ran) = stage.worker(&pool).await?;
-    while ran.load(Ordering::Relaxed) < wanted {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    if obstacle == Obstacle::LockedRow {
-        // The last results are settled before the count is taken.
-        while sqlx::query_scalar::<_, i64>("SELECT count(*) FROM haulage.live_jobs").fetch_one(&pool).await? > 1 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    } else {
-        drained(&pool).await?;
+        left = 1;
     }
     let name = match obstacle {
         Obstacle::None => "drain",
         Obstacle::Strangers => "strangers",
         Obstacle::LockedRow => "locked",
     };
-    let row = meter.stop(name, wanted, stage.config()).await?;
+    let mut worker = stage.worker_with(&database, concurrency, &[]).await?;
+    let mut meter = Meter::start(&database.pool, stage.server_pid, &[worker.pid()]).await?;
+    let asked = Instant::now();
+    worker.go().await?;
+    let mut before = 0;
+    if walk == Walk::Apart {
+        until(&mut worker, 1).await?;
+        before = worker.ran();
+        meter = Meter::start(&database.pool, stage.server_pid, &[worker.pid()]).await?;
+    }
+    let first_job_ms = asked.elapsed().as_secs_f64() * 1e3;
+    until(&mut worker, jobs - left).await?;
+    database.drained(i64::try_from(left)?).await?;
+    let mut row = Row::new(name, jobs - left - before, &meter.stop().await?, stage.config());
+    row.first_job_ms = (walk == Walk::Apart).then_some(first_job_ms);
+    row.peak_rss_mb = peak_rss_mb(worker.pid());
     lock.rollback().await?;
-    worker.shutdown().await;
-    pool.close().await;
-    Ok(row.beside(floor))
+    worker.stop().await?;
+    stage.remove(database).await?;
+    Ok(row)
 }
 
-/// Jobs a claim: what the worker takes at most.
-const CLAIM: i32 = 1_000;
-
-/// Jobs a second by the bare statements: one connection claims, another completes what the first has claimed.
-async fn floor(stage: &Stage, jobs: u32) -> anyhow::Result<f64> {
-    let pool = stage.database().await?;
-    stage.fill(&pool, jobs).await?;
-    sqlx::raw_sql("ANALYZE haulage.live_jobs").execute(&pool).await?;
-    let meter = Meter::start(&pool, stage.server_pid).await?;
-    Bare::connect(&pool).await?.work(u64::from(jobs)).await?;
-    let row = meter.stop("floor", u64::from(jobs), String::new()).await?;
-    pool.close().await;
-    Ok(row.jobs_per_s.unwrap_or_default())
+/// Works off so many jobs of what the database holds, and times claims on the rest.
+pub(crate) async fn stretch(stage: &Stage, database: &Database, name: &str, jobs: u64) -> anyhow::Result<Row> {
+    let mut worker = stage.worker(database, 1).await?;
+    let meter = Meter::start(&database.pool, stage.server_pid, &[worker.pid()]).await?;
+    worker.go().await?;
+    until(&mut worker, jobs).await?;
+    // What has run meanwhile counts too.
+    let ran = worker.ran();
+    let mut row = Row::new(name, ran, &meter.stop().await?, stage.config());
+    row.peak_rss_mb = peak_rss_mb(worker.pid());
+    worker.stop().await?;
+    Ok(row.times(&mut time_claims(&database.pool, CLAIMS, CLAIMED).await?))
 }
 
-/// Claims and completes jobs with plain loops. The bound moves as the worker moves it when nothing else runs: to the last
-/// position claimed.
-pub(crate) struct Bare {
-    claimer: PgConnection,
-    settler: PgConnection,
-    lines: Vec<Line>,
-    token: i64,
-}
-
-impl Bare {
-    pub(crate) async fn connect(pool: &PgPool) -> anyhow::Result<Self> {
-        let (mut claimer, settler) = (connect(pool).await?, connect(pool).await?);
-        let who = Registration { name: "floor".into(), queues: Vec::new(), slots: Vec::new(), kinds: Vec::new(), lease_ms: 3_600_000 };
-        store::register_worker(&mut claimer, 1, &who).await?;
-        let lines = (0..4).map(|priority| Line { queue: "default".into(), priority, bound: 0 }).collect();
-        Ok(Self { claimer, settler, lines, token: 0 })
+/// Waits until the worker has run so many jobs.
+pub(crate) async fn until(worker: &mut Process, jobs: u64) -> anyhow::Result<()> {
+    while worker.ran() < jobs {
+        worker.check()?;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
-
-    pub(crate) async fn work(&mut self, jobs: u64) -> anyhow::Result<()> {
-        let Self { claimer, settler, lines, token } = self;
-        let (claimed, mut to_settle) = mpsc::channel::<(i64, Vec<Settled>)>(2);
-        let claim = async move {
-            let kinds = ["noop".to_owned()];
-            let mut left = jobs;
-            while left > 0 {
-                *token += 1;
-                let claim = store::claim_jobs(claimer, *token, 1, &kinds, &["default"], &[CLAIM], lines).await?;
-                if claim.jobs.is_empty() {
-                    tokio::time::sleep(Duration::from_micros(500)).await;
-                    continue;
-                }
-                left = left.saturating_sub(claim.jobs.len() as u64);
-                lines[1].bound = claim.jobs.iter().map(|job| job.pos).max().unwrap_or(lines[1].bound);
-                claimed.send((*token, claim.jobs.iter().map(|job| Settled { id: job.id, lease: *token }).collect())).await?;
-            }
-            anyhow::Ok(())
-        };
-        let settle = async {
-            while let Some((token, attempts)) = to_settle.recv().await {
-                store::complete_jobs(&mut *settler, 1, &attempts, &[token], &[]).await?;
-            }
-            anyhow::Ok(())
-        };
-        tokio::try_join!(claim, settle)?;
-        Ok(())
-    }
+    Ok(())
 }
 
-pub(crate) async fn connect(pool: &PgPool) -> anyhow::Result<PgConnection> {
-    Ok(store::worker_options(&pool.connect_options(), "floor").connect().await?)
+/// Jobs a second by the bare statements.
+pub(crate) async fn floor(stage: &Stage, jobs: u64) -> anyhow::Result<f64> {
+    let database = stage.database().await?;
+    database.fill(jobs).await?;
+    let meter = Meter::start(&database.pool, stage.server_pid, &[std::process::id()]).await?;
+    Bare::connect(&database.pool).await?.work(|taken| taken < jobs, &AtomicU64::new(0)).await?;
+    let row = Row::new("floor", jobs, &meter.stop().await?, String::new());
+    stage.remove(database).await?;
+    row.jobs_per_s.ok_or_else(|| anyhow::anyhow!("nothing was measured"))
+}
+
+impl Row {
+    fn with_drain_figures(self) -> Self {
+        let (ratio, client) = (self.ratio_to_floor, self.client_cpu_us_per_job);
+        self.at_least("ratio to floor", ratio, 0.75).at_most("client's us of CPU a job", client, 5.0)
+    }
 }

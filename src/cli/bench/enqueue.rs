@@ -1,4 +1,4 @@
-//! Enqueueing: singly by several clients with and without sleepers, and in bulk.
+//! Enqueueing: singly by several clients with and without idle workers, and in bulk.
 
 use std::time::{Duration, Instant};
 
@@ -7,41 +7,60 @@ use haulage::{Job, enqueue_all};
 use sqlx::PgPool;
 
 use super::{
+    drain::ROUNDS,
+    jobs::Noop,
     measure::Meter,
-    report::Row,
-    stage::{Noop, Stage},
+    report::{Row, median},
+    stage::Stage,
 };
 
 /// Clients, idle workers.
 const SINGLES: [(u32, u32); 9] = [(1, 0), (16, 0), (64, 0), (1, 1), (16, 1), (64, 1), (1, 8), (16, 8), (64, 8)];
 
-/// The idle workers serve the queue but not the kind, so that they sleep all the while.
 pub(crate) async fn singles(stage: &Stage, seconds: u32) -> anyhow::Result<Vec<Row>> {
-    let time = Duration::from_secs_f64(f64::from(seconds) / 5.0);
+    let time = Duration::from_secs_f64(f64::from(seconds) / 10.0).max(Duration::from_secs(1));
     let mut rows = Vec::new();
     for (clients, workers) in SINGLES {
-        let pool = stage.database().await?;
-        let (_, floor) = repeat(clients, time, || insert_bare(&pool)).await?;
-        let mut idle = Vec::new();
-        for _ in 0..workers {
-            idle.push(stage.sleeper(&pool).await?);
+        let mut rounds = Vec::new();
+        for _ in 0..ROUNDS.min(3) {
+            rounds.push(single(stage, clients, workers, time).await?);
         }
-        stage.asleep(&pool, workers).await?;
-        let meter = Meter::start(&pool, stage.server_pid).await?;
-        let (jobs, rate) = repeat(clients, time, || async {
-            Noop::new(1).enqueue(&pool).await?;
-            Ok(())
-        })
-        .await?;
-        let mut row = meter.stop(&format!("enqueue {clients}c {workers}w"), jobs, stage.config()).await?;
-        row.jobs_per_s = Some(rate);
-        for worker in idle {
-            worker.shutdown().await;
-        }
-        pool.close().await;
-        rows.push(row.beside(floor));
+        let row = median(rounds, |row| row.ratio_to_floor)?;
+        let ratio = row.ratio_to_floor;
+        rows.push(match (clients, workers) {
+            (16, 0) => row.at_least("ratio to a bare insert", ratio, 0.9),
+            (16, _) => row.at_least("ratio to a bare insert", ratio, 0.7),
+            _ => row,
+        });
     }
     Ok(rows)
+}
+
+/// The idle workers serve the queue but not the kind, so that they have nothing to do however much is enqueued.
+async fn single(stage: &Stage, clients: u32, workers: u32, time: Duration) -> anyhow::Result<Row> {
+    let database = stage.database().await?;
+    let pool = &database.pool;
+    let (_, floor) = repeat(clients, time, || insert_bare(pool)).await?;
+    let mut idle = Vec::new();
+    for _ in 0..workers {
+        let mut worker = stage.worker_with(&database, 1, &["--never"]).await?;
+        worker.go().await?;
+        idle.push(worker);
+    }
+    database.asleep(workers).await?;
+    let meter = Meter::start(pool, stage.server_pid, &[std::process::id()]).await?;
+    let (jobs, rate) = repeat(clients, time, || async {
+        Noop::new(1).enqueue(pool).await?;
+        Ok(())
+    })
+    .await?;
+    let mut row = Row::new(format!("enqueue, {clients} clients, {workers} idle"), jobs, &meter.stop().await?, stage.config());
+    row.jobs_per_s = Some(rate);
+    for worker in idle {
+        worker.stop().await?;
+    }
+    stage.remove(database).await?;
+    Ok(row.beside(floor))
 }
 
 /// Repeats the act by so many clients for a time; returns how often, and how often a second.
@@ -49,6 +68,8 @@ async fn repeat<Fut>(clients: u32, time: Duration, act: impl Fn() -> Fut) -> any
 where
     Fut: Future<Output = anyhow::Result<()>>,
 {
+    // Every client has its connection, and its statement prepared.
+    try_join_all((0..clients).map(|_| act())).await?;
     let started = Instant::now();
     let counts = try_join_all((0..clients).map(|_| async {
         let mut count = 0_u64;
@@ -71,23 +92,35 @@ async fn insert_bare(pool: &PgPool) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(crate) async fn bulk(stage: &Stage, jobs: u32) -> anyhow::Result<Row> {
-    let pool = stage.database().await?;
+pub(crate) async fn bulk(stage: &Stage, jobs: u64) -> anyhow::Result<Row> {
+    let mut rows = Vec::new();
+    for _ in 0..ROUNDS {
+        let database = stage.database().await?;
+        let floor = bulk_bare(&database.pool, jobs).await?;
+        stage.remove(database).await?;
+
+        let database = stage.database().await?;
+        let meter = Meter::start(&database.pool, stage.server_pid, &[std::process::id()]).await?;
+        enqueue_all(&database.pool, (0..jobs).map(Noop::new)).await?;
+        let row = Row::new("bulk", jobs, &meter.stop().await?, stage.config());
+        stage.remove(database).await?;
+        rows.push(row.beside(floor));
+    }
+    let row = median(rows, |row| row.ratio_to_floor)?;
+    let ratio = row.ratio_to_floor;
+    Ok(row.at_least("ratio to bare unnest", ratio, 0.8))
+}
+
+/// The same rows in the same batches, in one transaction; returns rows a second.
+async fn bulk_bare(pool: &PgPool, jobs: u64) -> anyhow::Result<f64> {
     let started = Instant::now();
     let mut tx = pool.begin().await?;
-    for first in (0..u64::from(jobs)).step_by(1_000) {
+    for first in (0..jobs).step_by(1_000) {
         let args: Vec<String> =
-            (first..(first + 1_000).min(u64::from(jobs))).map(|n| serde_json::to_string(&Noop::new(n))).collect::<Result<_, _>>()?;
+            (first..(first + 1_000).min(jobs)).map(|n| serde_json::to_string(&Noop::new(n))).collect::<Result<_, _>>()?;
         sqlx::query(include_str!("insert_bare_batch.sql")).bind(args).execute(&mut *tx).await?;
     }
     tx.commit().await?;
-    let floor = f64::from(jobs) / started.elapsed().as_secs_f64();
-    pool.close().await;
-
-    let pool = stage.database().await?;
-    let meter = Meter::start(&pool, stage.server_pid).await?;
-    enqueue_all(&pool, (0..u64::from(jobs)).map(Noop::new)).await?;
-    let row = meter.stop("bulk", u64::from(jobs), stage.config()).await?;
-    pool.close().await;
-    Ok(row.beside(floor))
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    Ok(jobs as f64 / started.elapsed().as_secs_f64())
 }

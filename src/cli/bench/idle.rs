@@ -1,32 +1,35 @@
-//! What a worker costs that has nothing to do: processor time, statements, memory.
+//! What a worker process costs that has nothing to do: processor time, statements, memory.
 
 use std::time::Duration;
 
 use sqlx::PgPool;
 
 use super::{
-    measure::{self, Meter},
+    measure::{Meter, peak_rss_mb},
     report::Row,
     stage::Stage,
 };
 
 pub(crate) async fn run(stage: &Stage, seconds: u32) -> anyhow::Result<Row> {
-    let pool = stage.database().await?;
-    let (worker, _) = stage.worker(&pool).await?;
-    stage.asleep(&pool, 1).await?;
+    let database = stage.database().await?;
+    let mut worker = stage.worker(&database, 1).await?;
+    worker.go().await?;
+    database.asleep(1).await?;
     // Its poll backs off to a second within two.
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let (before, statements) = (measure::client_us(), transactions(&pool).await?);
-    let meter = Meter::start(&pool, stage.server_pid).await?;
+    let statements = transactions(&database.pool).await?;
+    let meter = Meter::start(&database.pool, stage.server_pid, &[worker.pid()]).await?;
     tokio::time::sleep(Duration::from_secs(u64::from(seconds))).await;
-    let mut row = meter.stop("idle", 0, stage.config()).await?;
-    let done = transactions(&pool).await? - statements;
-    worker.shutdown().await;
-    pool.close().await;
-    row.statements_per_s = Some(done / f64::from(seconds));
-    row.core_percent = measure::client_us().zip(before).map(|(now, before)| (now - before) / (f64::from(seconds) * 1e4));
-    (row.jobs_per_s, row.client_cpu_us_per_job, row.server_cpu_us_per_job, row.wal_bytes_per_job) = (None, None, None, None);
-    Ok(row)
+    let cost = meter.stop().await?;
+    let done = transactions(&database.pool).await? - statements;
+    let mut row = Row { scenario: "idle".into(), other_cpu: cost.other_cpu, config: stage.config(), ..Row::default() };
+    row.peak_rss_mb = peak_rss_mb(worker.pid());
+    worker.stop().await?;
+    stage.remove(database).await?;
+    row.statements_per_s = Some(done / cost.seconds);
+    row.core_percent = cost.client_us.map(|us| us / (cost.seconds * 1e4));
+    let (rss, core, statements) = (row.peak_rss_mb, row.core_percent, row.statements_per_s);
+    Ok(row.at_most("peak RSS in MB", rss, 15.0).at_most("percent of a core", core, 0.5).at_most("statements a second", statements, 5.0))
 }
 
 /// Transactions of the database so far; an idle worker has one statement in each.

@@ -4,18 +4,26 @@
 //! writes are fenced, the worker has its default configuration. The floor is what the machine and the statements allow: the same
 //! statements on the same kind of data, driven by plain loops without the runtime, in the same run.
 
+mod bare;
+mod depth;
 mod drain;
 mod enqueue;
+mod fleet;
 mod idle;
+mod jobs;
 mod measure;
+mod mixed;
 mod pickup;
+mod process;
 mod report;
 mod stage;
 mod sustain;
+mod worker;
 
 use clap::{Args, ValueEnum};
 
-use self::{report::Row, stage::Stage};
+pub(crate) use self::worker::BenchWorker;
+use self::{drain::Obstacle, report::Row, stage::Stage};
 use crate::cli::output;
 
 /// Measures throughput and latency on a private server, each beside the same statements driven bare.
@@ -25,11 +33,20 @@ pub(crate) struct Bench {
     /// What to measure; everything unless named.
     scenarios: Vec<Scenario>,
     /// Jobs of the scenarios that run a fixed number.
-    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1_000..=10_000_000))]
-    jobs: u32,
-    /// Seconds of the scenarios that run for a time.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
+    jobs: u64,
+    /// Seconds of the scenarios that run for a time, but for `snapshot`.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     seconds: u32,
+    /// Seconds that `snapshot` holds its snapshot.
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(5..=36_000))]
+    held: u32,
+    /// Most jobs that wait in `backlog`; takes 1 GB of disk a million.
+    #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(..=100_000_000))]
+    backlog: u64,
+    /// Most finished jobs in `history`; takes 0.5 GB of disk a million.
+    #[arg(long, default_value_t = 50_000_000, value_parser = clap::value_parser!(u64).range(..=1_000_000_000))]
+    history: u64,
     /// Jobs at once in the worker.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     concurrency: u32,
@@ -40,7 +57,8 @@ pub(crate) struct Bench {
 
 const EXAMPLES: &str = "\
 Examples:
-  haulage bench                        every scenario; some minutes
+  haulage bench                        every scenario at its full size; some 40 minutes and 30 GB of disk
+  haulage bench --held 30 --backlog 1000000 --history 1000000
   haulage bench drain sustain --jobs 300000
   haulage bench pickup --json
 
@@ -54,12 +72,6 @@ enum Scenario {
     Drain,
     /// Jobs are enqueued, claimed and completed at once.
     Sustain,
-    /// As sustain, while a session holds an old snapshot.
-    Snapshot,
-    /// A backlog behind a million jobs of a kind that nobody handles.
-    Strangers,
-    /// A backlog of which somebody has locked one row.
-    Locked,
     /// Single enqueues by 1, 16 and 64 clients, with no, one and eight idle workers.
     Enqueue,
     /// One call of `enqueue_all`.
@@ -68,6 +80,20 @@ enum Scenario {
     Pickup,
     /// What a worker costs that has nothing to do.
     Idle,
+    /// A backlog behind a million jobs of a kind that nobody handles.
+    Strangers,
+    /// A backlog of which somebody has locked one row.
+    Locked,
+    /// One, two and four worker processes.
+    Fleet,
+    /// Queues, priorities, unique keys, retries, scheduled jobs.
+    Mixed,
+    /// As sustain, while a session holds an old snapshot.
+    Snapshot,
+    /// While up to ten million jobs wait.
+    Backlog,
+    /// With up to fifty million finished jobs kept.
+    History,
 }
 
 impl Bench {
@@ -79,21 +105,29 @@ impl Bench {
             output::print(&Row::head())?;
         }
         for scenario in scenarios {
-            let rows = match scenario {
-                Scenario::Drain => vec![drain::run(&stage, self.jobs, drain::Obstacle::None).await?],
-                Scenario::Strangers => vec![drain::run(&stage, self.jobs, drain::Obstacle::Strangers).await?],
-                Scenario::Locked => vec![drain::run(&stage, self.jobs, drain::Obstacle::LockedRow).await?],
-                Scenario::Sustain => vec![sustain::run(&stage, self.seconds, false).await?],
-                Scenario::Snapshot => vec![sustain::run(&stage, self.seconds, true).await?],
-                Scenario::Enqueue => enqueue::singles(&stage, self.seconds).await?,
-                Scenario::Bulk => vec![enqueue::bulk(&stage, self.jobs).await?],
-                Scenario::Pickup => vec![pickup::run(&stage).await?],
-                Scenario::Idle => vec![idle::run(&stage, self.seconds).await?],
-            };
-            for row in rows {
+            for row in self.rows(&stage, *scenario).await? {
                 if self.json { output::print_json_line(&row)? } else { output::print(&row.line())? }
             }
         }
         stage.close()
+    }
+
+    async fn rows(&self, stage: &Stage, scenario: Scenario) -> anyhow::Result<Vec<Row>> {
+        let jobs = self.jobs;
+        Ok(match scenario {
+            Scenario::Drain => vec![drain::plain(stage, jobs).await?, drain::wide(stage, jobs).await?],
+            Scenario::Sustain => vec![sustain::sustain(stage, self.seconds).await?],
+            Scenario::Enqueue => enqueue::singles(stage, self.seconds).await?,
+            Scenario::Bulk => vec![enqueue::bulk(stage, jobs).await?],
+            Scenario::Pickup => vec![pickup::run(stage).await?],
+            Scenario::Idle => vec![idle::run(stage, self.seconds).await?],
+            Scenario::Strangers => vec![drain::hindered(stage, jobs, Obstacle::Strangers).await?],
+            Scenario::Locked => vec![drain::hindered(stage, jobs, Obstacle::LockedRow).await?],
+            Scenario::Fleet => fleet::run(stage, jobs).await?,
+            Scenario::Mixed => mixed::run(stage, jobs).await?,
+            Scenario::Snapshot => sustain::snapshot(stage, self.held).await?,
+            Scenario::Backlog => depth::backlog(stage, self.backlog, jobs).await?,
+            Scenario::History => depth::history(stage, self.history, jobs).await?,
+        })
     }
 }

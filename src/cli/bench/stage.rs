@@ -1,51 +1,28 @@
-//! Where scenarios play: a private durable server, a database for each, and the jobs.
+//! Where scenarios play: a private durable server, a database for each, and worker processes.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
 use anyhow::Context;
-use haulage::{Job, Worker, WorkerHandle, dev::Server, enqueue_all};
-use serde::{Deserialize, Serialize};
+use haulage::{dev::Server, enqueue_all};
 use sqlx::{Connection, PgConnection, PgPool, postgres::PgPoolOptions};
 
-/// A job that does nothing, with args of a usual size: about 150 bytes.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Noop {
-    pub(crate) n: u64,
-    pub(crate) text: String,
-}
-
-impl Job for Noop {
-    const KIND: &'static str = "noop";
-}
-
-/// A kind that is never enqueued.
-#[derive(Debug, Serialize, Deserialize)]
-struct Never;
-
-impl Job for Never {
-    const KIND: &'static str = "never";
-}
-
-impl Noop {
-    pub(crate) fn new(n: u64) -> Self {
-        Self { n, text: "x".repeat(120) }
-    }
-}
-
-/// How many no-op jobs have run.
-pub(crate) type Ran = Arc<AtomicU64>;
+use super::{jobs::Noop, process::Process};
 
 pub(crate) struct Stage {
     server: Server,
     pub(crate) server_pid: Option<u32>,
     pub(crate) concurrency: u32,
     databases: AtomicU32,
+}
+
+/// A database with the schema.
+pub(crate) struct Database {
+    pub(crate) pool: PgPool,
+    pub(crate) url: String,
+    name: String,
 }
 
 /// Room for the working set, and no checkpoint in the middle of a scenario.
@@ -77,50 +54,40 @@ impl Stage {
         format!("concurrency={} postgres={} {settings}", self.concurrency, self.server.version())
     }
 
-    /// A fresh database with the schema.
-    pub(crate) async fn database(&self) -> anyhow::Result<PgPool> {
+    /// A fresh database.
+    pub(crate) async fn database(&self) -> anyhow::Result<Database> {
         let name = format!("bench_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        let mut connection = PgConnection::connect(self.server.url()).await?;
-        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut connection).await?;
-        connection.close().await?;
-        let pool = PgPoolOptions::new().max_connections(80).connect(&self.server.database_url(&name)).await?;
+        self.on_server(format!("CREATE DATABASE {name}")).await?;
+        let url = self.server.database_url(&name);
+        let pool = PgPoolOptions::new().max_connections(80).connect(&url).await?;
         haulage::migrate(&pool).await?;
-        // Nothing of the scenario before is still being written out.
-        sqlx::raw_sql("CHECKPOINT").execute(&pool).await?;
-        Ok(pool)
+        let database = Database { pool, url, name };
+        database.settle_down().await?;
+        Ok(database)
     }
 
-    /// Stores so many no-op jobs.
-    pub(crate) async fn fill(&self, pool: &PgPool, jobs: u32) -> anyhow::Result<()> {
-        enqueue_all(pool, (0..u64::from(jobs)).map(Noop::new)).await?;
+    /// Removes a database: the disk need not hold all of them.
+    pub(crate) async fn remove(&self, database: Database) -> anyhow::Result<()> {
+        database.pool.close().await;
+        self.on_server(format!("DROP DATABASE {} WITH (FORCE)", database.name)).await
+    }
+
+    async fn on_server(&self, statement: String) -> anyhow::Result<()> {
+        let mut connection = PgConnection::connect(self.server.url()).await?;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
+        connection.close().await?;
         Ok(())
     }
 
-    /// A worker in its default configuration.
-    pub(crate) async fn worker(&self, pool: &PgPool) -> anyhow::Result<(WorkerHandle, Ran)> {
-        let ran = Ran::default();
-        let count = Arc::clone(&ran);
-        let worker = Worker::builder(pool.clone())
-            .queue("default", usize::try_from(self.concurrency)?)
-            .handle(move |_: Noop| {
-                count.fetch_add(1, Ordering::Relaxed);
-                async {}
-            })
-            .build()?;
-        Ok((worker.start().await?, ran))
+    /// A worker process in its default configuration, ready to go.
+    pub(crate) async fn worker(&self, database: &Database, queues: u32) -> anyhow::Result<Process> {
+        self.worker_with(database, self.concurrency, &["--queues", &queues.to_string()]).await
     }
 
-    /// A worker that serves the queue and handles another kind: it sleeps whatever is enqueued.
-    pub(crate) async fn sleeper(&self, pool: &PgPool) -> anyhow::Result<WorkerHandle> {
-        Ok(Worker::builder(pool.clone()).queue("default", 1).handle(|_: Never| async {}).build()?.start().await?)
-    }
-
-    /// Waits until so many workers sleep on their queue: each then holds a shared advisory lock.
-    pub(crate) async fn asleep(&self, pool: &PgPool, workers: u32) -> anyhow::Result<()> {
-        while sqlx::query_scalar::<_, i64>(include_str!("count_sleepers.sql")).fetch_one(pool).await? < i64::from(workers) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        Ok(())
+    /// With other options.
+    pub(crate) async fn worker_with(&self, database: &Database, concurrency: u32, options: &[&str]) -> anyhow::Result<Process> {
+        let concurrency = concurrency.to_string();
+        Process::spawn(&[&["bench-worker", "--concurrency", &concurrency], options].concat(), &database.url).await
     }
 
     pub(crate) fn close(self) -> anyhow::Result<()> {
@@ -128,10 +95,38 @@ impl Stage {
     }
 }
 
-/// Waits until nothing of the kind is unfinished.
-pub(crate) async fn drained(pool: &PgPool) -> anyhow::Result<()> {
-    while sqlx::query_scalar("SELECT EXISTS (SELECT FROM haulage.live_jobs WHERE kind = 'noop')").fetch_one(pool).await? {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+impl Database {
+    /// Stores so many no-op jobs.
+    pub(crate) async fn fill(&self, jobs: u64) -> anyhow::Result<()> {
+        enqueue_all(&self.pool, (0..jobs).map(Noop::new)).await?;
+        self.settle_down().await
     }
-    Ok(())
+
+    /// Statistics as a running system has them, and nothing of what went before still being written out.
+    pub(crate) async fn settle_down(&self) -> anyhow::Result<()> {
+        sqlx::raw_sql("ANALYZE haulage.live_jobs").execute(&self.pool).await?;
+        sqlx::raw_sql("CHECKPOINT").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Waits until so many workers sleep on their queue: each then holds a shared advisory lock.
+    pub(crate) async fn asleep(&self, workers: u32) -> anyhow::Result<()> {
+        while sqlx::query_scalar::<_, i64>(include_str!("count_sleepers.sql")).fetch_one(&self.pool).await? < i64::from(workers) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until only so many jobs of the kinds that workers handle are unfinished.
+    pub(crate) async fn drained(&self, left: i64) -> anyhow::Result<()> {
+        while sqlx::query_scalar::<_, i64>("SELECT count(*) FROM (SELECT FROM haulage.live_jobs WHERE kind <> 'stranger' LIMIT $1) AS j")
+            .bind(left + 1)
+            .fetch_one(&self.pool)
+            .await?
+            > left
+        {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
+    }
 }

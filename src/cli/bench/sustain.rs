@@ -1,7 +1,7 @@
 //! Jobs are enqueued, claimed and completed at once, for a time; with or without a session that holds an old snapshot.
 
 use std::{
-    sync::atomic::Ordering,
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -9,67 +9,126 @@ use haulage::enqueue_all;
 use sqlx::PgPool;
 
 use super::{
-    drain::Bare,
-    measure::Meter,
-    report::Row,
-    stage::{Noop, Stage},
+    bare::Bare,
+    drain::ROUNDS,
+    jobs::Noop,
+    measure::{Meter, peak_rss_mb},
+    pickup,
+    process::Process,
+    report::{Row, median},
+    stage::{Database, Stage},
 };
 
 /// The producer keeps so many jobs ahead of the worker.
 const AHEAD: u64 = 20_000;
 const BATCH: u64 = 1_000;
+/// Before a worker is measured it has run so many jobs.
+const WARM: u64 = 20_000;
 
-pub(crate) async fn run(stage: &Stage, seconds: u32, snapshot: bool) -> anyhow::Result<Row> {
-    let time = Duration::from_secs(u64::from(seconds));
-    let floor = floor(stage, time).await?;
-    let pool = stage.database().await?;
-    let mut holder = pool.begin().await?;
-    if snapshot {
-        sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM haulage.live_jobs")
-            .execute(&mut *holder)
-            .await?;
+/// Beside the floor.
+pub(crate) async fn sustain(stage: &Stage, seconds: u32) -> anyhow::Result<Row> {
+    let time = Duration::from_secs_f64(f64::from(seconds) / f64::from(ROUNDS)).max(Duration::from_secs(2));
+    let mut rows = Vec::new();
+    for _ in 0..ROUNDS {
+        let floor = floor(stage, time).await?;
+        let database = stage.database().await?;
+        let mut worker = stage.worker(&database, 1).await?;
+        worker.go().await?;
+        let (row, _) = measure(stage, &database, &mut worker, "sustain", time).await?;
+        worker.stop().await?;
+        stage.remove(database).await?;
+        rows.push(row.beside(floor));
     }
-    let (worker, ran) = stage.worker(&pool).await?;
-    let meter = Meter::start(&pool, stage.server_pid).await?;
-    let started = Instant::now();
-    let mut stored = 0;
-    while started.elapsed() < time {
-        if stored - ran.load(Ordering::Relaxed) < AHEAD {
-            enqueue_all(&pool, (stored..stored + BATCH).map(Noop::new)).await?;
-            stored += BATCH;
-        } else {
-            tokio::time::sleep(Duration::from_micros(200)).await;
-        }
-    }
-    // What has run is counted; what still waits is not.
-    let name = if snapshot { "snapshot" } else { "sustain" };
-    let row = meter.stop(name, ran.load(Ordering::Relaxed), stage.config()).await?;
+    let row = median(rows, |row| row.ratio_to_floor)?;
+    let ratio = row.ratio_to_floor;
+    Ok(row.at_least("ratio to floor", ratio, 0.75))
+}
+
+/// For a time beside a held snapshot, the last fifth beside the first; then at 50 jobs a second, beside the same without a snapshot.
+pub(crate) async fn snapshot(stage: &Stage, seconds: u32) -> anyhow::Result<Vec<Row>> {
+    let free = stage.database().await?;
+    let mut worker = stage.worker(&free, 1).await?;
+    worker.go().await?;
+    let mut calm = pickup::measure(stage, &free, &mut worker, "50 jobs/s, no snapshot").await?;
+    worker.stop().await?;
+    stage.remove(free).await?;
+
+    let database = stage.database().await?;
+    let mut holder = database.pool.begin().await?;
+    sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM haulage.live_jobs").execute(&mut *holder).await?;
+    let mut worker = stage.worker(&database, 1).await?;
+    worker.go().await?;
+    let (mut busy, fifths) = measure(stage, &database, &mut worker, "snapshot", Duration::from_secs(u64::from(seconds))).await?;
+    busy.last_to_first = fifths.last().zip(fifths.first()).map(|(last, first)| last / first);
+    let last_to_first = busy.last_to_first;
+    database.drained(0).await?;
+    let mut slow = pickup::measure(stage, &database, &mut worker, "50 jobs/s, snapshot").await?;
     holder.rollback().await?;
-    worker.shutdown().await;
-    pool.close().await;
-    Ok(row.beside(floor))
+    worker.stop().await?;
+    stage.remove(database).await?;
+    (calm.jobs_per_s, slow.jobs_per_s) = (None, None);
+    let p99 = slow.p99_ms.zip(calm.p99_ms).map(|(slow, calm)| slow / calm);
+    Ok(vec![busy.at_least("last fifth to first", last_to_first, 0.95), calm, slow.at_most("p99 to that without a snapshot", p99, 3.0)])
 }
 
-/// The same by the bare statements.
-async fn floor(stage: &Stage, time: Duration) -> anyhow::Result<f64> {
-    let pool = stage.database().await?;
-    let mut bare = Bare::connect(&pool).await?;
-    let started = Instant::now();
-    // A stretch ahead, as the worker's producer is.
-    produce(&pool, AHEAD).await?;
-    let mut jobs = 0;
-    while started.elapsed() < time {
-        tokio::try_join!(produce(&pool, AHEAD), bare.work(AHEAD))?;
-        jobs += AHEAD;
+/// What has run is counted; what still waits is not. Also returns the jobs of each fifth of the time.
+async fn measure(stage: &Stage, database: &Database, worker: &mut Process, name: &str, time: Duration) -> anyhow::Result<(Row, Vec<f64>)> {
+    let mut stored = 0;
+    while worker.ran() < WARM {
+        keep_ahead(database, worker, &mut stored).await?;
     }
-    pool.close().await;
-    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-    Ok(jobs as f64 / started.elapsed().as_secs_f64())
+    let meter = Meter::start(&database.pool, stage.server_pid, &[worker.pid(), std::process::id()]).await?;
+    let (started, mut marks) = (Instant::now(), vec![worker.ran()]);
+    for fifth in 1..=5_u32 {
+        while started.elapsed() < time * fifth / 5 {
+            keep_ahead(database, worker, &mut stored).await?;
+        }
+        marks.push(worker.ran());
+    }
+    let ran = marks[marks.len() - 1] - marks[0];
+    let mut row = Row::new(name, ran, &meter.stop().await?, stage.config());
+    row.peak_rss_mb = peak_rss_mb(worker.pid());
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    let fifths = marks.windows(2).map(|pair| (pair[1] - pair[0]) as f64).collect();
+    Ok((row, fifths))
 }
 
-async fn produce(pool: &PgPool, jobs: u64) -> anyhow::Result<()> {
-    for first in (0..jobs).step_by(usize::try_from(BATCH)?) {
-        enqueue_all(pool, (first..first + BATCH).map(Noop::new)).await?;
+async fn keep_ahead(database: &Database, worker: &mut Process, stored: &mut u64) -> anyhow::Result<()> {
+    worker.check()?;
+    produce(&database.pool, stored, worker.ran()).await
+}
+
+/// Stores a batch unless enough is ahead.
+async fn produce(pool: &PgPool, stored: &mut u64, ran: u64) -> anyhow::Result<()> {
+    if *stored < ran + AHEAD {
+        enqueue_all(pool, (*stored..*stored + BATCH).map(Noop::new)).await?;
+        *stored += BATCH;
+    } else {
+        tokio::time::sleep(Duration::from_micros(200)).await;
     }
     Ok(())
+}
+
+/// The same by the bare statements: they claim and complete while the same producer stores.
+async fn floor(stage: &Stage, time: Duration) -> anyhow::Result<f64> {
+    let database = stage.database().await?;
+    let mut bare = Bare::connect(&database.pool).await?;
+    let done = AtomicU64::new(0);
+    let mut stored = 0;
+    while stored < WARM {
+        produce(&database.pool, &mut stored, 0).await?;
+    }
+    let started = Instant::now();
+    let work = bare.work(|_| started.elapsed() < time, &done);
+    let store = async {
+        while started.elapsed() < time {
+            produce(&database.pool, &mut stored, done.load(Ordering::Relaxed)).await?;
+        }
+        anyhow::Ok(())
+    };
+    tokio::try_join!(work, store)?;
+    let seconds = started.elapsed().as_secs_f64();
+    stage.remove(database).await?;
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    Ok(done.into_inner() as f64 / seconds)
 }

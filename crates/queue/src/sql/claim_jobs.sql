@@ -3,9 +3,12 @@
 -- position handed out and whether the worker is still alive are known when nothing was claimed.
 -- $1 the lease's token  $2 worker  $3 kinds  $4 queues  $5 wants, parallel to $4
 -- $6 queue, $7 priority, $8 bound of each line, in the order to serve them
+-- $9 running transactions before this one are not told as the oldest
 -- Locks: the rows it takes; rows that somebody else has locked are skipped.
--- Index: live_jobs_returned, live_jobs_line, then the primary key. The arrays and ANY (ARRAY (..)) are there for the planner:
--- a join of CTEs becomes quadratic when an estimate is off.
+-- Index: live_jobs_returned, live_jobs_line, then the rows' places in the table (ctid): measured, 10 % cheaper than their keys. A
+-- row that was moved by an update between the statement's snapshot and its lock is locked and not taken; whatever updates an
+-- available job puts it into place 2, which has no bound, so the next claim takes it. The arrays and ANY (ARRAY (..)) are there for
+-- the planner: a join of CTEs becomes quadratic when an estimate is off.
 -- Commits asynchronously: a claim lost in a server crash only makes its jobs available again, and the token is random, so no
 -- later claim can be given the same one.
 WITH async AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
@@ -13,15 +16,15 @@ claimed AS (
     UPDATE haulage.live_jobs AS j
     SET state = 2, attempt = j.attempt + 1, lease = $1::bigint, claimed_at = now()
     FROM async
-    WHERE j.id = ANY (ARRAY (
-        SELECT ready.id
+    WHERE j.ctid = ANY (ARRAY (
+        SELECT ready.ctid
         FROM unnest($4::text[], $5::int[]) AS q (queue, want),
         LATERAL (
-            SELECT both_places.id
+            SELECT both_places.ctid
             FROM (
-                SELECT returned.id
+                SELECT returned.ctid
                 FROM (
-                    SELECT r.id
+                    SELECT r.ctid
                     FROM haulage.live_jobs AS r
                     WHERE r.queue = q.queue AND r.place = 2 AND r.state = 1 AND r.kind = ANY ($3::text[])
                     ORDER BY r.priority, r.pos
@@ -29,10 +32,10 @@ claimed AS (
                     FOR UPDATE SKIP LOCKED
                 ) AS returned
                 UNION ALL
-                SELECT waiting.id
+                SELECT waiting.ctid
                 FROM unnest($6::text[], $7::smallint[], $8::bigint[]) AS line (queue, priority, bound),
                 LATERAL (
-                    SELECT w.id
+                    SELECT w.ctid
                     FROM haulage.live_jobs AS w
                     WHERE w.queue = line.queue AND w.priority = line.priority AND w.place = 1 AND w.pos > line.bound
                       AND w.state = 1 AND w.kind = ANY ($3::text[])
@@ -57,11 +60,15 @@ leased AS (
     HAVING count(*) > 0
 )
 SELECT
-    one.xmin, one.xmax, one.last_pos, one.alive,
+    one.oldest, one.xmin, one.xmax, one.last_pos, one.alive,
     c.id, c.queue, c.kind, c.args, c.priority, c.place, c.pos, c.attempt, c.failures, c.max_attempts, c.timeout_ms,
     c.root_id, c.trace_id, c.span_id, c.trace_flags
 FROM (
     SELECT
+        coalesce(
+            (SELECT min(x::text::bigint) FROM pg_snapshot_xip(pg_current_snapshot()) AS x WHERE x::text::bigint >= $9::bigint),
+            pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+        ) AS oldest,
         pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
         pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax,
         (SELECT last_value FROM haulage.job_pos) AS last_pos,

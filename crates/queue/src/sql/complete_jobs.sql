@@ -3,11 +3,11 @@
 -- The time is the statement's, not the transaction's: a handler's own transaction began before its work.
 -- $1 ids  $2 leases, parallel  $3 worker  $4 leases to remove if every row went: those that this batch empties
 -- $5 ids, $6 JSON texts of the jobs that recorded an output
--- Locks: the job rows, skipping locked ones. Index: the primary key.
+-- Locks: the job rows, skipping locked ones. Index: the primary key, then the rows' places in the table.
 WITH done AS (
     DELETE FROM haulage.live_jobs
-    WHERE id = ANY (ARRAY (
-        SELECT j.id
+    WHERE ctid = ANY (ARRAY (
+        SELECT j.ctid
         FROM unnest($1::bigint[], $2::bigint[]) AS f (id, lease)
         JOIN haulage.live_jobs AS j USING (id, lease)
         WHERE j.state = 2

@@ -1,32 +1,40 @@
--- Stores a batch of jobs without unique keys; returns their ids in the order of the arrays.
--- Returns no row when the parent's lease ($13) is lost.
--- Arrays, one element a job: $1 kind  $2 queue  $3 args, JSON text  $4 priority  $5 max_attempts  $6 timeout in ms  $7 run_at
--- $8 delay in s  $9 tags, array literal  $10 meta, JSON text  $14 kind revision  $20 trace relation
+-- Stores a batch of jobs without unique keys, and wakes sleepers. Always returns one row: the ids in the order of the arrays, and
+-- two columns that are there to be computed. NULL ids: the parent's lease ($13) is lost.
+-- Arrays with an element a job, or with a single one that stands for all (measured: half of what options cost):
+-- $1 kind  $2 queue  $3 args, JSON text  $4 priority  $5 max_attempts  $6 timeout in ms  $7 run_at  $8 delay in s
+-- $9 tags, array literal  $10 meta, JSON text  $14 kind revision  $20 trace relation
+-- A single one of $7 to $10 and $20 must be NULL.
 -- For all: $11 parent  $12 root  $13 the parent's lease  $15 trace id  $16 span id  $17 trace flags  $18 tracestate
--- $19 baggage  $21 origin, JSON text
+-- $19 baggage  $21 origin, JSON text  $22 queues to wake if a job is due at once
 -- Locks: the new rows.
-WITH drafts AS MATERIALIZED (
-    SELECT nextval('haulage.live_jobs_id_seq') AS id, coalesce(u.run_at, now() + make_interval(secs => u.delay_s), now()) AS at, u.*
-    FROM unnest(
-        $1::text[], $2::text[], $3::text[], $4::smallint[], $5::smallint[], $6::int[], $7::timestamptz[], $8::double precision[],
-        $9::text[], $10::text[], $14::smallint[], $20::smallint[]
-    ) AS u (kind, queue, args, priority, max_attempts, timeout_ms, run_at, delay_s, tags, meta, kind_revision, trace_relation)
-    WHERE $13::bigint IS NULL OR EXISTS (SELECT FROM haulage.live_jobs AS p WHERE p.id = $11::bigint AND p.lease = $13::bigint)
-),
-stored AS (
+WITH stored AS (
     INSERT INTO haulage.live_jobs (
-        id, kind, queue, args, priority, max_attempts, timeout_ms, run_at, eligible_at, state, place, tags, meta, parent_id, root_id,
+        kind, queue, args, priority, max_attempts, timeout_ms, run_at, eligible_at, state, place, tags, meta, parent_id, root_id,
         kind_revision, trace_id, span_id, trace_flags, tracestate, baggage, trace_relation, origin
     )
     SELECT
-        id, kind, queue, args::jsonb, priority, max_attempts, timeout_ms, at, at,
-        CASE WHEN at > now() THEN 0 ELSE 1 END, CASE WHEN at > now() THEN 0 ELSE 1 END, tags::text[], meta::jsonb, $11::bigint, $12::bigint,
-        kind_revision, $15::uuid, $16::bigint, $17::smallint, $18::text, $19::text, trace_relation, $21::text::jsonb
-    FROM drafts
-    RETURNING queue, state, run_at
-),
-woken AS MATERIALIZED (
-    SELECT count(CASE WHEN s.state = 0 THEN haulage.wake_promoter(s.due)::text ELSE haulage.wake(s.queue)::text END) AS n
-    FROM (SELECT state, CASE state WHEN 1 THEN queue END AS queue, min(run_at) AS due FROM stored GROUP BY 1, 2) AS s
+        coalesce(u.kind, one.kind), coalesce(u.queue, one.queue), u.args::jsonb, coalesce(u.priority, one.priority),
+        coalesce(u.max_attempts, one.max_attempts), CASE WHEN one.timeout THEN one.timeout_ms ELSE u.timeout_ms END, t.at, t.at,
+        CASE WHEN t.at > now() THEN 0 ELSE 1 END, CASE WHEN t.at > now() THEN 0 ELSE 1 END,
+        u.tags::text[], u.meta::jsonb, $11::bigint, $12::bigint,
+        coalesce(u.kind_revision, one.kind_revision), $15::uuid, $16::bigint, $17::smallint, $18::text, $19::text, u.trace_relation,
+        $21::text::jsonb
+    FROM (
+        SELECT
+            ($1::text[])[1] AS kind, ($2::text[])[1] AS queue, ($4::smallint[])[1] AS priority, ($5::smallint[])[1] AS max_attempts,
+            cardinality($6::int[]) = 1 AS timeout, ($6::int[])[1] AS timeout_ms, ($14::smallint[])[1] AS kind_revision
+        OFFSET 0 -- computed once, not once a row
+    ) AS one,
+    unnest(
+        $1::text[], $2::text[], $3::text[], $4::smallint[], $5::smallint[], $6::int[], $7::timestamptz[], $8::double precision[],
+        $9::text[], $10::text[], $14::smallint[], $20::smallint[]
+    ) AS u (kind, queue, args, priority, max_attempts, timeout_ms, run_at, delay_s, tags, meta, kind_revision, trace_relation),
+    LATERAL (SELECT coalesce(u.run_at, now() + make_interval(secs => u.delay_s), now()) AS at) AS t
+    WHERE $13::bigint IS NULL OR EXISTS (SELECT FROM haulage.live_jobs AS p WHERE p.id = $11::bigint AND p.lease = $13::bigint)
+    RETURNING id, CASE state WHEN 0 THEN run_at END AS due
 )
-SELECT d.id FROM drafts AS d, woken
+SELECT
+    array_agg(id) AS ids,
+    CASE WHEN count(due) < count(*) THEN (SELECT count(haulage.wake(q.queue)) FROM unnest($22::text[]) AS q (queue)) END AS woken,
+    CASE WHEN min(due) IS NOT NULL THEN haulage.wake_promoter(min(due)) END AS promoted
+FROM stored

@@ -22,7 +22,9 @@ pub struct Claim {
     pub jobs: Vec<Claimed>,
     /// Rows that could not be read: their ids and why. They stay under the lease and must be settled.
     pub unreadable: Vec<(JobId, String)>,
-    /// Oldest transaction still running at the claim's snapshot.
+    /// The oldest transaction that still ran at the claim's snapshot, of those that are waited for; if none, `xmax`.
+    pub oldest: i64,
+    /// The same of all transactions.
     pub xmin: i64,
     /// First transaction not yet started at the claim's snapshot.
     pub xmax: i64,
@@ -84,35 +86,49 @@ impl Claimed {
     }
 }
 
-/// Claims jobs of several queues under the lease `token`; `wants` is parallel to `queues`.
-pub async fn claim_jobs(
-    connection: &mut PgConnection,
-    token: i64,
-    worker: i64,
-    kinds: &[String],
-    queues: &[&str],
-    wants: &[i32],
-    lines: &[Line],
-) -> Result<Claim, sqlx::Error> {
+/// What a worker asks for.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The lease to claim under, random.
+    pub token: i64,
+    /// The worker.
+    pub worker: i64,
+    /// Kinds it handles.
+    pub kinds: &'a [String],
+    /// Queues to claim from.
+    pub queues: &'a [&'a str],
+    /// At most so many jobs, parallel to `queues`.
+    pub wants: &'a [i32],
+    /// Lines of these queues, in the order to serve them.
+    pub lines: &'a [Line],
+    /// Running transactions before this one don't count as the oldest.
+    pub exempt: i64,
+}
+
+/// Claims jobs.
+pub async fn claim_jobs(connection: &mut PgConnection, request: &Request<'_>) -> Result<Claim, sqlx::Error> {
+    let lines = request.lines;
     let rows = sqlx::query(include_str!("../sql/claim_jobs.sql"))
-        .bind(token)
-        .bind(worker)
-        .bind(kinds)
-        .bind(queues)
-        .bind(wants)
+        .bind(request.token)
+        .bind(request.worker)
+        .bind(request.kinds)
+        .bind(request.queues)
+        .bind(request.wants)
         .bind(lines.iter().map(|line| line.queue.as_str()).collect::<Vec<_>>())
         .bind(lines.iter().map(|line| line.priority).collect::<Vec<_>>())
         .bind(lines.iter().map(|line| line.bound).collect::<Vec<_>>())
+        .bind(request.exempt)
         .fetch_all(connection)
         .await?;
     let mut claim = Claim::default();
     for row in &rows {
-        claim.xmin = row.try_get(0)?;
-        claim.xmax = row.try_get(1)?;
-        claim.last_pos = row.try_get(2)?;
-        claim.alive = row.try_get(3)?;
-        let Some(id) = row.try_get::<Option<i64>, _>(4)? else { continue };
-        match read(row, 4) {
+        claim.oldest = row.try_get(0)?;
+        claim.xmin = row.try_get(1)?;
+        claim.xmax = row.try_get(2)?;
+        claim.last_pos = row.try_get(3)?;
+        claim.alive = row.try_get(4)?;
+        let Some(id) = row.try_get::<Option<i64>, _>(5)? else { continue };
+        match read(row, 5) {
             Ok(job) => claim.jobs.push(job),
             Err(error) => claim.unreadable.push((JobId(id), error.to_string())),
         }

@@ -51,8 +51,13 @@ pub(crate) async fn enqueue_jobs<'c>(
     drafts: &[&Draft],
     context: &Context,
 ) -> Result<Vec<JobId>, sqlx::Error> {
-    let query = bind_batch(sqlx::query(include_str!("../sql/enqueue_jobs.sql")), drafts, context);
-    query.fetch_all(executor).await?.iter().map(|row| row.try_get("id").map(JobId)).collect()
+    let mut awake: Vec<&str> = drafts.iter().filter(|draft| draft.delay_s.is_none()).map(|draft| draft.queue.as_ref()).collect();
+    awake.sort_unstable();
+    awake.dedup();
+    let row =
+        bind_batch(sqlx::query(include_str!("../sql/enqueue_jobs.sql")), drafts, context, true).bind(awake).fetch_one(executor).await?;
+    let ids: Option<Vec<i64>> = row.try_get(0)?;
+    Ok(ids.unwrap_or_default().into_iter().map(JobId).collect())
 }
 
 /// Stores a batch of jobs with unique keys, sorted by key; empty when the parent's lease is lost.
@@ -61,7 +66,7 @@ pub(crate) async fn enqueue_unique_jobs<'c>(
     drafts: &[&Draft],
     context: &Context,
 ) -> Result<Vec<Enqueued>, sqlx::Error> {
-    let query = bind_batch(sqlx::query(include_str!("../sql/enqueue_unique_jobs.sql")), drafts, context)
+    let query = bind_batch(sqlx::query(include_str!("../sql/enqueue_unique_jobs.sql")), drafts, context, false)
         .bind(drafts.iter().map(|draft| draft.unique.map(|unique| unique.key)).collect::<Vec<_>>())
         .bind(
             drafts.iter().map(|draft| draft.unique.and_then(|unique| unique.window).map(|window| window.as_secs_f64())).collect::<Vec<_>>(),
@@ -110,32 +115,42 @@ fn enqueued(row: &PgRow, id: &str) -> Result<Enqueued, sqlx::Error> {
     Ok(if row.try_get("duplicate")? { Enqueued::Duplicate(id) } else { Enqueued::New(id) })
 }
 
-/// Parameters 1 to 21 of the two batch statements.
-fn bind_batch<'q>(query: PgQuery<'q>, drafts: &[&'q Draft], context: &Context) -> PgQuery<'q> {
+/// Parameters 1 to 21 of the two batch statements. With `fold`, a column whose values are all alike is sent as one value; of the
+/// columns that may hold NULL only the timeout, or a column of nothing but NULL.
+fn bind_batch<'q>(query: PgQuery<'q>, drafts: &[&'q Draft], context: &Context, fold: bool) -> PgQuery<'q> {
     fn column<'q, T>(drafts: &[&'q Draft], get: impl Fn(&'q Draft) -> T) -> Vec<T> {
         drafts.iter().map(|draft| get(draft)).collect()
     }
+    fn folded<'q, T: PartialEq>(drafts: &[&'q Draft], fold: bool, get: impl Fn(&'q Draft) -> T) -> Vec<T> {
+        match drafts.split_first() {
+            Some((first, others)) if fold && others.iter().all(|draft| get(draft) == get(first)) => vec![get(first)],
+            _ => column(drafts, get),
+        }
+    }
+    fn sparse<'q, T>(drafts: &[&'q Draft], fold: bool, get: impl Fn(&'q Draft) -> Option<T>) -> Vec<Option<T>> {
+        if fold && drafts.iter().all(|draft| get(draft).is_none()) { vec![None] } else { column(drafts, get) }
+    }
     let trace = context.trace.map(|trace| trace.stored());
     query
-        .bind(column(drafts, |draft| draft.kind))
-        .bind(column(drafts, |draft| draft.queue.as_ref()))
+        .bind(folded(drafts, fold, |draft| draft.kind))
+        .bind(folded(drafts, fold, |draft| draft.queue.as_ref()))
         .bind(column(drafts, |draft| draft.args.as_str()))
-        .bind(column(drafts, |draft| draft.priority))
-        .bind(column(drafts, |draft| draft.max_attempts))
-        .bind(column(drafts, |draft| draft.timeout_ms))
-        .bind(column(drafts, |draft| draft.run_at))
-        .bind(column(drafts, |draft| draft.delay_s))
-        .bind(column(drafts, |draft| draft.tags.as_deref()))
-        .bind(column(drafts, |draft| draft.meta.as_deref()))
+        .bind(folded(drafts, fold, |draft| draft.priority))
+        .bind(folded(drafts, fold, |draft| draft.max_attempts))
+        .bind(folded(drafts, fold, |draft| draft.timeout_ms))
+        .bind(sparse(drafts, fold, |draft| draft.run_at))
+        .bind(sparse(drafts, fold, |draft| draft.delay_s))
+        .bind(sparse(drafts, fold, |draft| draft.tags.as_deref()))
+        .bind(sparse(drafts, fold, |draft| draft.meta.as_deref()))
         .bind(context.parent.as_ref().map(|parent| parent.id.0))
         .bind(context.parent.as_ref().map(|parent| parent.root.unwrap_or(parent.id).0))
         .bind(context.parent.as_ref().map(|parent| parent.lease))
-        .bind(column(drafts, |_| 0_i16))
+        .bind(folded(drafts, fold, |_| 0_i16))
         .bind(trace.map(|trace| trace.0))
         .bind(trace.map(|trace| trace.1))
         .bind(trace.map(|trace| trace.2))
         .bind(None::<&str>)
         .bind(None::<&str>)
-        .bind(column(drafts, |draft| draft.relation))
+        .bind(sparse(drafts, fold, |draft| draft.relation))
         .bind(None::<&str>)
 }

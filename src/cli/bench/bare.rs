@@ -1,0 +1,103 @@
+//! The floor: the statements of the engine driven by plain loops, without the runtime.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use haulage::{
+    Job,
+    store::{self, Claim, Line, Registration, Request, Settled},
+};
+use sqlx::{ConnectOptions, PgConnection, PgPool};
+use tokio::sync::mpsc;
+
+use super::jobs::{Noop, Timed};
+
+/// Jobs a claim: what a worker takes at most.
+const CLAIM: i32 = 1_000;
+/// Ids of the workers that these loops claim for.
+pub(crate) const FLOOR: i64 = 1;
+const TIMER: i64 = 2;
+
+/// One connection claims, another completes what the first has claimed. The bound moves as a worker moves it when nothing else
+/// runs: to the last position claimed.
+pub(crate) struct Bare {
+    claimer: PgConnection,
+    settler: PgConnection,
+    lines: Vec<Line>,
+    token: i64,
+}
+
+impl Bare {
+    pub(crate) async fn connect(pool: &PgPool) -> anyhow::Result<Self> {
+        Ok(Self { claimer: claimer(pool, FLOOR).await?, settler: connect(pool).await?, lines: lines(), token: 0 })
+    }
+
+    /// Claims and completes until so many jobs are done, counted in `done` meanwhile.
+    pub(crate) async fn work(&mut self, until: impl Fn(u64) -> bool, done: &AtomicU64) -> anyhow::Result<()> {
+        let Self { claimer, settler, lines, token } = self;
+        let (claimed, mut to_settle) = mpsc::channel::<(i64, Vec<Settled>)>(2);
+        let claim_all = async move {
+            let mut taken = 0;
+            while until(taken) {
+                *token += 1;
+                let claim = claim(claimer, *token, FLOOR, CLAIM, lines).await?;
+                if claim.jobs.is_empty() {
+                    tokio::time::sleep(Duration::from_micros(500)).await;
+                    continue;
+                }
+                taken += claim.jobs.len() as u64;
+                lines[1].bound = claim.jobs.iter().map(|job| job.pos).max().unwrap_or(lines[1].bound);
+                claimed.send((*token, claim.jobs.iter().map(|job| Settled { id: job.id, lease: *token }).collect())).await?;
+            }
+            anyhow::Ok(())
+        };
+        let settle = async {
+            while let Some((token, attempts)) = to_settle.recv().await {
+                store::complete_jobs(&mut *settler, FLOOR, &attempts, &[token], &[]).await?;
+                done.fetch_add(attempts.len() as u64, Ordering::Relaxed);
+            }
+            anyhow::Ok(())
+        };
+        tokio::try_join!(claim_all, settle)?;
+        Ok(())
+    }
+}
+
+/// How long claims of so many jobs take, in ms. The jobs stay claimed.
+pub(crate) async fn time_claims(pool: &PgPool, claims: u32, want: i32) -> anyhow::Result<Vec<f64>> {
+    let (mut connection, mut lines) = (claimer(pool, TIMER).await?, lines());
+    let mut times = Vec::new();
+    for token in 0..i64::from(claims) {
+        let started = Instant::now();
+        let claim = claim(&mut connection, i64::MAX - token, TIMER, want, &lines).await?;
+        times.push(started.elapsed().as_secs_f64() * 1e3);
+        lines[1].bound = claim.jobs.iter().map(|job| job.pos).max().unwrap_or(lines[1].bound);
+    }
+    Ok(times)
+}
+
+/// One claim on the queue "default".
+pub(crate) async fn claim(connection: &mut PgConnection, token: i64, worker: i64, want: i32, lines: &[Line]) -> anyhow::Result<Claim> {
+    let kinds = [Noop::KIND.to_owned(), Timed::KIND.to_owned()];
+    let request = Request { token, worker, kinds: &kinds, queues: &["default"], wants: &[want], lines, exempt: 0 };
+    Ok(store::claim_jobs(connection, &request).await?)
+}
+
+/// The lines of that queue, from the start.
+pub(crate) fn lines() -> Vec<Line> {
+    (0..4).map(|priority| Line { queue: "default".into(), priority, bound: 0 }).collect()
+}
+
+/// A connection that may claim as this worker, which must not be registered yet.
+pub(crate) async fn claimer(pool: &PgPool, worker: i64) -> anyhow::Result<PgConnection> {
+    let mut connection = connect(pool).await?;
+    let who = Registration { name: "floor".into(), queues: Vec::new(), slots: Vec::new(), kinds: Vec::new(), lease_ms: 3_600_000 };
+    store::register_worker(&mut connection, worker, &who).await?;
+    Ok(connection)
+}
+
+async fn connect(pool: &PgPool) -> anyhow::Result<PgConnection> {
+    Ok(store::worker_options(&pool.connect_options(), "floor").connect().await?)
+}

@@ -1,0 +1,74 @@
+//! The worker process of a scenario: a worker in its default configuration that runs the benchmark's jobs.
+
+use std::{sync::Arc, time::Duration};
+
+use clap::Args;
+use haulage::{Ctx, JobError, Worker};
+use sqlx::postgres::PgPoolOptions;
+
+use super::{
+    jobs::{Flaky, Never, Noop, Timed},
+    process::{Tally, serve},
+};
+
+/// The benchmark starts this itself.
+#[derive(Debug, Args)]
+pub(crate) struct BenchWorker {
+    /// Slots of each queue.
+    #[arg(long)]
+    concurrency: usize,
+    /// 1: the queue "default"; more: "q0", "q1" ..
+    #[arg(long, default_value_t = 1)]
+    queues: u32,
+    /// Handles only a kind that is never enqueued.
+    #[arg(long)]
+    never: bool,
+}
+
+impl BenchWorker {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let tally = Arc::new(Tally::default());
+        let count = Arc::clone(&tally);
+        serve(
+            tally,
+            async |url: String| {
+                // Opened by handlers that use it, and none does: the worker's own connections are all there are.
+                let pool = PgPoolOptions::new().connect_lazy(&url)?;
+                let mut worker = Worker::builder(pool);
+                for queue in queues(self.queues) {
+                    worker = worker.queue(queue, self.concurrency);
+                }
+                let worker = if self.never { worker.handle(|_: Never| async {}) } else { handlers(worker, &count) };
+                Ok(worker.build()?.start().await?)
+            },
+            async |worker| worker.shutdown().await,
+        )
+        .await
+    }
+}
+
+/// Names of so many queues.
+pub(crate) fn queues(number: u32) -> Vec<String> {
+    if number == 1 { vec!["default".to_owned()] } else { (0..number).map(|n| format!("q{n}")).collect() }
+}
+
+fn handlers(worker: haulage::Builder<()>, tally: &Arc<Tally>) -> haulage::Builder<()> {
+    let (noop, flaky, timed) = (Arc::clone(tally), Arc::clone(tally), Arc::clone(tally));
+    worker
+        .handle(move |_: Noop| {
+            noop.ran();
+            async {}
+        })
+        .handle(move |_: Flaky, ctx: Ctx| {
+            let first = ctx.attempt() == 1;
+            if !first {
+                flaky.ran();
+            }
+            async move { if first { Err(JobError::retry_after(Duration::ZERO, "fails once")) } else { Ok(()) } }
+        })
+        .handle(move |job: Timed| {
+            timed.started(job.n);
+            timed.ran();
+            async {}
+        })
+}
