@@ -17,7 +17,7 @@ use haulage_queue::{
 /// Moves of fewer positions than this are left alone.
 const WORTH: i64 = 250;
 /// A transaction that has run for so long, or up to twice as long, is not waited for.
-const LONG: Duration = Duration::from_millis(250);
+const LONG: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(crate) struct Bounds {
@@ -88,17 +88,30 @@ impl Bounds {
         (self.last_pos, self.exempt, self.young) = (0, 0, None);
     }
 
+    /// Whether a move waits.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.pending.iter().any(Option::is_some)
+    }
+
+    /// Makes the moves that have waited long enough, given the oldest transaction that still runs, of those that are waited for, and
+    /// the first that has not started.
+    pub(crate) fn catch_up(&mut self, (oldest, xmax): (i64, i64)) {
+        for (index, line) in self.lines.iter_mut().enumerate() {
+            if let Some(step) = self.pending[index].take_if(|step| oldest >= step.xmax) {
+                line.bound = line.bound.max(step.to);
+                self.unswept[index] = xmax;
+            }
+        }
+    }
+
     /// Learns from a claim that wanted `want(queue)` jobs of each queue.
     pub(crate) fn learn(&mut self, claim: &Claim, want: impl Fn(&str) -> usize) {
         if !claim.alive {
             // A worker that was declared dead is shown nothing.
             return;
         }
+        self.catch_up((claim.oldest, claim.xmax));
         for (index, line) in self.lines.iter_mut().enumerate() {
-            if let Some(step) = self.pending[index].filter(|step| claim.oldest >= step.xmax) {
-                line.bound = line.bound.max(step.to);
-                (self.pending[index], self.unswept[index]) = (None, claim.xmax);
-            }
             let wanted = want(&line.queue);
             if self.pending[index].is_some() || wanted == 0 {
                 continue;

@@ -36,6 +36,8 @@ const NO_ROOM: Duration = Duration::from_secs(1);
 const LISTENER_PATIENCE: Duration = Duration::from_millis(500);
 /// How long a stopping worker waits for the answer to its last claim.
 const CLAIM_AT_STOP: Duration = Duration::from_secs(2);
+/// A claim that takes longer than this has walked over much.
+const LONG_WALK: Duration = Duration::from_millis(50);
 /// Suspects are looked for at most this often, and only when the heartbeat saw one.
 const SUSPECT_EVERY: Duration = Duration::from_secs(1);
 
@@ -126,6 +128,8 @@ struct Taken {
     any: bool,
     /// A queue gave as much as was asked for.
     full: bool,
+    /// It has walked over much that it could not take.
+    walked: bool,
 }
 
 impl Fetch {
@@ -160,8 +164,7 @@ impl Fetch {
             Err(error) => return Some(self.failed(&error)),
         };
         self.link.succeeded();
-        let View { kinds, bounds, sweep } = &mut self.views[view];
-        if let Err(error) = sweep.due(&mut self.link, bounds, kinds).await {
+        if let Err(error) = self.look_after(view, &taken).await {
             return Some(self.failed(&error));
         }
         if taken.any {
@@ -178,6 +181,16 @@ impl Fetch {
             return None;
         }
         Some(self.rest.wait())
+    }
+
+    /// What a view needs after a claim.
+    async fn look_after(&mut self, view: usize, taken: &Taken) -> Result<(), sqlx::Error> {
+        let View { kinds, bounds, sweep } = &mut self.views[view];
+        if taken.walked && bounds.is_waiting() {
+            // What the bounds wait for has likely ended during the walk; the next claim should not walk again.
+            bounds.catch_up(store::oldest_running(self.link.get().await?, bounds.exempt()).await?);
+        }
+        sweep.due(&mut self.link, bounds, kinds).await
     }
 
     /// Another server may answer next, with other positions, or what was learnt says nothing any more.
@@ -204,13 +217,14 @@ impl Fetch {
         };
         let started = Instant::now();
         let claim = store::claim_jobs(connection, &request).await?;
-        sweep.put_off(started.elapsed());
+        let elapsed = started.elapsed();
+        sweep.put_off(elapsed);
         let lease = token.keep(claim.jobs.len() + claim.unreadable.len());
         bounds.learn(&claim, |queue| wants.iter().find(|(index, _)| shared.lanes[*index].queue == queue).map_or(0, |(_, want)| *want));
         if epoch != shared.epoch() {
             // The worker was declared dead while the claim was under way: rescue has these jobs.
             shared.leases.claimed(lease, 0);
-            return Ok(Taken { any: false, full: false });
+            return Ok(Taken { any: false, full: false, walked: false });
         }
         let mut claim = claim;
         claim.jobs.sort_by_key(|job| (std::cmp::Reverse(job.place), job.priority, job.pos));
@@ -237,7 +251,7 @@ impl Fetch {
             self.unsent.push(Resolved { attempt: Arc::new(attempt), resolution });
         }
         self.send();
-        Ok(Taken { any: taken > 0, full })
+        Ok(Taken { any: taken > 0, full, walked: elapsed > LONG_WALK })
     }
 
     /// Takes a suspect if one waits and this process runs none.
