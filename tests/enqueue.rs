@@ -87,6 +87,48 @@ async fn a_batch_keeps_its_order_and_options() {
     }
 }
 
+/// What the options of a batch share is sent once; the rows must not tell.
+#[tokio::test]
+async fn a_batch_whose_options_differ_in_one_job_stores_each_with_its_own() {
+    let pool = database().await.pool();
+    let plain = || Count { n: 0 }.with();
+    let at = "2020-01-02T03:04:05Z".parse::<chrono::DateTime<Utc>>().unwrap();
+    let others = [
+        plain().timeout(None),
+        plain().timeout(Duration::from_secs(7)),
+        plain().queue("other"),
+        plain().priority(Priority::Low),
+        plain().max_attempts(2),
+        plain().delay(Duration::from_secs(3_600)),
+        plain().run_at(at),
+        plain().tag("t"),
+        plain().meta(json!({"m": 1})),
+        plain().trace_relation(TraceRelation::None),
+    ];
+    for other in others {
+        // First, in the middle and last; and alone.
+        for batch in [vec![0, 1, 1], vec![1, 0, 1], vec![1, 1, 0], vec![0, 0], vec![1]] {
+            let ids = enqueue_all(&pool, batch.iter().map(|odd| if *odd == 1 { other.clone() } else { plain() })).await.unwrap();
+            for (odd, batched) in batch.iter().zip(ids) {
+                let single = if *odd == 1 { other.clone() } else { plain() }.enqueue(&pool).await.unwrap();
+                let row = async |id: haulage::JobId| -> serde_json::Value {
+                    sqlx::query_scalar(
+                        "SELECT to_jsonb(j) - 'id' - 'pos' - 'created_at' || jsonb_build_object('run_at', j.run_at - j.created_at, \
+                         'eligible_at', j.eligible_at - j.created_at, 'given', CASE WHEN j.run_at < '2021-01-01' THEN j.run_at END) \
+                         - CASE WHEN j.run_at < '2021-01-01' THEN '{run_at,eligible_at}'::text[] ELSE '{}' END \
+                         FROM haulage.live_jobs AS j WHERE id = $1",
+                    )
+                    .bind(id.0)
+                    .fetch_one(&pool)
+                    .await
+                    .unwrap()
+                };
+                assert_eq!(row(batched.id()).await, row(single.id()).await);
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_batch_with_one_bad_job_stores_none_and_leaves_the_transaction_usable() {
     let pool = database().await.pool();

@@ -197,7 +197,7 @@ async fn what_a_bound_has_passed_is_found_by_a_sweep() {
     for _ in 0..5 {
         haulage::enqueue_all(&pool, (0..2_000).map(|n| Count { n })).await.unwrap();
         eventually("drained", async || crate::support::jobs_in(&pool, JobState::Available).await == 0).await;
-        tokio::time::sleep(Duration::from_millis(300)).await; // the bound moves after a second at most
+        tokio::time::sleep(Duration::from_millis(300)).await; // the bound waits for a transaction for 200 ms at most
     }
     late.commit().await.unwrap();
     wait_for_state(&pool, id, JobState::Completed).await;
@@ -294,7 +294,7 @@ async fn a_backlog_whose_enqueue_took_long_to_commit_is_drained_at_full_speed() 
     let worker = worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
     let mut tx = pool.begin().await.unwrap();
     haulage::enqueue_all(&mut *tx, (0..15_000).map(|n| Count { n })).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(2_500)).await; // the bound waits for a second
+    tokio::time::sleep(Duration::from_millis(2_500)).await; // it has run for long, and the bound no longer waits for it
     tx.commit().await.unwrap();
     let committed = std::time::Instant::now();
     eventually("drained", async || crate::support::jobs_in(&pool, JobState::Completed).await == 15_000).await;

@@ -159,6 +159,73 @@ async fn notified(listener: &mut PgListener, pool: &PgPool) -> Vec<String> {
     }
 }
 
+/// Whether a worker holds the shared lock of its queue, as it does while it sleeps.
+async fn sleeps(pool: &PgPool) -> bool {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 1751217516 AND mode = 'ShareLock' AND granted
+                        AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))",
+    )
+    .fetch_one(pool)
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_stream_of_enqueues_keeps_a_worker_awake_and_notifies_it_rarely() {
+    let pool = database().await.pool();
+    let mut listener = PgListener::connect_with(&pool).await.unwrap();
+    listener.listen("haulage_wake").await.unwrap();
+    let worker = worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
+    eventually("the worker sleeps", async || sleeps(&pool).await).await;
+    let (mut enqueued, started) = (0, std::time::Instant::now());
+    while started.elapsed() < Duration::from_secs(1) || enqueued < 300 {
+        Count { n: enqueued }.enqueue(&pool).await.unwrap();
+        enqueued += 1;
+    }
+    let notified = notified(&mut listener, &pool).await.len();
+    assert!(notified > 0 && i64::try_from(notified).unwrap() < enqueued / 3, "{notified} notifications for {enqueued} jobs");
+    eventually("every job ran", async || jobs_in(&pool, JobState::Completed).await == enqueued).await;
+    eventually("the worker sleeps again", async || sleeps(&pool).await).await;
+    worker.shutdown().await;
+}
+
+#[derive(Serialize, Deserialize)]
+struct Blocking;
+
+impl Job for Blocking {
+    const KIND: &'static str = "blocking";
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backlog_of_blocking_jobs_does_not_hold_up_async_ones_behind_it() {
+    let pool = database().await.pool();
+    let backlog = 2_000;
+    enqueue_all(&pool, (0..backlog).map(|_| Blocking)).await.unwrap();
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    let gate = std::sync::Arc::new(std::sync::Mutex::new(gate));
+    let worker = worker(&pool)
+        .handle(|_: Count| async {})
+        .handle_blocking(move |_: Blocking| {
+            // Held until the sender goes.
+            gate.lock().unwrap().recv().ok();
+        })
+        .build()
+        .unwrap()
+        .start()
+        .await
+        .unwrap();
+    let cores = i64::try_from(std::thread::available_parallelism().unwrap().get()).unwrap();
+    eventually("every blocking thread is taken", async || jobs_in(&pool, JobState::Running).await >= cores).await;
+    for round in 0..3 {
+        enqueue_all(&pool, (0..500).map(|n| Count { n })).await.unwrap();
+        eventually("async jobs run", async || jobs_in(&pool, JobState::Completed).await == 500 * (round + 1)).await;
+    }
+    drop(open);
+    // What the async claims have passed is still found by the others.
+    eventually("all run", async || jobs_in(&pool, JobState::Completed).await == 1_500 + backlog).await;
+    worker.shutdown().await;
+}
+
 #[tokio::test]
 async fn an_enqueue_notifies_a_sleeping_worker_and_nobody_else() {
     let pool = database().await.pool();
@@ -168,17 +235,7 @@ async fn an_enqueue_notifies_a_sleeping_worker_and_nobody_else() {
     assert_eq!(notified(&mut listener, &pool).await, [""; 0], "a notification serialises commits; nobody sleeps, so none is sent");
 
     let worker = worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
-    // The worker holds the shared lock of its queue while it sleeps.
-    eventually("the worker sleeps", async || {
-        sqlx::query_scalar(
-            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 1751217516 AND mode = 'ShareLock' AND granted
-                            AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))",
-        )
-        .fetch_one(&pool)
-        .await
-        .unwrap()
-    })
-    .await;
+    eventually("the worker sleeps", async || sleeps(&pool).await).await;
     let id = Count { n: 2 }.enqueue(&pool).await.unwrap().id();
     assert_eq!(notified(&mut listener, &pool).await, ["default"]);
     Count { n: 3 }.with().queue("nobody_sleeps_on_this").enqueue(&pool).await.unwrap();
