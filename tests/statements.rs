@@ -93,6 +93,13 @@ async fn hot_statements_use_their_indexes_and_never_scan_the_jobs() {
         ("sweep_line", "'q', 1::smallint, 100, ARRAY['a']", vec!["live_jobs_line"]),
         ("claim_suspect", "1, 2, ARRAY['a'], ARRAY['q']", vec!["live_jobs_suspect"]),
         ("rescue_jobs", "ARRAY[]::bigint[]", vec!["live_jobs_pkey"]),
+        (
+            "enqueue_jobs",
+            "ARRAY['a'], ARRAY['q'], ARRAY['{}', '{}'], ARRAY[1]::smallint[], ARRAY[25]::smallint[], ARRAY[1000], ARRAY[NULL]::timestamptz[], \
+             ARRAY[NULL]::double precision[], ARRAY[NULL]::text[], ARRAY[NULL]::text[], 1, 1, 1, ARRAY[0]::smallint[], NULL, NULL, NULL, NULL, \
+             NULL, ARRAY[NULL]::smallint[], NULL, ARRAY['q']",
+            vec!["live_jobs_pkey"],
+        ),
     ];
     for rows in [0, 200, 20_000] {
         sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
