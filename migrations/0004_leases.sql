@@ -1,0 +1,7 @@
+-- The ids of a lease are stored as they are. Safe beside anything: a lock of an instant on haulage.leases, waited for at most 2 s.
+--
+-- The 8 kB of a batch of a thousand were compressed by every claim, for a row that lives for milliseconds: 12 % of the claim's CPU.
+SET LOCAL lock_timeout = '2s';
+ALTER TABLE haulage.leases ALTER COLUMN ids SET STORAGE EXTERNAL;
+SET LOCAL lock_timeout = DEFAULT;
+INSERT INTO haulage.compatibility (version, runs_with) VALUES (4, 3);
