@@ -17,3 +17,9 @@ struct OtherLanguages;
 
 #[doc = include_str!("../docs/defaults.md")]
 struct Defaults;
+
+#[doc = include_str!("../docs/performance.md")]
+struct Performance;
+
+#[doc = include_str!("../docs/sizing.md")]
+struct Sizing;

@@ -16,7 +16,7 @@ use super::jobs::{Noop, Timed};
 
 /// Jobs a claim: what a worker takes at most.
 const CLAIM: i32 = 1_000;
-/// Ids of the workers that these loops claim for.
+/// Ids of the workers that these loops claim for; the rounds of one database have one each.
 pub(crate) const FLOOR: i64 = 1;
 const TIMER: i64 = 2;
 
@@ -66,12 +66,14 @@ impl Bare {
 }
 
 /// How long claims of so many jobs take, in ms. The jobs stay claimed.
-pub(crate) async fn time_claims(pool: &PgPool, claims: u32, want: i32) -> anyhow::Result<Vec<f64>> {
-    let (mut connection, mut lines) = (claimer(pool, TIMER).await?, lines());
+pub(crate) async fn time_claims(pool: &PgPool, round: u32, claims: u32, want: i32) -> anyhow::Result<Vec<f64>> {
+    let timer = TIMER + i64::from(round);
+    let (mut connection, mut lines) = (claimer(pool, timer).await?, lines());
+    let tokens = i64::MAX - timer * i64::from(claims);
     let mut times = Vec::new();
     for token in 0..i64::from(claims) {
         let started = Instant::now();
-        let claim = claim(&mut connection, i64::MAX - token, TIMER, want, &lines).await?;
+        let claim = claim(&mut connection, tokens - token, timer, want, &lines).await?;
         times.push(started.elapsed().as_secs_f64() * 1e3);
         lines[1].bound = claim.jobs.iter().map(|job| job.pos).max().unwrap_or(lines[1].bound);
     }

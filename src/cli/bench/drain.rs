@@ -109,7 +109,7 @@ async fn once(stage: &Stage, jobs: u64, concurrency: u32, obstacle: Obstacle, wa
 }
 
 /// Works off so many jobs of what the database holds, and times claims on the rest.
-pub(crate) async fn stretch(stage: &Stage, database: &Database, name: &str, jobs: u64) -> anyhow::Result<Row> {
+pub(crate) async fn stretch(stage: &Stage, database: &Database, name: &str, jobs: u64, round: u32) -> anyhow::Result<Row> {
     let mut worker = stage.worker(database, 1).await?;
     let meter = Meter::start(&database.pool, stage.server_pid, &[worker.pid()]).await?;
     worker.go().await?;
@@ -119,7 +119,7 @@ pub(crate) async fn stretch(stage: &Stage, database: &Database, name: &str, jobs
     let mut row = Row::new(name, ran, &meter.stop().await?, stage.config());
     row.peak_rss_mb = peak_rss_mb(worker.pid());
     worker.stop().await?;
-    Ok(row.times(&mut time_claims(&database.pool, CLAIMS, CLAIMED).await?))
+    Ok(row.times(&mut time_claims(&database.pool, round, CLAIMS, CLAIMED).await?))
 }
 
 /// Waits until the worker has run so many jobs.

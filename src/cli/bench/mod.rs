@@ -96,6 +96,9 @@ enum Scenario {
     History,
 }
 
+/// Scenarios whose start is not what they are about run so many times as long.
+const LONGER: u64 = 3;
+
 impl Bench {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let scenarios = if self.scenarios.is_empty() { Scenario::value_variants() } else { &self.scenarios };
@@ -121,9 +124,9 @@ impl Bench {
             Scenario::Bulk => vec![enqueue::bulk(stage, jobs).await?],
             Scenario::Pickup => vec![pickup::run(stage).await?],
             Scenario::Idle => vec![idle::run(stage, self.seconds).await?],
-            Scenario::Strangers => vec![drain::hindered(stage, jobs, Obstacle::Strangers).await?],
-            Scenario::Locked => vec![drain::hindered(stage, jobs, Obstacle::LockedRow).await?],
-            Scenario::Fleet => fleet::run(stage, jobs).await?,
+            Scenario::Strangers => vec![drain::hindered(stage, jobs * LONGER, Obstacle::Strangers).await?],
+            Scenario::Locked => vec![drain::hindered(stage, jobs * LONGER, Obstacle::LockedRow).await?],
+            Scenario::Fleet => fleet::run(stage, jobs * LONGER).await?,
             Scenario::Mixed => mixed::run(stage, jobs).await?,
             Scenario::Snapshot => sustain::snapshot(stage, self.held).await?,
             Scenario::Backlog => depth::backlog(stage, self.backlog, jobs).await?,
