@@ -379,7 +379,7 @@ fn bench_prints_a_row_with_stable_names_beside_its_floor() {
     rows.iter().for_each(|row| positive(row, &["jobs", "jobs_per_s", "wal_bytes_per_job"]));
     [0, 2].iter().for_each(|row| positive(&rows[*row], &["floor_jobs_per_s", "ratio_to_floor"]));
     [0, 1, 3].iter().for_each(|row| positive(&rows[*row], &["peak_rss_mb"]));
-    positive(&rows[4], &["ratio_to_empty", "p50_ms", "p99_ms"]);
+    positive(&rows[4], &["ratio_to_baseline", "p50_ms", "p99_ms"]);
     for (row, figures) in rows.iter().zip([2, 1, 1, 1, 1, 1]) {
         let told = row["figures"].as_array().unwrap();
         assert_eq!(told.len(), figures, "{row}");

@@ -130,6 +130,31 @@ async fn a_batch_whose_options_differ_in_one_job_stores_each_with_its_own() {
 }
 
 #[tokio::test]
+async fn a_batch_wakes_the_sleepers_of_its_queues_also_when_its_delay_is_nothing() {
+    let pool = database().await.pool();
+    let mut sleeper = pool.acquire().await.unwrap();
+    sqlx::query("SELECT pg_advisory_lock_shared(1751217516, hashtext(q)) FROM unnest(ARRAY['default', 'mail', 'later']) AS q")
+        .execute(&mut *sleeper)
+        .await
+        .unwrap();
+    let mut listener = sqlx::postgres::PgListener::connect_with(&pool).await.unwrap();
+    listener.listen("haulage_wake").await.unwrap();
+    let jobs = [Count { n: 1 }.with().delay(Duration::ZERO), Count { n: 2 }.with().queue("mail")];
+    enqueue_all(&pool, jobs).await.unwrap();
+    enqueue_all(&pool, [Count { n: 3 }.with().queue("later").delay(Duration::from_secs(60))]).await.unwrap();
+    sqlx::query("SELECT pg_notify('haulage_wake', 'marker')").execute(&pool).await.unwrap();
+    let mut woken = Vec::new();
+    loop {
+        match listener.recv().await.unwrap().payload() {
+            "marker" => break,
+            queue => woken.push(queue.to_owned()),
+        }
+    }
+    woken.sort();
+    assert_eq!(woken, ["default", "mail"]);
+}
+
+#[tokio::test]
 async fn a_batch_with_one_bad_job_stores_none_and_leaves_the_transaction_usable() {
     let pool = database().await.pool();
     let mut tx = pool.begin().await.unwrap();

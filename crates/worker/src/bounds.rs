@@ -16,6 +16,8 @@ use haulage_queue::{
 
 /// Moves of fewer positions than this are left alone.
 const WORTH: i64 = 250;
+/// Until the next claim's snapshot.
+const UNKNOWN: i64 = i64::MAX;
 /// A transaction that has run for so long, or up to twice as long, is not waited for.
 const LONG: Duration = Duration::from_millis(100);
 
@@ -26,6 +28,8 @@ pub(crate) struct Bounds {
     pending: Vec<Option<Move>>,
     /// Parallel to `lines`: transactions before this one may have left something below the bound. 0: none has.
     unswept: Vec<i64>,
+    /// Parallel to `lines`: the bound has moved although transactions before this one, exempt ones, still ran. 0: none did.
+    passed: Vec<i64>,
     /// The oldest transaction that ran at the last claim's snapshot.
     xmin: i64,
     /// The last position handed out when the claim before this one was answered: everything up to there had been given its
@@ -50,7 +54,7 @@ impl Bounds {
             .flat_map(|queue| Priority::ALL.map(|priority| Line { queue: queue.clone(), priority: priority.code(), bound: 0 }))
             .collect();
         let (pending, unswept) = (vec![None; lines.len()], vec![0; lines.len()]);
-        Self { lines, pending, unswept, xmin: 0, last_pos: 0, exempt: 0, young: None }
+        Self { lines, pending, passed: unswept.clone(), unswept, xmin: 0, last_pos: 0, exempt: 0, young: None }
     }
 
     pub(crate) fn lines(&self) -> &[Line] {
@@ -67,17 +71,25 @@ impl Bounds {
         self.unswept[index] > 0
     }
 
+    /// Whether a transaction that the bound has passed has ended: what it stored is there now.
+    pub(crate) fn needs_sweep_now(&self, index: usize) -> bool {
+        self.passed[index] > 0 && self.xmin >= self.passed[index]
+    }
+
     /// This line was swept after the last claim.
     pub(crate) fn swept(&mut self, index: usize) {
+        if self.xmin >= self.passed[index] {
+            self.passed[index] = 0;
+        }
         if self.xmin >= self.unswept[index] {
             self.unswept[index] = 0;
         }
     }
 
-    /// A sweep of this line found as much as it may take: the bound has passed a live backlog.
-    pub(crate) fn reset_line(&mut self, index: usize) {
-        self.lines[index].bound = 0;
-        (self.pending[index], self.unswept[index]) = (None, 0);
+    /// A sweep of this line took all that it may, up to this position: the bound has passed a live backlog, which goes on there.
+    pub(crate) fn turn_back(&mut self, index: usize, to: i64) {
+        self.lines[index].bound = to.min(self.lines[index].bound);
+        self.pending[index] = None;
     }
 
     /// Starts from zero: after a lost connection the server may be another one, whose positions run behind.
@@ -85,6 +97,7 @@ impl Bounds {
         self.lines.iter_mut().for_each(|line| line.bound = 0);
         self.pending.fill(None);
         self.unswept.fill(0);
+        self.passed.fill(0);
         (self.last_pos, self.exempt, self.young) = (0, 0, None);
     }
 
@@ -93,13 +106,15 @@ impl Bounds {
         self.pending.iter().any(Option::is_some)
     }
 
-    /// Makes the moves that have waited long enough, given the oldest transaction that still runs, of those that are waited for, and
-    /// the first that has not started.
-    pub(crate) fn catch_up(&mut self, (oldest, xmax): (i64, i64)) {
+    /// Makes the moves that have waited long enough, given the oldest transaction that still runs, of those that are waited for.
+    pub(crate) fn catch_up(&mut self, oldest: i64) {
         for (index, line) in self.lines.iter_mut().enumerate() {
             if let Some(step) = self.pending[index].take_if(|step| oldest >= step.xmax) {
                 line.bound = line.bound.max(step.to);
-                self.unswept[index] = xmax;
+                self.unswept[index] = UNKNOWN;
+                if self.xmin < self.exempt {
+                    self.passed[index] = self.exempt;
+                }
             }
         }
     }
@@ -110,7 +125,10 @@ impl Bounds {
             // A worker that was declared dead is shown nothing.
             return;
         }
-        self.catch_up((claim.oldest, claim.xmax));
+        // What took its number or its lock during the claim before is older than this snapshot.
+        self.unswept.iter_mut().filter(|before| **before == UNKNOWN).for_each(|before| *before = claim.xmax);
+        self.xmin = claim.xmin;
+        self.catch_up(claim.oldest);
         for (index, line) in self.lines.iter_mut().enumerate() {
             let wanted = want(&line.queue);
             if self.pending[index].is_some() || wanted == 0 {
@@ -130,12 +148,15 @@ impl Bounds {
             if claim.oldest >= claim.xmax {
                 // Nothing else ran at the claim's own snapshot.
                 line.bound = examined;
-                self.unswept[index] = claim.xmax;
+                self.unswept[index] = UNKNOWN;
+                if self.xmin < self.exempt {
+                    self.passed[index] = self.exempt;
+                }
             } else {
                 self.pending[index] = Some(Move { to: examined, xmax: claim.xmax });
             }
         }
-        (self.last_pos, self.xmin) = (claim.last_pos, claim.xmin);
+        self.last_pos = claim.last_pos;
         match self.young {
             Some((since, _)) if since.elapsed() < LONG => {}
             young => {
@@ -181,13 +202,17 @@ mod tests {
     fn a_line_is_swept_until_the_transactions_before_its_move_have_ended() {
         let mut bounds = Bounds::new(["q".to_owned()]);
         let with_xmin = |xmin| Claim { xmin, ..claim(20, 20, 5_000) };
+        bounds.exempt = 15;
         bounds.learn(&with_xmin(10), |_| 10);
         bounds.learn(&with_xmin(10), |_| 10);
         bounds.swept(1);
-        assert!(bounds.needs_sweep(1), "transaction 10 runs still, for long");
+        bounds.learn(&with_xmin(10), |_| 10);
+        bounds.swept(1);
+        assert!(bounds.needs_sweep(1) && !bounds.needs_sweep_now(1), "transaction 10 runs still, for long");
         bounds.learn(&with_xmin(20), |_| 10);
+        assert!(bounds.needs_sweep_now(1), "it has ended");
         bounds.swept(1);
-        assert!(!bounds.needs_sweep(1));
+        assert!(!bounds.needs_sweep(1) && !bounds.needs_sweep_now(1));
     }
 
     #[test]

@@ -78,6 +78,7 @@ pub(crate) async fn run(shared: Arc<Shared>, results: mpsc::Sender<Resolved>, as
                 tokio::select! {
                     () = stop.cancelled() => break,
                     () = tokio::time::sleep(fetch.rest.wait()) => {}
+                    () = fetch.room() => {}
                 }
             }
         }
@@ -159,20 +160,28 @@ impl Fetch {
         }
         // While every blocking thread is taken, blocking kinds are left to other processes.
         let view = usize::from(self.shared.registry.blocking.available_permits() == 0);
+        if self.views[view].kinds.is_empty() {
+            // Nothing but blocking kinds: a thread that comes free is room, and told.
+            self.awake();
+            return Some(NO_ROOM);
+        }
         let taken = match self.claim(&wants, view).await {
             Ok(taken) => taken,
             Err(error) => return Some(self.failed(&error)),
         };
         self.link.succeeded();
-        if let Err(error) = self.look_after(view, &taken).await {
-            return Some(self.failed(&error));
-        }
-        if taken.any {
+        let found = match self.look_after(view, &taken).await {
+            Ok(found) => found,
+            Err(error) => return Some(self.failed(&error)),
+        };
+        if taken.any || found {
             self.rest.found();
         }
         if taken.full {
             // More is likely there; and enqueuers need not notify us.
             self.awake();
+        }
+        if taken.full || found {
             return None;
         }
         let sleeps = self.asleep_in == Some(self.shared.listening.load(Ordering::Acquire));
@@ -183,8 +192,8 @@ impl Fetch {
         Some(self.rest.wait())
     }
 
-    /// What a view needs after a claim.
-    async fn look_after(&mut self, view: usize, taken: &Taken) -> Result<(), sqlx::Error> {
+    /// What a view needs after a claim; returns whether jobs were put in line.
+    async fn look_after(&mut self, view: usize, taken: &Taken) -> Result<bool, sqlx::Error> {
         let View { kinds, bounds, sweep } = &mut self.views[view];
         if taken.walked && bounds.is_waiting() {
             // What the bounds wait for has likely ended during the walk; the next claim should not walk again.

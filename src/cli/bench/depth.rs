@@ -52,11 +52,11 @@ async fn compared(stage: &Stage, database: &Database, name: &str, jobs: u64) -> 
         stage.remove(empty).await?;
         add(database, jobs).await?;
         let mut row = stretch(stage, database, name, jobs, round).await?;
-        row.ratio_to_empty = row.jobs_per_s.zip(beside.jobs_per_s).map(|(rate, empty)| rate / empty);
+        row.ratio_to_baseline = row.jobs_per_s.zip(beside.jobs_per_s).map(|(rate, empty)| rate / empty);
         rows.push(row);
     }
-    let row = median(rows, |row| row.ratio_to_empty)?;
-    let ratio = row.ratio_to_empty;
+    let row = median(rows, |row| row.ratio_to_baseline)?;
+    let ratio = row.ratio_to_baseline;
     Ok(row.at_least("ratio to empty", ratio, 0.95))
 }
 

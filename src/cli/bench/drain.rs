@@ -61,11 +61,11 @@ pub(crate) async fn hindered(stage: &Stage, jobs: u64, obstacle: Obstacle) -> an
     for _ in 0..ROUNDS {
         let empty = once(stage, jobs, stage.concurrency, Obstacle::None, Walk::Apart).await?;
         let mut row = once(stage, jobs, stage.concurrency, obstacle, Walk::Apart).await?;
-        row.ratio_to_empty = row.jobs_per_s.zip(empty.jobs_per_s).map(|(rate, empty)| rate / empty);
+        row.ratio_to_baseline = row.jobs_per_s.zip(empty.jobs_per_s).map(|(rate, empty)| rate / empty);
         rows.push(row);
     }
-    let row = median(rows, |row| row.ratio_to_empty)?;
-    let ratio = row.ratio_to_empty;
+    let row = median(rows, |row| row.ratio_to_baseline)?;
+    let ratio = row.ratio_to_baseline;
     Ok(row.at_least("ratio to empty", ratio, 0.95))
 }
 
@@ -98,8 +98,8 @@ async fn once(stage: &Stage, jobs: u64, concurrency: u32, obstacle: Obstacle, wa
     }
     let first_job_ms = asked.elapsed().as_secs_f64() * 1e3;
     until(&mut worker, jobs - left).await?;
-    database.drained(i64::try_from(left)?).await?;
-    let mut row = Row::new(name, jobs - left - before, &meter.stop().await?, stage.config());
+    database.settled().await?;
+    let mut row = Row::new(name, jobs - left - before, &meter.stop().await?, stage.config_with(concurrency));
     row.first_job_ms = (walk == Walk::Apart).then_some(first_job_ms);
     row.peak_rss_mb = peak_rss_mb(worker.pid());
     lock.rollback().await?;

@@ -14,20 +14,20 @@ pub(crate) async fn run(stage: &Stage, jobs: u64) -> anyhow::Result<Vec<Row>> {
     for _ in 0..ROUNDS {
         let one = once(stage, jobs, 1).await?;
         let beside_one = |mut row: Row| {
-            row.ratio_to_empty = row.jobs_per_s.zip(one.jobs_per_s).map(|(rate, one)| rate / one);
+            row.ratio_to_baseline = row.jobs_per_s.zip(one.jobs_per_s).map(|(rate, one)| rate / one);
             row
         };
         let (two, four) = (beside_one(once(stage, jobs, 2).await?), beside_one(once(stage, jobs, 4).await?));
         rounds.push([one, two, four]);
     }
     let column = |n: usize| rounds.iter().map(|round| round[n].clone()).collect::<Vec<_>>();
-    let four = median(column(2), |row| row.ratio_to_empty)?;
-    let (ratio, shares) = (four.ratio_to_empty, four.shares);
+    let four = median(column(2), |row| row.ratio_to_baseline)?;
+    let (ratio, shares) = (four.ratio_to_baseline, four.shares);
     let four = four
         .at_least("ratio to one process", ratio, 0.95)
         .at_least("the smallest share", shares.map(|shares| shares.0), 0.15)
         .at_most("the largest share", shares.map(|shares| shares.1), 0.35);
-    Ok(vec![median(column(0), |row| row.jobs_per_s)?, median(column(1), |row| row.ratio_to_empty)?, four])
+    Ok(vec![median(column(0), |row| row.jobs_per_s)?, median(column(1), |row| row.ratio_to_baseline)?, four])
 }
 
 async fn once(stage: &Stage, jobs: u64, processes: u32) -> anyhow::Result<Row> {
@@ -48,7 +48,7 @@ async fn once(stage: &Stage, jobs: u64, processes: u32) -> anyhow::Result<Row> {
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    database.drained(0).await?;
+    database.settled().await?;
     let mut row = Row::new(format!("fleet of {processes}"), jobs, &meter.stop().await?, stage.config());
     #[expect(clippy::cast_precision_loss, reason = "a share for people")]
     let shares: Vec<f64> = workers.iter().map(|worker| worker.ran() as f64 / jobs as f64).collect();

@@ -51,7 +51,7 @@ pub(crate) async fn run(stage: &Stage, jobs: u64) -> anyhow::Result<Vec<Row>> {
             rounds.push(once(stage, jobs, mix).await?.beside(floor));
         }
         let mut row = median(rounds, |row| row.ratio_to_floor)?;
-        row.ratio_to_empty = rows.first().and_then(|first| Some(row.ratio_to_floor? / first.ratio_to_floor?));
+        row.ratio_to_baseline = rows.first().and_then(|first| Some(row.ratio_to_floor? / first.ratio_to_floor?));
         rows.push(row);
     }
     Ok(rows)
@@ -65,7 +65,7 @@ async fn once(stage: &Stage, jobs: u64, mix: Mix) -> anyhow::Result<Row> {
     let meter = Meter::start(&database.pool, stage.server_pid, &[worker.pid()]).await?;
     worker.go().await?;
     until(&mut worker, jobs).await?;
-    database.drained(0).await?;
+    database.settled().await?;
     let mut row = Row::new(mix.name, jobs, &meter.stop().await?, stage.config());
     row.peak_rss_mb = peak_rss_mb(worker.pid());
     worker.stop().await?;

@@ -122,7 +122,7 @@ impl Bench {
             Scenario::Sustain => vec![sustain::sustain(stage, self.seconds).await?],
             Scenario::Enqueue => enqueue::singles(stage, self.seconds).await?,
             Scenario::Bulk => vec![enqueue::bulk(stage, jobs).await?],
-            Scenario::Pickup => vec![pickup::run(stage).await?],
+            Scenario::Pickup => pickup::run(stage).await?,
             Scenario::Idle => vec![idle::run(stage, self.seconds).await?],
             Scenario::Strangers => vec![drain::hindered(stage, jobs * LONGER, Obstacle::Strangers).await?],
             Scenario::Locked => vec![drain::hindered(stage, jobs * LONGER, Obstacle::LockedRow).await?],

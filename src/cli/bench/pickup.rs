@@ -20,12 +20,15 @@ use super::{
     stage::{Database, Stage},
 };
 
+/// Jobs of the floor and of the pick-up beside it, and the time between them.
 const TIMES: u64 = 400;
 const EVERY: Duration = Duration::from_millis(50);
-/// Jobs a second of the phase with a snapshot: one in this time.
-const STEADY: Duration = Duration::from_millis(20);
+/// A steady 50 jobs a second, for a minute: longer than the time between two sweeps.
+const STEADY: (u64, Duration) = (3_000, Duration::from_millis(20));
+/// A stream, in which workers stay awake and nobody notifies.
+const STREAM: (u64, Duration) = (5_000, Duration::from_millis(2));
 
-pub(crate) async fn run(stage: &Stage) -> anyhow::Result<Row> {
+pub(crate) async fn run(stage: &Stage) -> anyhow::Result<Vec<Row>> {
     let database = stage.database().await?;
     let mut floor = floor(&database.pool).await?;
     stage.remove(database).await?;
@@ -35,32 +38,44 @@ pub(crate) async fn run(stage: &Stage) -> anyhow::Result<Row> {
     let mut worker = stage.worker(&database, 1).await?;
     worker.go().await?;
     database.asleep(1).await?;
-    let mut row = paced(stage, &database, &mut worker, "pickup", EVERY).await?;
+    let mut row = paced(stage, &database, &mut worker, "pickup", (TIMES, EVERY)).await?;
+    let stream = paced(stage, &database, &mut worker, "pickup, 500 jobs/s", STREAM).await?;
     worker.stop().await?;
     stage.remove(database).await?;
     row.floor_p50_ms = percentile(&floor, 50);
     row.ratio_to_floor = row.p50_ms.zip(row.floor_p50_ms).map(|(ours, bare)| ours / bare);
     let (ratio, spread) = (row.ratio_to_floor, row.p99_ms.zip(row.p50_ms).map(|(p99, p50)| p99 / p50));
-    Ok(row.at_most("p50 to a bare notification and claim", ratio, 1.2).at_most("p99 to p50", spread, 5.0))
+    Ok(vec![row.at_most("p50 to a bare notification and claim", ratio, 1.2).at_most("p99 to p50", spread, 5.0), stream])
 }
 
 /// At a steady 50 jobs a second.
-pub(crate) async fn measure(stage: &Stage, database: &Database, worker: &mut Process, name: &str) -> anyhow::Result<Row> {
+pub(crate) async fn steady(stage: &Stage, database: &Database, worker: &mut Process, name: &str) -> anyhow::Result<Row> {
     paced(stage, database, worker, name, STEADY).await
 }
 
-async fn paced(stage: &Stage, database: &Database, worker: &mut Process, name: &str, every: Duration) -> anyhow::Result<Row> {
+/// Enqueues in time whether or not the worker keeps up: a stall shows in every job that it delays.
+async fn paced(
+    stage: &Stage,
+    database: &Database,
+    worker: &mut Process,
+    name: &str,
+    (jobs, every): (u64, Duration),
+) -> anyhow::Result<Row> {
     let meter = Meter::start(&database.pool, stage.server_pid, &[worker.pid()]).await?;
-    let mut times = Vec::new();
-    for n in 0..TIMES {
-        tokio::time::sleep(every).await;
+    let mut clock = tokio::time::interval(every);
+    let mut answered = Vec::new();
+    for n in 0..jobs {
+        clock.tick().await;
         Timed { n, text: "x".repeat(120) }.enqueue(&database.pool).await?;
-        let answered = now_us();
-        let (job, at) = worker.start().await?;
-        anyhow::ensure!(job == n, "job {job} was started when job {n} was waited for");
-        times.push(ms(at, answered));
+        answered.push(now_us());
     }
-    let mut row = Row::new(name, TIMES, &meter.stop().await?, stage.config()).times(&mut times);
+    let mut times = Vec::new();
+    for _ in 0..jobs {
+        let (job, at) = worker.start().await?;
+        let Some(answered) = answered.get(usize::try_from(job)?) else { anyhow::bail!("job {job} was started, of {jobs}") };
+        times.push(ms(at, *answered));
+    }
+    let mut row = Row::new(name, jobs, &meter.stop().await?, stage.config()).times(&mut times);
     row.jobs_per_s = None;
     row.peak_rss_mb = peak_rss_mb(worker.pid());
     Ok(row)

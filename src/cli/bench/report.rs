@@ -12,8 +12,9 @@ pub(crate) struct Row {
     pub(crate) jobs_per_s: Option<f64>,
     pub(crate) floor_jobs_per_s: Option<f64>,
     pub(crate) ratio_to_floor: Option<f64>,
-    /// Of scenarios that make something harder: the rate beside that of the same work without it.
-    pub(crate) ratio_to_empty: Option<f64>,
+    /// Of scenarios that make something harder: the rate beside that of the same work without it. Of a fleet: beside one process.
+    /// Of a mix: the ratio to the floor beside that of plain jobs.
+    pub(crate) ratio_to_baseline: Option<f64>,
     pub(crate) p50_ms: Option<f64>,
     pub(crate) p95_ms: Option<f64>,
     pub(crate) p99_ms: Option<f64>,
@@ -55,7 +56,7 @@ const COLUMNS: [(&str, usize); 13] = [
     ("JOBS/S", 8),
     ("FLOOR", 8),
     ("TO FLOOR", 8),
-    ("TO EMPTY", 8),
+    ("TO BASE", 8),
     ("P50 MS", 8),
     ("P95 MS", 8),
     ("P99 MS", 8),
@@ -96,7 +97,7 @@ impl Row {
             number(self.jobs_per_s, 0),
             number(self.floor_jobs_per_s, 0),
             number(self.ratio_to_floor, 2),
-            number(self.ratio_to_empty, 2),
+            number(self.ratio_to_baseline, 2),
             number(self.p50_ms, 2),
             number(self.p95_ms, 2),
             number(self.p99_ms, 2),

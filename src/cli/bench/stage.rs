@@ -50,8 +50,13 @@ impl Stage {
 
     /// What the rows say of the configuration.
     pub(crate) fn config(&self) -> String {
+        self.config_with(self.concurrency)
+    }
+
+    /// The same with so many slots a queue.
+    pub(crate) fn config_with(&self, concurrency: u32) -> String {
         let settings = SETTINGS.map(|(name, value)| format!("{name}={value}")).join(" ");
-        format!("concurrency={} postgres={} {settings}", self.concurrency, self.server.version())
+        format!("concurrency={concurrency} postgres={} {settings}", self.server.version())
     }
 
     /// A fresh database.
@@ -117,14 +122,9 @@ impl Database {
         Ok(())
     }
 
-    /// Waits until only so many jobs of the kinds that workers handle are unfinished.
-    pub(crate) async fn drained(&self, left: i64) -> anyhow::Result<()> {
-        while sqlx::query_scalar::<_, i64>("SELECT count(*) FROM (SELECT FROM haulage.live_jobs WHERE kind <> 'stranger' LIMIT $1) AS j")
-            .bind(left + 1)
-            .fetch_one(&self.pool)
-            .await?
-            > left
-        {
+    /// Waits until nothing is claimed: what has run is settled.
+    pub(crate) async fn settled(&self) -> anyhow::Result<()> {
+        while sqlx::query_scalar("SELECT EXISTS (SELECT FROM haulage.leases)").fetch_one(&self.pool).await? {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         Ok(())

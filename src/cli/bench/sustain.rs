@@ -49,7 +49,7 @@ pub(crate) async fn snapshot(stage: &Stage, seconds: u32) -> anyhow::Result<Vec<
     let free = stage.database().await?;
     let mut worker = stage.worker(&free, 1).await?;
     worker.go().await?;
-    let mut calm = pickup::measure(stage, &free, &mut worker, "50 jobs/s, no snapshot").await?;
+    let calm = pickup::steady(stage, &free, &mut worker, "50 jobs/s, no snapshot").await?;
     worker.stop().await?;
     stage.remove(free).await?;
 
@@ -61,12 +61,11 @@ pub(crate) async fn snapshot(stage: &Stage, seconds: u32) -> anyhow::Result<Vec<
     let (mut busy, fifths) = measure(stage, &database, &mut worker, "snapshot", Duration::from_secs(u64::from(seconds))).await?;
     busy.last_to_first = fifths.last().zip(fifths.first()).map(|(last, first)| last / first);
     let last_to_first = busy.last_to_first;
-    database.drained(0).await?;
-    let mut slow = pickup::measure(stage, &database, &mut worker, "50 jobs/s, snapshot").await?;
+    database.settled().await?;
+    let slow = pickup::steady(stage, &database, &mut worker, "50 jobs/s, snapshot").await?;
     holder.rollback().await?;
     worker.stop().await?;
     stage.remove(database).await?;
-    (calm.jobs_per_s, slow.jobs_per_s) = (None, None);
     let p99 = slow.p99_ms.zip(calm.p99_ms).map(|(slow, calm)| slow / calm);
     Ok(vec![busy.at_least("last fifth to first", last_to_first, 0.95), calm, slow.at_most("p99 to that without a snapshot", p99, 3.0)])
 }

@@ -7,7 +7,7 @@
 -- Locks: the rows it takes; rows that somebody else has locked are skipped.
 -- Index: live_jobs_returned, live_jobs_line, then the rows' places in the table (ctid): measured, 10 % cheaper than their keys. A
 -- row that was moved by an update between the statement's snapshot and its lock is locked and not taken; whatever updates an
--- available job puts it into place 2, which has no bound, so the next claim takes it. The arrays and ANY (ARRAY (..)) are there for
+-- available job puts it into place 2, which has no bound, and a sweep finds what a bound passed because of it. The arrays and ANY (ARRAY (..)) are there for
 -- the planner: a join of CTEs becomes quadratic when an estimate is off.
 -- Commits asynchronously: a claim lost in a server crash only makes its jobs available again, and the token is random, so no
 -- later claim can be given the same one.

@@ -1,5 +1,5 @@
 -- Finds jobs that a claim's lower bound has passed (an insert that committed late, a row that was locked, a claim that was
--- rolled back) and puts them first in line. Returns how many.
+-- rolled back) and puts them first in line. Returns how many, and the last position among them.
 -- $1 queue  $2 priority  $3 the bound  $4 kinds
 -- Locks: the rows it moves, skipping locked ones. Index: live_jobs_line.
 WITH missed AS (
@@ -13,6 +13,6 @@ WITH missed AS (
         LIMIT 1000
         FOR UPDATE SKIP LOCKED
     ))
-    RETURNING id
+    RETURNING pos
 )
-SELECT count(*) FROM missed
+SELECT count(*), max(pos) FROM missed

@@ -136,9 +136,9 @@ pub async fn claim_jobs(connection: &mut PgConnection, request: &Request<'_>) ->
     Ok(claim)
 }
 
-/// The oldest running transaction that is not older than `exempt`, and the first not yet started; that one twice if none runs.
-pub async fn oldest_running(connection: &mut PgConnection, exempt: i64) -> Result<(i64, i64), sqlx::Error> {
-    sqlx::query_as(include_str!("../sql/oldest_running.sql")).bind(exempt).fetch_one(connection).await
+/// The oldest running transaction that is not older than `exempt`; if none, the first not yet started.
+pub async fn oldest_running(connection: &mut PgConnection, exempt: i64) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(include_str!("../sql/oldest_running.sql")).bind(exempt).fetch_one(connection).await
 }
 
 /// Claims at most one suspect under the lease `token`.

@@ -69,15 +69,31 @@ pub async fn rescue_jobs(connection: &mut PgConnection, skip: &[i64]) -> Result<
     Ok(Some((lease, taken)))
 }
 
-/// Puts jobs that a bound has passed first in line; returns how many.
+/// What a sweep found.
+#[derive(Debug, Clone, Copy)]
+pub struct Missed {
+    /// So many jobs.
+    pub jobs: i64,
+    /// The last position among them, if any.
+    pub last_pos: Option<i64>,
+}
+
+/// Puts jobs that a bound has passed first in line.
 pub async fn sweep_line(
     connection: &mut PgConnection,
     queue: &str,
     priority: i16,
     bound: i64,
     kinds: &[String],
-) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar(include_str!("../sql/sweep_line.sql")).bind(queue).bind(priority).bind(bound).bind(kinds).fetch_one(connection).await
+) -> Result<Missed, sqlx::Error> {
+    let (jobs, last_pos) = sqlx::query_as(include_str!("../sql/sweep_line.sql"))
+        .bind(queue)
+        .bind(priority)
+        .bind(bound)
+        .bind(kinds)
+        .fetch_one(connection)
+        .await?;
+    Ok(Missed { jobs, last_pos })
 }
 
 /// Stores what running handlers last reported: (attempt, percent, message).

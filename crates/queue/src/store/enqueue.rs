@@ -51,7 +51,7 @@ pub(crate) async fn enqueue_jobs<'c>(
     drafts: &[&Draft],
     context: &Context,
 ) -> Result<Vec<JobId>, sqlx::Error> {
-    let mut awake: Vec<&str> = drafts.iter().filter(|draft| draft.delay_s.is_none()).map(|draft| draft.queue.as_ref()).collect();
+    let mut awake: Vec<&str> = drafts.iter().map(|draft| draft.queue.as_ref()).collect();
     awake.sort_unstable();
     awake.dedup();
     let row =

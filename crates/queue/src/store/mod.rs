@@ -10,8 +10,8 @@ mod sleep;
 
 pub use claim::{Claim, Claimed, Line, Request, claim_jobs, claim_suspect, oldest_running};
 pub use duty::{
-    Promoted, Rescued, cancel_requested, drop_partition, make_partitions, mark_dead_workers, promote_jobs, prune_side_rows, rescue_jobs,
-    save_progress, sweep_line,
+    Missed, Promoted, Rescued, cancel_requested, drop_partition, make_partitions, mark_dead_workers, promote_jobs, prune_side_rows,
+    rescue_jobs, save_progress, sweep_line,
 };
 use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 
