@@ -88,6 +88,8 @@ async fn hot_statements_use_their_indexes_and_never_scan_the_jobs() {
             "ARRAY[1]::bigint[], ARRAY[2]::bigint[], 3, ARRAY[2]::bigint[], ARRAY[]::bigint[], ARRAY[]::text[]",
             vec!["live_jobs_pkey", "Tid Scan", "leases_pkey"],
         ),
+        ("find_settled", "ARRAY[1]::bigint[], ARRAY[2]::bigint[]", vec!["live_jobs_pkey"]),
+        ("save_progress", "ARRAY[1]::bigint[], ARRAY[2]::bigint[], ARRAY[1]::smallint[], ARRAY['m']", vec!["live_jobs_pkey"]),
         ("return_jobs", "ARRAY[1]::bigint[], ARRAY[2]::bigint[]", vec!["live_jobs_pkey"]),
         ("promote_jobs", "now(), 100", vec!["live_jobs_timed"]),
         ("sweep_line", "'q', 1::smallint, 100, ARRAY['a']", vec!["live_jobs_line"]),
@@ -115,6 +117,9 @@ async fn hot_statements_use_their_indexes_and_never_scan_the_jobs() {
             for (name, arguments, indexes) in &cases {
                 let plan = plan(&pool, &all[*name], arguments).await;
                 assert!(!plan.contains("Seq Scan on live_jobs"), "{name} at {rows} rows, analyzed {analyzed}:\n{plan}");
+                // Each row of one side with each of the other: quadratic. promote_jobs is planned so while the table is empty and
+                // analyzed, until it is analyzed again; so are reschedule_jobs and bury_jobs, which are not listed here.
+                assert!(*name == "promote_jobs" || !plan.contains("Join Filter"), "{name} at {rows} rows, analyzed {analyzed}:\n{plan}");
                 for index in indexes {
                     assert!(plan.contains(index), "{name} at {rows} rows, analyzed {analyzed}, does not use {index}:\n{plan}");
                 }

@@ -14,10 +14,13 @@ WITH verdicts AS MATERIALIZED (
 ),
 ours AS MATERIALIZED (
     SELECT j.id, v.state, v.outcome, v.error_class, v.message, v.ran_ms, v.failed
-    FROM verdicts AS v
-    JOIN haulage.live_jobs AS j USING (id, lease)
-    WHERE j.state = 2
-    FOR UPDATE OF j SKIP LOCKED
+    FROM verdicts AS v,
+    LATERAL (
+        SELECT l.id
+        FROM haulage.live_jobs AS l
+        WHERE l.id = v.id AND l.lease = v.lease AND l.state = 2
+        FOR UPDATE SKIP LOCKED
+    ) AS j
 ),
 ended AS (
     DELETE FROM haulage.live_jobs AS j

@@ -3,15 +3,19 @@
 -- The time is the statement's, not the transaction's: a handler's own transaction began before its work.
 -- $1 ids  $2 leases, parallel  $3 worker  $4 leases to remove if every row went: those that this batch empties
 -- $5 ids, $6 JSON texts of the jobs that recorded an output
--- Locks: the job rows, skipping locked ones. Index: the primary key, then the rows' places in the table.
+-- Locks: the job rows, skipping locked ones. Index: the primary key, then the rows' places in the table. LATERAL with a lock can't be
+-- turned into a join: analyzed while nothing ran, a join took "state = 2" for no rows and compared each pair with every job.
 WITH done AS (
     DELETE FROM haulage.live_jobs
     WHERE ctid = ANY (ARRAY (
         SELECT j.ctid
-        FROM unnest($1::bigint[], $2::bigint[]) AS f (id, lease)
-        JOIN haulage.live_jobs AS j USING (id, lease)
-        WHERE j.state = 2
-        FOR UPDATE OF j SKIP LOCKED
+        FROM unnest($1::bigint[], $2::bigint[]) AS f (id, lease),
+        LATERAL (
+            SELECT l.ctid
+            FROM haulage.live_jobs AS l
+            WHERE l.id = f.id AND l.lease = f.lease AND l.state = 2
+            FOR UPDATE SKIP LOCKED
+        ) AS j
     ))
     RETURNING
         id, run_at, eligible_at, created_at, claimed_at, lease, parent_id, root_id, trace_id, span_id, timeout_ms, attempt, priority,

@@ -11,10 +11,13 @@ WITH verdicts AS MATERIALIZED (
 ),
 ours AS MATERIALIZED (
     SELECT j.id, j.eligible_at, j.claimed_at, v.delay_s, v.outcome, v.error_class, v.message, v.ran_ms, v.failed
-    FROM verdicts AS v
-    JOIN haulage.live_jobs AS j USING (id, lease)
-    WHERE j.state = 2
-    FOR UPDATE OF j SKIP LOCKED
+    FROM verdicts AS v,
+    LATERAL (
+        SELECT l.id, l.eligible_at, l.claimed_at
+        FROM haulage.live_jobs AS l
+        WHERE l.id = v.id AND l.lease = v.lease AND l.state = 2
+        FOR UPDATE SKIP LOCKED
+    ) AS j
 ),
 sent AS (
     UPDATE haulage.live_jobs AS j

@@ -11,10 +11,13 @@ WITH sent AS (
         parked_for = CASE WHEN crashes >= 2 THEN 3 END
     WHERE id = ANY (ARRAY (
         SELECT j.id
-        FROM unnest($1::bigint[], $2::bigint[]) AS f (id, lease)
-        JOIN haulage.live_jobs AS j USING (id, lease)
-        WHERE j.state = 2
-        FOR UPDATE OF j SKIP LOCKED
+        FROM unnest($1::bigint[], $2::bigint[]) AS f (id, lease),
+        LATERAL (
+            SELECT l.id
+            FROM haulage.live_jobs AS l
+            WHERE l.id = f.id AND l.lease = f.lease AND l.state = 2
+            FOR UPDATE SKIP LOCKED
+        ) AS j
     ))
     RETURNING id, queue
 ),
