@@ -3,11 +3,11 @@ ifdef PG_BIN
 export HAULAGE_PG_BIN := $(abspath $(PG_BIN))
 endif
 
-.PHONY: help demo test bench lint docs deny setup
+.PHONY: help demo test bench bench-peers lint docs deny setup
 .NOTPARALLEL:
 
 help: ## this list
-	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo 'PG_BIN=/path/to/bin makes any of them use the initdb and postgres in that folder'
 
 demo: ## a small shop and two workers on a private Postgres; ARGS='--port 9000' passes options
@@ -17,9 +17,13 @@ demo: ## a small shop and two workers on a private Postgres; ARGS='--port 9000' 
 test: setup lint docs deny ## everything that a change must pass
 	cargo test --workspace --all-features
 
-bench: ## throughput and latency on a private Postgres; SCENARIOS="drain bulk" picks some
+bench: ## throughput and latency on a private Postgres, half an hour; SCENARIOS="drain bulk" picks some
 	@.ci/setup postgres
-	cargo run --release --features cli --bin haulage -- bench $(SCENARIOS)
+	cargo run --release --features cli --bin haulage -- bench $(SCENARIOS) $(ARGS)
+
+bench-peers: ## the same beside graphile_worker, apalis-postgres and awa; SCENARIOS and ARGS as above
+	@.ci/setup postgres
+	cd benches/peers && cargo run --release -- $(SCENARIOS) $(ARGS)
 
 lint: ## formatting and clippy
 	cargo fmt --all --check
