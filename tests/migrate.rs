@@ -79,3 +79,9 @@ async fn a_migration_cut_off_leaves_no_lock_and_no_half() {
     migrate(&pool).await.unwrap();
     Count { n: 1 }.enqueue(&pool).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_spawned_task_can_migrate() {
+    let pool = empty_database().await.pool();
+    tokio::spawn(async move { migrate(&pool).await }).await.unwrap().unwrap();
+}

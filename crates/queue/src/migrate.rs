@@ -85,7 +85,8 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
     migrator.set_locking(false);
     migrator.create_schema("haulage");
     migrator.dangerous_set_table_name("haulage.migrations");
-    migrator.run(&mut *tx).await?;
+    // `run` makes futures that can't be spawned ("Acquire is not general enough"); this is what sqlx itself uses around that.
+    migrator.run_direct(None, &mut *tx, false).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -1,7 +1,10 @@
 //! The floor: the statements of the engine driven by plain loops, without the runtime.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -26,42 +29,41 @@ pub(crate) struct Bare {
     claimer: PgConnection,
     settler: PgConnection,
     lines: Vec<Line>,
-    token: i64,
 }
 
 impl Bare {
     pub(crate) async fn connect(pool: &PgPool) -> anyhow::Result<Self> {
-        Ok(Self { claimer: claimer(pool, FLOOR).await?, settler: connect(pool).await?, lines: lines(), token: 0 })
+        Ok(Self { claimer: claimer(pool, FLOOR).await?, settler: connect(pool).await?, lines: lines() })
     }
 
-    /// Claims and completes until so many jobs are done, counted in `done` meanwhile.
-    pub(crate) async fn work(&mut self, until: impl Fn(u64) -> bool, done: &AtomicU64) -> anyhow::Result<()> {
-        let Self { claimer, settler, lines, token } = self;
+    /// Claims and completes until so many jobs are claimed, counted in `done` as they complete; each half is a task, as in a worker.
+    pub(crate) async fn work(self, until: impl Fn(u64) -> bool + Send + 'static, done: Arc<AtomicU64>) -> anyhow::Result<()> {
+        let Self { mut claimer, mut settler, mut lines } = self;
         let (claimed, mut to_settle) = mpsc::channel::<(i64, Vec<Settled>)>(2);
-        let claim_all = async move {
-            let mut taken = 0;
+        let settle = tokio::spawn(async move {
+            while let Some((token, attempts)) = to_settle.recv().await {
+                store::complete_jobs(&mut settler, FLOOR, &attempts, &[token], &[]).await?;
+                done.fetch_add(attempts.len() as u64, Ordering::Relaxed);
+            }
+            anyhow::Ok(())
+        });
+        let claim_all = tokio::spawn(async move {
+            let (mut taken, mut token) = (0, 0);
             while until(taken) {
-                *token += 1;
-                let claim = claim(claimer, *token, FLOOR, CLAIM, lines).await?;
+                token += 1;
+                let claim = claim(&mut claimer, token, FLOOR, CLAIM, &lines).await?;
                 if claim.jobs.is_empty() {
                     tokio::time::sleep(Duration::from_micros(500)).await;
                     continue;
                 }
                 taken += claim.jobs.len() as u64;
                 lines[1].bound = claim.jobs.iter().map(|job| job.pos).max().unwrap_or(lines[1].bound);
-                claimed.send((*token, claim.jobs.iter().map(|job| Settled { id: job.id, lease: *token }).collect())).await?;
+                claimed.send((token, claim.jobs.iter().map(|job| Settled { id: job.id, lease: token }).collect())).await?;
             }
             anyhow::Ok(())
-        };
-        let settle = async {
-            while let Some((token, attempts)) = to_settle.recv().await {
-                store::complete_jobs(&mut *settler, FLOOR, &attempts, &[token], &[]).await?;
-                done.fetch_add(attempts.len() as u64, Ordering::Relaxed);
-            }
-            anyhow::Ok(())
-        };
-        tokio::try_join!(claim_all, settle)?;
-        Ok(())
+        });
+        claim_all.await??;
+        settle.await?
     }
 }
 

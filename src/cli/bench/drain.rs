@@ -1,7 +1,7 @@
 //! A backlog is worked off: by a worker process, and by the bare statements.
 
 use std::{
-    sync::atomic::AtomicU64,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -136,7 +136,7 @@ pub(crate) async fn floor(stage: &Stage, jobs: u64) -> anyhow::Result<f64> {
     let database = stage.database().await?;
     database.fill(jobs).await?;
     let meter = Meter::start(&database.pool, stage.server_pid, &[std::process::id()]).await?;
-    Bare::connect(&database.pool).await?.work(|taken| taken < jobs, &AtomicU64::new(0)).await?;
+    Bare::connect(&database.pool).await?.work(move |taken| taken < jobs, Arc::default()).await?;
     let row = Row::new("floor", jobs, &meter.stop().await?, String::new());
     stage.remove(database).await?;
     row.jobs_per_s.ok_or_else(|| anyhow::anyhow!("nothing was measured"))

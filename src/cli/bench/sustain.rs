@@ -1,7 +1,10 @@
 //! Jobs are enqueued, claimed and completed at once, for a time; with or without a session that holds an old snapshot.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -111,23 +114,26 @@ async fn produce(pool: &PgPool, stored: &mut u64, ran: u64) -> anyhow::Result<()
 /// The same by the bare statements: they claim and complete while the same producer stores.
 async fn floor(stage: &Stage, time: Duration) -> anyhow::Result<f64> {
     let database = stage.database().await?;
-    let mut bare = Bare::connect(&database.pool).await?;
-    let done = AtomicU64::new(0);
+    let (done, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let work = tokio::spawn(Bare::connect(&database.pool).await?.work(
+        {
+            let over = over.clone();
+            move |_| !over.load(Ordering::Relaxed)
+        },
+        done.clone(),
+    ));
     let mut stored = 0;
-    while stored < WARM {
-        produce(&database.pool, &mut stored, 0).await?;
+    while done.load(Ordering::Relaxed) < WARM && !work.is_finished() {
+        produce(&database.pool, &mut stored, done.load(Ordering::Relaxed)).await?;
     }
-    let started = Instant::now();
-    let work = bare.work(|_| started.elapsed() < time, &done);
-    let store = async {
-        while started.elapsed() < time {
-            produce(&database.pool, &mut stored, done.load(Ordering::Relaxed)).await?;
-        }
-        anyhow::Ok(())
-    };
-    tokio::try_join!(work, store)?;
-    let seconds = started.elapsed().as_secs_f64();
+    let (started, before) = (Instant::now(), done.load(Ordering::Relaxed));
+    while started.elapsed() < time && !work.is_finished() {
+        produce(&database.pool, &mut stored, done.load(Ordering::Relaxed)).await?;
+    }
+    let (ran, seconds) = (done.load(Ordering::Relaxed) - before, started.elapsed().as_secs_f64());
+    over.store(true, Ordering::Relaxed);
+    work.await??;
     stage.remove(database).await?;
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-    Ok(done.into_inner() as f64 / seconds)
+    Ok(ran as f64 / seconds)
 }

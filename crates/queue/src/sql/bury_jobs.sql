@@ -4,7 +4,7 @@
 -- NULL: the reason of the request to cancel
 -- $7 how long the handler ran, ms, NULL if it never started  $8 whether it counts as a failure
 -- For all: $9 worker  $10 the worker's name
--- Locks: the job rows, skipping locked ones. Index: the primary key.
+-- Locks: the job rows, skipping locked ones. Index: the primary key, then the rows' places in the table.
 WITH verdicts AS MATERIALIZED (
     SELECT
         v.id, v.lease, v.state, v.outcome, v.error_class, v.ran_ms, v.failed,
@@ -13,10 +13,10 @@ WITH verdicts AS MATERIALIZED (
         AS v (id, lease, state, outcome, error_class, message, ran_ms, failed)
 ),
 ours AS MATERIALIZED (
-    SELECT j.id, v.state, v.outcome, v.error_class, v.message, v.ran_ms, v.failed
+    SELECT j.place_in_table, v.state, v.outcome, v.error_class, v.message, v.ran_ms, v.failed
     FROM verdicts AS v,
     LATERAL (
-        SELECT l.id
+        SELECT l.ctid AS place_in_table
         FROM haulage.live_jobs AS l
         WHERE l.id = v.id AND l.lease = v.lease AND l.state = 2
         FOR UPDATE SKIP LOCKED
@@ -25,7 +25,7 @@ ours AS MATERIALIZED (
 ended AS (
     DELETE FROM haulage.live_jobs AS j
     USING ours AS o
-    WHERE j.id = o.id
+    WHERE j.ctid = o.place_in_table
     RETURNING
         j.id, j.run_at, j.eligible_at, j.created_at, j.claimed_at, j.lease, j.parent_id, j.root_id, j.trace_id, j.span_id, j.timeout_ms,
         j.attempt, j.priority, j.failures, j.max_attempts, j.crashes, j.trace_flags, j.trace_relation, j.kind_revision, j.queue, j.kind,

@@ -2,11 +2,11 @@
 -- many went, the latest run_at among them, and in how many seconds the next one is due (NULL: none is scheduled).
 -- $1 look only at jobs due after this time: the caller's bound, so that dead index entries are walked once
 -- $2 at most so many
--- Locks: the rows it moves, skipping locked ones. Index: live_jobs_timed.
+-- Locks: the rows it moves, skipping locked ones. Index: live_jobs_timed, then the rows' places in the table.
 WITH due AS MATERIALIZED (
-    SELECT d.id, nextval('haulage.job_pos') AS pos
+    SELECT d.place_in_table, nextval('haulage.job_pos') AS pos
     FROM (
-        SELECT id
+        SELECT ctid AS place_in_table
         FROM haulage.live_jobs
         WHERE place = 0 AND run_at <= now() AND run_at >= $1::timestamptz
         ORDER BY run_at
@@ -22,7 +22,7 @@ moved AS (
         place = CASE WHEN j.crashes >= 2 THEN 3 ELSE 1 END,
         parked_for = CASE WHEN j.crashes >= 2 THEN 3 END
     FROM due
-    WHERE j.id = due.id
+    WHERE j.ctid = due.place_in_table
     RETURNING j.queue, j.run_at
 ),
 woken AS MATERIALIZED (

@@ -3,17 +3,17 @@
 -- Arrays, parallel: $1 ids  $2 leases  $3 delay in s  $4 attempt outcome  $5 error class  $6 message
 -- $7 how long the handler ran, ms  $8 whether it counts as a failure
 -- For all: $9 worker  $10 the worker's name
--- Locks: the job rows, skipping locked ones. Index: the primary key.
+-- Locks: the job rows, skipping locked ones. Index: the primary key, then the rows' places in the table.
 WITH verdicts AS MATERIALIZED (
     SELECT v.*
     FROM unnest($1::bigint[], $2::bigint[], $3::double precision[], $4::text[], $5::text[], $6::text[], $7::int[], $8::boolean[])
         AS v (id, lease, delay_s, outcome, error_class, message, ran_ms, failed)
 ),
 ours AS MATERIALIZED (
-    SELECT j.id, j.eligible_at, j.claimed_at, v.delay_s, v.outcome, v.error_class, v.message, v.ran_ms, v.failed
+    SELECT j.place_in_table, j.eligible_at, j.claimed_at, v.delay_s, v.outcome, v.error_class, v.message, v.ran_ms, v.failed
     FROM verdicts AS v,
     LATERAL (
-        SELECT l.id, l.eligible_at, l.claimed_at
+        SELECT l.ctid AS place_in_table, l.eligible_at, l.claimed_at
         FROM haulage.live_jobs AS l
         WHERE l.id = v.id AND l.lease = v.lease AND l.state = 2
         FOR UPDATE SKIP LOCKED
@@ -25,7 +25,7 @@ sent AS (
         run_at = now() + make_interval(secs => o.delay_s), eligible_at = now() + make_interval(secs => o.delay_s),
         failures = least(j.failures + CASE WHEN o.failed THEN 1 ELSE 0 END, 32767)
     FROM ours AS o
-    WHERE j.id = o.id
+    WHERE j.ctid = o.place_in_table
     RETURNING j.id, j.attempt, j.run_at, j.trace_id, j.span_id, o.eligible_at, o.claimed_at, o.outcome, o.error_class, o.message, o.ran_ms
 ),
 woken AS MATERIALIZED (
