@@ -80,7 +80,7 @@ async fn plan(pool: &PgPool, sql: &str, arguments: &str) -> String {
 async fn hot_statements_use_their_indexes_and_never_scan_the_jobs() {
     let pool = database().await.pool();
     let all = statements();
-    let claim = "1, 2, ARRAY['a'], ARRAY['q'], ARRAY[100], ARRAY['q', 'q'], ARRAY[0, 1]::smallint[], ARRAY[0, 0]::bigint[], 0";
+    let claim = "1, 2, ARRAY['a'], ARRAY['q'], ARRAY[100], ARRAY[0, 0, 0, 0]::bigint[], 0";
     let verdict = "ARRAY[1]::bigint[], ARRAY[2]::bigint[], ARRAY[1.5]::double precision[], ARRAY['failed'], ARRAY['E'], ARRAY['m'], \
                    ARRAY[1], ARRAY[true]";
     let cases = [
@@ -100,14 +100,14 @@ async fn hot_statements_use_their_indexes_and_never_scan_the_jobs() {
             vec!["live_jobs_pkey", "Tid Scan"],
         ),
         ("promote_jobs", "now(), 100", vec!["live_jobs_timed", "Tid Scan"]),
-        ("sweep_line", "'q', 1::smallint, 100, ARRAY['a']", vec!["live_jobs_line"]),
+        ("sweep_line", "'q', 1::smallint, 0, 100, ARRAY['a']", vec!["live_jobs_line"]),
         ("claim_suspect", "1, 2, ARRAY['a'], ARRAY['q']", vec!["live_jobs_suspect"]),
         ("rescue_jobs", "ARRAY[]::bigint[]", vec!["live_jobs_pkey"]),
         (
             "enqueue_jobs",
             "ARRAY['a'], ARRAY['q'], ARRAY['{}', '{}'], ARRAY[1]::smallint[], ARRAY[25]::smallint[], ARRAY[1000], ARRAY[NULL]::timestamptz[], \
              ARRAY[NULL]::double precision[], ARRAY[NULL]::text[], ARRAY[NULL]::text[], 1, 1, 1, ARRAY[0]::smallint[], NULL, NULL, NULL, NULL, \
-             NULL, ARRAY[NULL]::smallint[], NULL, ARRAY['q']",
+             NULL, ARRAY[NULL]::smallint[], NULL, ARRAY['q'], ARRAY[NULL]::text[]",
             vec!["live_jobs_pkey"],
         ),
     ];

@@ -5,10 +5,14 @@ mod dashboard;
 mod dev;
 mod enqueue;
 mod jobs;
+mod keys;
 mod migrate;
+mod queues;
+mod schedules;
 
 mod connect;
 mod length;
+mod limit;
 mod output;
 mod stop;
 mod table;
@@ -44,6 +48,9 @@ enum Command {
     Migrate(migrate::Migrate),
     Enqueue(enqueue::Enqueue),
     Jobs(jobs::Jobs),
+    Queues(queues::Queues),
+    Keys(keys::Keys),
+    Schedules(schedules::Schedules),
     Dashboard(dashboard::Dashboard),
     Bench(bench::Bench),
     #[command(hide = true)]
@@ -57,6 +64,9 @@ impl Cli {
             Command::Migrate(command) => command.run(&self.database).await?,
             Command::Enqueue(command) => command.run(&self.database).await?,
             Command::Jobs(command) => command.run(&self.database).await?,
+            Command::Queues(command) => command.run(&self.database).await?,
+            Command::Keys(command) => command.run(&self.database).await?,
+            Command::Schedules(command) => command.run(&self.database).await?,
             Command::Dashboard(command) => command.run(&self.database).await?,
             Command::Bench(command) => command.run().await?,
             Command::BenchWorker(command) => command.run().await?,

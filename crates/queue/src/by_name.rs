@@ -44,6 +44,7 @@ pub struct NamedJob {
     pub(crate) unique_key: Option<String>,
     pub(crate) unique_for: Option<Duration>,
     pub(crate) on_conflict: OnConflict,
+    pub(crate) limit_key: Option<String>,
 }
 
 impl NamedJob {
@@ -63,6 +64,7 @@ impl NamedJob {
             unique_key: None,
             unique_for: None,
             on_conflict: OnConflict::default(),
+            limit_key: None,
         }
     }
 
@@ -130,6 +132,12 @@ impl NamedJob {
     /// What to do when the key is held; [`OnConflict::Keep`] unless set.
     pub fn on_conflict(mut self, action: OnConflict) -> Self {
         self.on_conflict = action;
+        self
+    }
+
+    /// The key whose limits the job shares; see [`Job::limit_key`](crate::Job::limit_key).
+    pub fn limit_key(mut self, key: impl Into<String>) -> Self {
+        self.limit_key = Some(key.into());
         self
     }
 

@@ -8,6 +8,7 @@ use sqlx::PgExecutor;
 use crate::{
     Job, JobId, Priority, TraceContext, TraceRelation, Unique,
     args::{ArgsProblem, MAX_ARGS_BYTES, MAX_META_BYTES, check_json},
+    limit::{LimitError, check_key},
     names::{NameError, check_name, valid_name},
     store,
     unique::StoredKey,
@@ -31,6 +32,7 @@ pub struct Enqueue<J> {
     tags: Vec<String>,
     meta: Option<serde_json::Value>,
     unique: Option<Unique>,
+    limit_key: Option<String>,
     pub(crate) context: Context,
     relation: TraceRelation,
 }
@@ -94,6 +96,9 @@ pub enum EnqueueError {
     /// A kind or queue name is not valid.
     #[error(transparent)]
     Name(#[from] NameError),
+    /// The limit key is not valid.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// The args did not serialise.
     #[error("the args of the kind \"{kind}\" did not serialise")]
     Serialize {
@@ -200,6 +205,7 @@ impl<J: Job> Enqueue<J> {
             tags: Vec::new(),
             meta: None,
             unique: None,
+            limit_key: None,
             context: Context::default(),
             relation: TraceRelation::Auto,
         }
@@ -262,6 +268,12 @@ impl<J: Job> Enqueue<J> {
     /// The unique key, instead of [`Job::unique`].
     pub fn unique(mut self, unique: Unique) -> Self {
         self.unique = Some(unique);
+        self
+    }
+
+    /// The key whose limits the job shares, instead of [`Job::limit_key`].
+    pub fn limit_key(mut self, key: impl Into<String>) -> Self {
+        self.limit_key = Some(key.into());
         self
     }
 
@@ -347,6 +359,8 @@ impl<J: Job> Enqueue<J> {
         {
             return Err(out_of_range("unique window", format!("{window:?}"), "more than 0 and at most 36525 days"));
         }
+        let limit_key = self.limit_key.or_else(|| self.job.limit_key());
+        limit_key.as_deref().map(check_key).transpose()?;
         Ok(Draft {
             kind,
             queue: self.queue,
@@ -360,6 +374,7 @@ impl<J: Job> Enqueue<J> {
             meta,
             relation: self.relation.code(),
             unique,
+            limit_key,
         })
     }
 }
@@ -399,6 +414,7 @@ pub(crate) struct Draft {
     pub(crate) meta: Option<String>,
     pub(crate) relation: Option<i16>,
     pub(crate) unique: Option<StoredKey>,
+    pub(crate) limit_key: Option<String>,
 }
 
 fn array_literal(items: &[String]) -> String {

@@ -31,9 +31,13 @@ mod by_name;
 mod enqueue;
 mod inspect;
 mod job;
+mod limit;
 mod manage;
 mod migrate;
 mod model;
+mod queue;
+#[cfg(feature = "schedules")]
+mod schedule;
 mod trace;
 mod unique;
 
@@ -52,10 +56,17 @@ pub use by_name::{NamedJob, enqueue_named};
 pub use enqueue::{Enqueue, EnqueueError, Enqueued, Parent};
 pub use inspect::{Attempt, JobDetail, JobFilter, JobStatus, JobSummary, Progress, ReadError, job, job_detail, list_jobs};
 pub use job::Job;
+pub use limit::{KeyLimit, Limit, LimitError, MAX_KEY_BYTES, key_limits, limit_key, unlimit_key};
 pub use manage::{CancelOutcome, ManageError, cancel};
 pub use migrate::{MigrateError, SCHEMA_VERSION, SchemaError, check_schema, migrate};
 pub use model::{JobId, JobState, ParseJobIdError, Priority, UnknownWord};
 pub use names::{MAX_NAME_BYTES, NameError, check_name, valid_name};
+pub use queue::{QueueStatus, limit_queue, pause_queue, queues, resume_queue};
+#[cfg(feature = "schedules")]
+pub use schedule::{
+    Cron, CronError, Firing, Missed, Overlap, Schedule, ScheduleError, ScheduleStatus, declare_schedules, delete_schedule, fire_schedules,
+    list_schedules, pause_schedule, resume_schedule, run_schedule, schedule,
+};
 pub use trace::{TraceContext, TraceRelation};
 pub use unique::{OnConflict, Unique};
 

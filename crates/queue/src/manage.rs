@@ -2,7 +2,7 @@
 
 use sqlx::PgExecutor;
 
-use crate::{JobId, JobState, store};
+use crate::{JobId, JobState, NameError, limit::LimitError, store};
 
 /// What a cancel did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,12 @@ pub enum CancelOutcome {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ManageError {
+    /// A name is not valid.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// A limit or its key is not valid.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// The schema `haulage` is missing or older than this version.
     #[error("the schema \"haulage\" is missing or too old: run `haulage migrate` or call `haulage::migrate(&pool)`")]
     Schema(#[source] sqlx::Error),

@@ -4,32 +4,33 @@
 //! A claim has examined its line up to some position. The bound moves there once every transaction that ran at the claim's
 //! snapshot has ended, as this or a later snapshot tells; those that have run for long are not waited for, so that a forgotten
 //! writer does not pin the bound. What was passed all the same (an insert that committed late, a row that was locked) is found by
-//! a sweep from zero, which is due again and again until every transaction from before the last move has ended. At low rates
-//! nothing moves: a bound that saves less than `WORTH` entries is not worth its sweeps.
+//! a sweep, which is due again and again until every transaction from before the last move has ended. Where all transactions that
+//! were given a position have ended, one sweep has seen everything: later ones begin behind it, so that they stay cheap however
+//! long the stretch of dead entries is. At low rates nothing moves: a bound that saves less than `WORTH` entries is not worth its
+//! sweeps.
 
-use std::time::{Duration, Instant};
-
-use haulage_queue::{
-    Priority,
-    store::{Claim, Line},
+use std::{
+    collections::{HashMap, VecDeque},
+    time::{Duration, Instant},
 };
 
+use haulage_queue::{Priority, store::Claim};
+
+/// Lines of a queue: one a priority.
+const LINES: usize = Priority::ALL.len();
 /// Moves of fewer positions than this are left alone.
 const WORTH: i64 = 250;
 /// Until the next claim's snapshot.
 const UNKNOWN: i64 = i64::MAX;
 /// A transaction that has run for so long, or up to twice as long, is not waited for.
 const LONG: Duration = Duration::from_millis(100);
+/// How often a position is noted together with the transactions that may still store something before it.
+const NOTE_EVERY: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
 pub(crate) struct Bounds {
+    /// Of each queue `LINES`, one after the other.
     lines: Vec<Line>,
-    /// Parallel to `lines`: a move that waits for older transactions.
-    pending: Vec<Option<Move>>,
-    /// Parallel to `lines`: transactions before this one may have left something below the bound. 0: none has.
-    unswept: Vec<i64>,
-    /// Parallel to `lines`: the bound has moved although transactions before this one, exempt ones, still ran. 0: none did.
-    passed: Vec<i64>,
     /// The oldest transaction that ran at the last claim's snapshot.
     xmin: i64,
     /// The last position handed out when the claim before this one was answered: everything up to there had been given its
@@ -39,6 +40,24 @@ pub(crate) struct Bounds {
     exempt: i64,
     /// When a claim was answered, and the first transaction that had not started then.
     young: Option<(Instant, i64)>,
+    /// Positions that had been handed out by a claim's snapshot, and the first transaction that had not started then.
+    notes: VecDeque<(i64, i64)>,
+    noted: Option<Instant>,
+    /// Every transaction that was given a position up to this one has ended.
+    settled: i64,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Line {
+    bound: i64,
+    /// A move that waits for older transactions.
+    pending: Option<Move>,
+    /// Transactions before this one may have left something below the bound. 0: none has.
+    unswept: i64,
+    /// The bound has moved although transactions before this one, exempt ones, still ran. 0: none did.
+    passed: i64,
+    /// Up to here a sweep has seen all that will ever be stored there. What was locked then is found by a pass over everything.
+    clean: i64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -47,18 +66,31 @@ struct Move {
     xmax: i64,
 }
 
+/// What a claim brought from one queue.
+#[derive(Default)]
+struct Taken {
+    jobs: usize,
+    /// The last position of each line.
+    last: [i64; LINES],
+}
+
 impl Bounds {
-    pub(crate) fn new(queues: impl IntoIterator<Item = String>) -> Self {
-        let lines: Vec<Line> = queues
-            .into_iter()
-            .flat_map(|queue| Priority::ALL.map(|priority| Line { queue: queue.clone(), priority: priority.code(), bound: 0 }))
-            .collect();
-        let (pending, unswept) = (vec![None; lines.len()], vec![0; lines.len()]);
-        Self { lines, pending, passed: unswept.clone(), unswept, xmin: 0, last_pos: 0, exempt: 0, young: None }
+    pub(crate) fn new(queues: usize) -> Self {
+        Self {
+            lines: vec![Line::default(); queues * LINES],
+            xmin: 0,
+            last_pos: 0,
+            exempt: 0,
+            young: None,
+            notes: VecDeque::new(),
+            noted: None,
+            settled: 0,
+        }
     }
 
-    pub(crate) fn lines(&self) -> &[Line] {
-        &self.lines
+    /// The bounds of these queues, `LINES` each.
+    pub(crate) fn of(&self, queues: impl Iterator<Item = usize>) -> Vec<i64> {
+        queues.flat_map(|queue| &self.lines[queue * LINES..(queue + 1) * LINES]).map(|line| line.bound).collect()
     }
 
     /// Transactions before this one are not waited for.
@@ -66,96 +98,106 @@ impl Bounds {
         self.exempt
     }
 
+    /// Lines that have moved: queue, priority.
+    pub(crate) fn moved(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.lines.iter().enumerate().filter(|(_, line)| line.bound > 0).map(|(index, _)| (index / LINES, index % LINES))
+    }
+
+    /// Positions after the first, up to the second, that sweeps look at again and again.
+    pub(crate) fn recent(&self, line: (usize, usize)) -> (i64, i64) {
+        let line = self.line(line);
+        (line.clean.min(line.bound), line.bound)
+    }
+
     /// Whether something may be below the bound of this line.
-    pub(crate) fn needs_sweep(&self, index: usize) -> bool {
-        self.unswept[index] > 0
+    pub(crate) fn needs_sweep(&self, line: (usize, usize)) -> bool {
+        self.line(line).unswept > 0
     }
 
     /// Whether a transaction that the bound has passed has ended: what it stored is there now.
-    pub(crate) fn needs_sweep_now(&self, index: usize) -> bool {
-        self.passed[index] > 0 && self.xmin >= self.passed[index]
+    pub(crate) fn needs_sweep_now(&self, line: (usize, usize)) -> bool {
+        let passed = self.line(line).passed;
+        passed > 0 && self.xmin >= passed
     }
 
-    /// This line was swept after the last claim.
-    pub(crate) fn swept(&mut self, index: usize) {
-        if self.xmin >= self.passed[index] {
-            self.passed[index] = 0;
+    /// What is recent of this line was swept after the last claim.
+    pub(crate) fn swept(&mut self, (queue, priority): (usize, usize)) {
+        let line = &mut self.lines[queue * LINES + priority];
+        if self.xmin >= line.passed {
+            line.passed = 0;
         }
-        if self.xmin >= self.unswept[index] {
-            self.unswept[index] = 0;
+        if self.xmin >= line.unswept {
+            line.unswept = 0;
         }
+        line.clean = line.clean.max(self.settled.min(line.bound));
     }
 
     /// A sweep of this line took all that it may, up to this position: the bound has passed a live backlog, which goes on there.
-    pub(crate) fn turn_back(&mut self, index: usize, to: i64) {
-        self.lines[index].bound = to.min(self.lines[index].bound);
-        self.pending[index] = None;
+    pub(crate) fn turn_back(&mut self, (queue, priority): (usize, usize), to: i64) {
+        let line = &mut self.lines[queue * LINES + priority];
+        line.bound = to.min(line.bound);
+        line.clean = line.clean.min(line.bound);
+        line.pending = None;
     }
 
     /// Starts from zero: after a lost connection the server may be another one, whose positions run behind.
     pub(crate) fn reset(&mut self) {
-        self.lines.iter_mut().for_each(|line| line.bound = 0);
-        self.pending.fill(None);
-        self.unswept.fill(0);
-        self.passed.fill(0);
-        (self.last_pos, self.exempt, self.young) = (0, 0, None);
+        *self = Self { xmin: self.xmin, ..Self::new(self.lines.len() / LINES) };
     }
 
     /// Whether a move waits.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.pending.iter().any(Option::is_some)
+        self.lines.iter().any(|line| line.pending.is_some())
     }
 
     /// Makes the moves that have waited long enough, given the oldest transaction that still runs, of those that are waited for.
     pub(crate) fn catch_up(&mut self, oldest: i64) {
-        for (index, line) in self.lines.iter_mut().enumerate() {
-            if let Some(step) = self.pending[index].take_if(|step| oldest >= step.xmax) {
-                line.bound = line.bound.max(step.to);
-                self.unswept[index] = UNKNOWN;
-                if self.xmin < self.exempt {
-                    self.passed[index] = self.exempt;
-                }
+        for line in &mut self.lines {
+            if let Some(step) = line.pending.take_if(|step| oldest >= step.xmax) {
+                line.advance(step.to, self.xmin, self.exempt);
             }
         }
     }
 
-    /// Learns from a claim that wanted `want(queue)` jobs of each queue.
-    pub(crate) fn learn(&mut self, claim: &Claim, want: impl Fn(&str) -> usize) {
+    /// Learns from a claim that wanted so many jobs of each of these queues, told by number and name, and looked at their lines.
+    pub(crate) fn learn(&mut self, claim: &Claim, wanted: &[(usize, &str, usize)]) {
         if !claim.alive {
             // A worker that was declared dead is shown nothing.
             return;
         }
         // What took its number or its lock during the claim before is older than this snapshot.
-        self.unswept.iter_mut().filter(|before| **before == UNKNOWN).for_each(|before| *before = claim.xmax);
+        self.lines.iter_mut().filter(|line| line.unswept == UNKNOWN).for_each(|line| line.unswept = claim.xmax);
         self.xmin = claim.xmin;
         self.catch_up(claim.oldest);
-        for (index, line) in self.lines.iter_mut().enumerate() {
-            let wanted = want(&line.queue);
-            if self.pending[index].is_some() || wanted == 0 {
-                continue;
-            }
-            let of_queue = || claim.jobs.iter().filter(|job| job.queue == line.queue);
-            let taken = of_queue().count() + claim.unreadable.len();
-            let examined = if taken < wanted {
-                // Every line of the queue ran dry.
-                self.last_pos
-            } else {
-                of_queue().filter(|job| job.place == 1 && job.priority == line.priority).map(|job| job.pos).max().unwrap_or(0)
-            };
-            if examined - line.bound < WORTH {
-                continue;
-            }
-            if claim.oldest >= claim.xmax {
-                // Nothing else ran at the claim's own snapshot.
-                line.bound = examined;
-                self.unswept[index] = UNKNOWN;
-                if self.xmin < self.exempt {
-                    self.passed[index] = self.exempt;
-                }
-            } else {
-                self.pending[index] = Some(Move { to: examined, xmax: claim.xmax });
+        let mut taken: HashMap<&str, Taken> = HashMap::new();
+        for job in &claim.jobs {
+            let queue = taken.entry(&job.queue).or_default();
+            queue.jobs += 1;
+            if let (1, Ok(priority)) = (job.place, usize::try_from(job.priority)) {
+                queue.last[priority] = queue.last[priority].max(job.pos);
             }
         }
+        for (queue, name, wanted) in wanted {
+            let taken = taken.remove(name).unwrap_or_default();
+            for (priority, line) in self.lines[queue * LINES..(queue + 1) * LINES].iter_mut().enumerate() {
+                if line.pending.is_some() {
+                    continue;
+                }
+                // With fewer than wanted every line of the queue ran dry.
+                let dry = taken.jobs + claim.unreadable.len() < *wanted;
+                let examined = if dry { self.last_pos } else { taken.last[priority] };
+                if examined - line.bound < WORTH {
+                    continue;
+                }
+                if claim.oldest >= claim.xmax {
+                    // Nothing else ran at the claim's own snapshot.
+                    line.advance(examined, self.xmin, self.exempt);
+                } else {
+                    line.pending = Some(Move { to: examined, xmax: claim.xmax });
+                }
+            }
+        }
+        self.note(claim);
         self.last_pos = claim.last_pos;
         match self.young {
             Some((since, _)) if since.elapsed() < LONG => {}
@@ -165,11 +207,38 @@ impl Bounds {
             }
         }
     }
+
+    /// What had been handed out before this claim, and who may still store something there.
+    fn note(&mut self, claim: &Claim) {
+        while let Some((pos, _)) = self.notes.pop_front_if(|(_, xmax)| *xmax <= claim.xmin) {
+            self.settled = pos;
+        }
+        if self.noted.is_none_or(|at| at.elapsed() >= NOTE_EVERY) {
+            self.noted = Some(Instant::now());
+            self.notes.push_back((self.last_pos, claim.xmax));
+        }
+    }
+
+    fn line(&self, (queue, priority): (usize, usize)) -> &Line {
+        &self.lines[queue * LINES + priority]
+    }
+}
+
+impl Line {
+    fn advance(&mut self, to: i64, xmin: i64, exempt: i64) {
+        self.bound = self.bound.max(to);
+        self.unswept = UNKNOWN;
+        if xmin < exempt {
+            self.passed = exempt;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NORMAL: (usize, usize) = (0, 1);
 
     /// The oldest transaction that is waited for, the first not yet started, the last position handed out.
     fn claim(oldest: i64, xmax: i64, last_pos: i64) -> Claim {
@@ -178,66 +247,105 @@ mod tests {
         claim
     }
 
+    fn learn(bounds: &mut Bounds, claim: &Claim) {
+        bounds.learn(claim, &[(0, "q", 10)]);
+    }
+
+    fn bound(bounds: &Bounds) -> i64 {
+        bounds.of(std::iter::once(0))[1]
+    }
+
     #[test]
     fn the_bound_waits_for_the_transactions_before_it() {
-        let mut bounds = Bounds::new(["q".to_owned()]);
-        bounds.learn(&claim(10, 11, 5_000), |_| 10);
-        bounds.learn(&claim(10, 12, 6_000), |_| 10);
-        assert_eq!(bounds.lines()[1].bound, 0, "the move to 5,000 waits for transactions before 12");
-        bounds.learn(&claim(11, 13, 6_000), |_| 10);
-        assert_eq!(bounds.lines()[1].bound, 0);
-        bounds.learn(&claim(12, 13, 6_000), |_| 10);
-        assert_eq!(bounds.lines()[1].bound, 5_000);
+        let mut bounds = Bounds::new(1);
+        learn(&mut bounds, &claim(10, 11, 5_000));
+        learn(&mut bounds, &claim(10, 12, 6_000));
+        assert_eq!(bound(&bounds), 0, "the move to 5,000 waits for transactions before 12");
+        learn(&mut bounds, &claim(11, 13, 6_000));
+        assert_eq!(bound(&bounds), 0);
+        learn(&mut bounds, &claim(12, 13, 6_000));
+        assert_eq!(bound(&bounds), 5_000);
     }
 
     #[test]
     fn when_nothing_else_runs_the_bound_moves_at_once() {
-        let mut bounds = Bounds::new(["q".to_owned()]);
-        bounds.learn(&claim(10, 10, 5_000), |_| 10);
-        bounds.learn(&claim(10, 10, 6_000), |_| 10);
-        assert_eq!(bounds.lines()[1].bound, 5_000);
+        let mut bounds = Bounds::new(1);
+        learn(&mut bounds, &claim(10, 10, 5_000));
+        learn(&mut bounds, &claim(10, 10, 6_000));
+        assert_eq!(bound(&bounds), 5_000);
+        assert_eq!(bounds.moved().count(), 4, "every line of the queue ran dry");
     }
 
     #[test]
     fn a_line_is_swept_until_the_transactions_before_its_move_have_ended() {
-        let mut bounds = Bounds::new(["q".to_owned()]);
+        let mut bounds = Bounds::new(1);
         let with_xmin = |xmin| Claim { xmin, ..claim(20, 20, 5_000) };
         bounds.exempt = 15;
-        bounds.learn(&with_xmin(10), |_| 10);
-        bounds.learn(&with_xmin(10), |_| 10);
-        bounds.swept(1);
-        bounds.learn(&with_xmin(10), |_| 10);
-        bounds.swept(1);
-        assert!(bounds.needs_sweep(1) && !bounds.needs_sweep_now(1), "transaction 10 runs still, for long");
-        bounds.learn(&with_xmin(20), |_| 10);
-        assert!(bounds.needs_sweep_now(1), "it has ended");
-        bounds.swept(1);
-        assert!(!bounds.needs_sweep(1) && !bounds.needs_sweep_now(1));
+        learn(&mut bounds, &with_xmin(10));
+        learn(&mut bounds, &with_xmin(10));
+        bounds.swept(NORMAL);
+        learn(&mut bounds, &with_xmin(10));
+        bounds.swept(NORMAL);
+        assert!(bounds.needs_sweep(NORMAL) && !bounds.needs_sweep_now(NORMAL), "transaction 10 runs still, for long");
+        learn(&mut bounds, &with_xmin(20));
+        assert!(bounds.needs_sweep_now(NORMAL), "it has ended");
+        bounds.swept(NORMAL);
+        assert!(!bounds.needs_sweep(NORMAL) && !bounds.needs_sweep_now(NORMAL));
+    }
+
+    #[test]
+    fn what_all_transactions_have_left_behind_is_swept_once() {
+        let mut bounds = Bounds::new(1);
+        let at = |bounds: &mut Bounds, xmin: i64, xmax: i64, last_pos: i64| {
+            bounds.noted = None;
+            learn(bounds, &Claim { xmin, ..claim(xmax, xmax, last_pos) });
+            bounds.swept(NORMAL);
+        };
+        at(&mut bounds, 10, 20, 5_000);
+        at(&mut bounds, 10, 21, 6_000);
+        assert_eq!(bounds.recent(NORMAL), (0, 5_000), "transaction 10 may store something yet");
+        at(&mut bounds, 20, 22, 7_000);
+        assert_eq!(bounds.recent(NORMAL), (0, 6_000), "what was handed out before the first claim is not known");
+        at(&mut bounds, 21, 23, 8_000);
+        assert_eq!(bounds.recent(NORMAL), (5_000, 7_000), "those before 21, who had positions up to 5,000, have ended");
+        bounds.turn_back(NORMAL, 100);
+        assert_eq!(bounds.recent(NORMAL), (100, 100));
+        bounds.reset();
+        assert_eq!(bounds.recent(NORMAL), (0, 0));
     }
 
     #[test]
     fn positions_handed_out_during_the_claim_are_not_passed() {
-        let mut bounds = Bounds::new(["q".to_owned()]);
-        bounds.learn(&claim(10, 10, 9_000), |_| 10);
-        assert_eq!(bounds.lines()[0].bound, 0, "the first claim knew of no earlier position");
+        let mut bounds = Bounds::new(1);
+        learn(&mut bounds, &claim(10, 10, 9_000));
+        assert_eq!(bound(&bounds), 0, "the first claim knew of no earlier position");
     }
 
     #[test]
     fn a_small_gain_moves_nothing() {
-        let mut bounds = Bounds::new(["q".to_owned()]);
+        let mut bounds = Bounds::new(1);
         for xid in 10..20 {
-            bounds.learn(&claim(xid, xid, WORTH - 1), |_| 10);
+            learn(&mut bounds, &claim(xid, xid, WORTH - 1));
         }
-        assert_eq!(bounds.lines()[0].bound, 0);
+        assert_eq!(bound(&bounds), 0);
+    }
+
+    #[test]
+    fn a_queue_that_was_not_looked_at_stays() {
+        let mut bounds = Bounds::new(2);
+        for _ in 0..2 {
+            bounds.learn(&claim(10, 10, 5_000), &[(1, "other", 10)]);
+        }
+        assert_eq!(bounds.of([0, 1].into_iter()), [0, 0, 0, 0, 5_000, 5_000, 5_000, 5_000]);
     }
 
     #[test]
     fn what_has_run_for_long_is_exempt() {
-        let mut bounds = Bounds::new(["q".to_owned()]);
-        bounds.learn(&claim(10, 12, 0), |_| 10);
+        let mut bounds = Bounds::new(1);
+        learn(&mut bounds, &claim(10, 12, 0));
         assert_eq!(bounds.exempt(), 0);
         bounds.young = bounds.young.map(|(since, xmax)| (since - LONG, xmax));
-        bounds.learn(&claim(10, 15, 0), |_| 10);
+        learn(&mut bounds, &claim(10, 15, 0));
         assert_eq!(bounds.exempt(), 12, "everything that runs now and is older than 12 has run for long");
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use haulage_queue::{Job, NameError, check_name, valid_name};
+use haulage_queue::{Job, NameError, Schedule, check_name, valid_name};
 use sqlx::PgPool;
 use tokio::sync::{Mutex, Semaphore};
 use tower::{Layer, Service};
@@ -37,6 +37,7 @@ pub struct Builder<S = ()> {
     handlers: Vec<Registered<S>>,
     layers: Vec<Wrap>,
     on_dead: Option<OnDead>,
+    schedules: Option<(String, Vec<Schedule>)>,
     settings: Settings,
     state_was_late: bool,
 }
@@ -54,8 +55,12 @@ struct Registered<S> {
 pub enum Duty {
     /// Putting scheduled jobs in line when they are due.
     Promote,
+    /// Letting jobs in that wait for their key.
+    Admit,
     /// Taking jobs from dead workers.
     Rescue,
+    /// Firing schedules.
+    Schedule,
     /// Making and dropping partitions of the history, and removing rows beside jobs that are gone.
     Prune,
 }
@@ -120,6 +125,7 @@ impl Worker {
             handlers: Vec::new(),
             layers: Vec::new(),
             on_dead: None,
+            schedules: None,
             settings: Settings {
                 grace: Duration::from_secs(25),
                 heartbeat: Duration::from_secs(5),
@@ -147,6 +153,7 @@ impl Builder<()> {
             handlers: Vec::new(),
             layers: self.layers,
             on_dead: self.on_dead,
+            schedules: self.schedules,
             settings: self.settings,
         }
     }
@@ -241,6 +248,14 @@ impl<S: Clone + Send + Sync + 'static> Builder<S> {
         self
     }
 
+    /// Declares the schedules of a service when the worker starts: the rows of this service become those given, and no others. The
+    /// service is the name of your application, the same in all its processes; without this call no schedule is touched. Any
+    /// worker of the fleet fires them, also those of other services.
+    pub fn schedules(mut self, service: impl Into<String>, schedules: impl IntoIterator<Item = Schedule>) -> Self {
+        self.schedules = Some((service.into(), schedules.into_iter().collect()));
+        self
+    }
+
     /// The name shown to people; host and process id unless set.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
@@ -332,7 +347,7 @@ impl<S: Clone + Send + Sync + 'static> Builder<S> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let registry = Registry { kinds, blocking: Arc::new(Semaphore::new(cores)) };
         let shared = Shared::new(self.pool, self.name, self.queues, registry, self.on_dead, self.settings);
-        Ok(Worker { shared: Arc::new(shared) })
+        Ok(Worker { shared: Arc::new(shared), schedules: self.schedules })
     }
 }
 

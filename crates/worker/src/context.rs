@@ -201,6 +201,8 @@ pub(crate) struct Attempt {
     pub(crate) trace: Option<TraceContext>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) suspect: bool,
+    /// The key whose slot it has.
+    pub(crate) limit_key: Option<String>,
     /// Of the claim: if leases were lost since, this one was.
     pub(crate) epoch: u64,
     pub(crate) token: CancellationToken,
@@ -227,6 +229,7 @@ impl Attempt {
             trace: job.trace,
             timeout: job.timeout_ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis),
             suspect,
+            limit_key: job.limit_key,
             epoch,
             token: CancellationToken::new(),
             stop: AtomicU8::new(0),

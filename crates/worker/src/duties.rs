@@ -1,4 +1,4 @@
-//! The fleet's duties, on one connection: promote due jobs, rescue those of dead workers, keep partitions, and write down progress.
+//! The fleet's duties, on one connection: promote due jobs, let in what waits for its key, fire schedules, rescue the jobs of dead workers, keep partitions, and write down progress.
 //! Leaderless: every worker does them, the database arbitrates, and each can be switched off per process.
 
 use std::{
@@ -6,10 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use haulage_queue::store;
+use haulage_queue::{Firing, fire_schedules, store};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Duty, link::Link, promote::Promote, prune, rescue, shared::Shared};
+use crate::{Duty, admit::Admit, link::Link, promote::Promote, prune, rescue, shared::Shared};
 
 /// Progress is written this often at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
@@ -17,6 +17,10 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 const SILENT: Duration = Duration::from_secs(120);
 /// A duty that failed is tried again after this long.
 const AGAIN: Duration = Duration::from_secs(2);
+/// Schedules are looked at this often at least; whoever changes one notifies.
+const SCHEDULES_LATEST: Duration = Duration::from_secs(10);
+/// And this often at most because of a notification, which may be about a job.
+const SCHEDULES_SOONEST: Duration = Duration::from_millis(500);
 /// Rows beside jobs that are gone.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// Partitions are looked after at the start and then hourly.
@@ -42,7 +46,8 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         let next = duties.next();
         tokio::select! {
             () = stop.cancelled() => break,
-            () = shared.due.notified() => duties.promote_at = duties.promote_at.map(|_| Instant::now()),
+            () = shared.due.notified() => duties.look_now(),
+            () = shared.freed.told() => duties.admit_at = Some(Instant::now()),
             () = shared.progress.reported() => duties.progress_at = duties.progress_at.or(Some(Instant::now() + PROGRESS_EVERY / 10)),
             () = tokio::time::sleep_until(next.into()) => {}
         }
@@ -56,6 +61,11 @@ struct Duties<'a> {
     link: Link,
     promote: Promote,
     promote_at: Option<Instant>,
+    admit: Admit,
+    admit_at: Option<Instant>,
+    firing: Firing,
+    schedule_at: Option<Instant>,
+    schedules_seen: Instant,
     rescue_at: Option<Instant>,
     prune_at: Option<Instant>,
     tidy_at: Option<Instant>,
@@ -72,6 +82,11 @@ impl<'a> Duties<'a> {
             link: Link::new(shared, "duties"),
             promote: Promote::new(),
             promote_at: on(Duty::Promote),
+            admit: Admit::new(),
+            admit_at: None,
+            firing: Firing::default(),
+            schedule_at: on(Duty::Schedule),
+            schedules_seen: now,
             rescue_at: on(Duty::Rescue),
             prune_at: on(Duty::Prune),
             tidy_at: on(Duty::Prune),
@@ -80,8 +95,15 @@ impl<'a> Duties<'a> {
         }
     }
 
+    /// Something is due sooner than was known.
+    fn look_now(&mut self) {
+        let now = Instant::now();
+        self.promote_at = self.promote_at.map(|_| now);
+        self.schedule_at = self.schedule_at.map(|at| at.min(self.schedules_seen + SCHEDULES_SOONEST));
+    }
+
     fn next(&self) -> Instant {
-        [self.promote_at, self.rescue_at, self.prune_at, self.tidy_at, self.progress_at]
+        [self.promote_at, self.admit_at, self.schedule_at, self.rescue_at, self.prune_at, self.tidy_at, self.progress_at]
             .into_iter()
             .flatten()
             .min()
@@ -91,7 +113,7 @@ impl<'a> Duties<'a> {
     /// Does what is due. A duty that fails is tried again after a while and holds up no other; returns the last error.
     async fn work(&mut self) -> Result<(), sqlx::Error> {
         let mut result = Ok(());
-        for duty in [Due::Promote, Due::Progress, Due::Rescue, Due::Tidy, Due::Prune] {
+        for duty in [Due::Schedule, Due::Promote, Due::Admit, Due::Progress, Due::Rescue, Due::Tidy, Due::Prune] {
             if self.at(duty).is_none_or(|at| at > Instant::now()) {
                 continue;
             }
@@ -111,7 +133,9 @@ impl<'a> Duties<'a> {
 
     fn at(&mut self, duty: Due) -> &mut Option<Instant> {
         match duty {
+            Due::Schedule => &mut self.schedule_at,
             Due::Promote => &mut self.promote_at,
+            Due::Admit => &mut self.admit_at,
             Due::Progress => &mut self.progress_at,
             Due::Rescue => &mut self.rescue_at,
             Due::Tidy => &mut self.tidy_at,
@@ -123,7 +147,21 @@ impl<'a> Duties<'a> {
     async fn perform(&mut self, duty: Due) -> Result<Option<Instant>, sqlx::Error> {
         let (shared, connection) = (self.shared, self.link.get().await?);
         Ok(match duty {
-            Due::Promote => Some(Instant::now() + self.promote.run(connection).await?),
+            Due::Schedule => {
+                let next = fire_schedules(connection, &mut self.firing).await?;
+                self.schedules_seen = Instant::now();
+                Some(Instant::now() + next.map_or(SCHEDULES_LATEST, |s| Duration::from_secs_f64(s.max(0.0)).min(SCHEDULES_LATEST)))
+            }
+            Due::Promote => {
+                let (next, waiting) = self.promote.run(connection).await?;
+                if waiting {
+                    let look = self.admit.waits();
+                    self.admit_at = Some(self.admit_at.map_or(look, |at| at.min(look)));
+                }
+                Some(Instant::now() + next)
+            }
+            Due::Admit if shared.settings.without.contains(&Duty::Admit) => None,
+            Due::Admit => self.admit.run(connection, shared).await?,
             Due::Progress if self.progress_written.elapsed() < PROGRESS_EVERY => Some(self.progress_written + PROGRESS_EVERY),
             Due::Progress => {
                 self.progress_written = Instant::now();
@@ -159,7 +197,9 @@ impl<'a> Duties<'a> {
 
 #[derive(Debug, Clone, Copy)]
 enum Due {
+    Schedule,
     Promote,
+    Admit,
     Progress,
     Rescue,
     Tidy,

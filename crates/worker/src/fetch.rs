@@ -5,6 +5,7 @@
 //! without a notification is found by the poll. When to sleep and how long to wait is decided in `rest.rs`.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -47,6 +48,8 @@ pub(crate) async fn run(shared: Arc<Shared>, results: mpsc::Sender<Resolved>, as
         views: [&shared.kinds, &shared.async_kinds].map(|kinds| View::new(&shared, kinds)),
         asks,
         asleep_in: None,
+        limited: Vec::new(),
+        admit_again: None,
         rest: Rest::new(shared.settings.poll),
         suspect_at: Instant::now(),
         epoch: shared.epoch(),
@@ -103,6 +106,10 @@ struct Fetch {
     /// The listening session in which enqueuers were told that we sleep.
     asleep_in: Option<u64>,
     rest: Rest,
+    /// Queues that have a limit, as the last claim has told.
+    limited: Vec<String>,
+    /// When the rate of one of them lets the next job in.
+    admit_again: Option<Duration>,
     suspect_at: Instant,
     /// Of the last round: how often all leases had been lost by then.
     epoch: u64,
@@ -119,8 +126,7 @@ struct View {
 
 impl View {
     fn new(shared: &Shared, kinds: &[String]) -> Self {
-        let queues = shared.lanes.iter().map(|lane| lane.queue.clone());
-        Self { kinds: kinds.to_vec(), bounds: Bounds::new(queues), sweep: Sweep::new() }
+        Self { kinds: kinds.to_vec(), bounds: Bounds::new(shared.lanes.len()), sweep: Sweep::new() }
     }
 }
 
@@ -131,6 +137,8 @@ struct Taken {
     full: bool,
     /// It has walked over much that it could not take.
     walked: bool,
+    /// A queue turned out to be limited: its jobs must be let in.
+    limited: bool,
 }
 
 impl Fetch {
@@ -151,8 +159,10 @@ impl Fetch {
         if let Err(error) = self.look_for_suspect().await {
             return Some(self.failed(&error));
         }
+        // What may wait in this process is shared by the lanes that have work.
+        let busy = self.shared.lanes.iter().filter(|lane| lane.is_busy()).count();
         let wants: Vec<(usize, usize)> =
-            self.shared.lanes.iter().enumerate().map(|(index, lane)| (index, lane.want())).filter(|(_, want)| *want > 0).collect();
+            self.shared.lanes.iter().enumerate().map(|(index, lane)| (index, lane.want(busy))).filter(|(_, want)| *want > 0).collect();
         if wants.is_empty() {
             // Nobody need notify a worker without room.
             self.awake();
@@ -164,6 +174,9 @@ impl Fetch {
             // Nothing but blocking kinds: a thread that comes free is room, and told.
             self.awake();
             return Some(NO_ROOM);
+        }
+        if let Err(error) = self.admit(&wants, view).await {
+            return Some(self.failed(&error));
         }
         let taken = match self.claim(&wants, view).await {
             Ok(taken) => taken,
@@ -181,7 +194,7 @@ impl Fetch {
             // More is likely there; and enqueuers need not notify us.
             self.awake();
         }
-        if taken.full || found {
+        if taken.full || found || taken.limited {
             return None;
         }
         let sleeps = self.asleep_in == Some(self.shared.listening.load(Ordering::Acquire));
@@ -189,7 +202,20 @@ impl Fetch {
             // Enqueuers notify from now on; look once more for what came before.
             return None;
         }
-        Some(self.rest.wait())
+        let wait = self.rest.wait();
+        Some(self.admit_again.map_or(wait, |again| wait.min(again)))
+    }
+
+    /// Lets jobs of limited queues in, before they can be claimed.
+    async fn admit(&mut self, wants: &[(usize, usize)], view: usize) -> Result<(), sqlx::Error> {
+        self.admit_again = None;
+        for queue in &self.limited {
+            if wants.iter().any(|(index, _)| self.shared.lanes[*index].queue == *queue) {
+                let admission = store::admit_queue(self.link.get().await?, queue, &self.views[view].kinds).await?;
+                self.admit_again = self.admit_again.into_iter().chain(admission.next).min();
+            }
+        }
+        Ok(())
     }
 
     /// What a view needs after a claim; returns whether jobs were put in line.
@@ -199,7 +225,8 @@ impl Fetch {
             // What the bounds wait for has likely ended during the walk; the next claim should not walk again.
             bounds.catch_up(store::oldest_running(self.link.get().await?, bounds.exempt()).await?);
         }
-        sweep.due(&mut self.link, bounds, kinds).await
+        let queues: Vec<&str> = self.shared.lanes.iter().map(|lane| lane.queue.as_str()).collect();
+        sweep.due(&mut self.link, bounds, &queues, kinds).await
     }
 
     /// Another server may answer next, with other positions, or what was learnt says nothing any more.
@@ -221,7 +248,7 @@ impl Fetch {
             kinds,
             queues: &queues,
             wants: &numbers,
-            lines: bounds.lines(),
+            bounds: &bounds.of(wants.iter().map(|(index, _)| *index)),
             exempt: bounds.exempt(),
         };
         let started = Instant::now();
@@ -229,20 +256,35 @@ impl Fetch {
         let elapsed = started.elapsed();
         sweep.put_off(elapsed);
         let lease = token.keep(claim.jobs.len() + claim.unreadable.len());
-        bounds.learn(&claim, |queue| wants.iter().find(|(index, _)| shared.lanes[*index].queue == queue).map_or(0, |(_, want)| *want));
+        let closed = |queue: &str| claim.paused.iter().chain(&claim.limited).any(|closed| closed == queue);
+        // The line of a closed queue was not looked at.
+        let looked_at = wants.iter().map(|(index, want)| (*index, shared.lanes[*index].queue.as_str(), *want));
+        bounds.learn(&claim, &looked_at.filter(|(_, queue, _)| !closed(queue)).collect::<Vec<_>>());
+        let limited = claim.limited.iter().any(|queue| !self.limited.contains(queue));
+        // Queues that this claim did not ask for are as they were.
+        let asked = |queue: &String| wants.iter().any(|(index, _)| shared.lanes[*index].queue == *queue);
+        self.limited.retain(|queue| !asked(queue));
+        self.limited.extend(claim.limited.iter().cloned());
+        shared.limited.store(!self.limited.is_empty(), Ordering::Relaxed);
         if epoch != shared.epoch() {
             // The worker was declared dead while the claim was under way: rescue has these jobs.
             shared.leases.claimed(lease, 0);
-            return Ok(Taken { any: false, full: false, walked: false });
+            return Ok(Taken { any: false, full: false, walked: false, limited });
         }
         let mut claim = claim;
         claim.jobs.sort_by_key(|job| (std::cmp::Reverse(job.place), job.priority, job.pos));
         let taken = claim.jobs.len() + claim.unreadable.len();
         let mut full = false;
+        let mut by_queue: HashMap<String, Vec<Claimed>> = HashMap::new();
+        for job in claim.jobs {
+            match by_queue.get_mut(&job.queue) {
+                Some(jobs) => jobs.push(job),
+                None => drop(by_queue.insert(job.queue.clone(), vec![job])),
+            }
+        }
         for (index, want) in wants {
             let lane = &shared.lanes[*index];
-            let (jobs, others): (Vec<_>, Vec<_>) = claim.jobs.into_iter().partition(|job| job.queue == lane.queue);
-            claim.jobs = others;
+            let jobs = by_queue.remove(&lane.queue).unwrap_or_default();
             full |= jobs.len() >= *want;
             let jobs = jobs.into_iter().map(|job| {
                 let (attempt, args) = Attempt::new(job, lease, epoch, false, shared);
@@ -260,7 +302,7 @@ impl Fetch {
             self.unsent.push(Resolved { attempt: Arc::new(attempt), resolution });
         }
         self.send();
-        Ok(Taken { any: taken > 0, full, walked: elapsed > LONG_WALK })
+        Ok(Taken { any: taken > 0, full, walked: elapsed > LONG_WALK, limited })
     }
 
     /// Takes a suspect if one waits and this process runs none.

@@ -16,7 +16,8 @@ use tokio::sync::Notify;
 const AHEAD: Duration = Duration::from_millis(500);
 /// Given back unstarted after this long.
 const STALE: Duration = Duration::from_secs(1);
-/// Most jobs in hand, running ones included: a claim of 1,000 has all the throughput that batching gives.
+/// Most jobs in hand of all lanes together, running ones included, unless the slots are more: a claim of 1,000 has all the throughput
+/// that batching gives.
 const MOST: usize = 1_000;
 
 #[derive(Debug)]
@@ -36,11 +37,13 @@ struct Inner<J> {
     /// Starts a second, smoothed.
     rate: f64,
     measured: (Instant, u64),
+    /// Its share of what may be in hand.
+    most: usize,
 }
 
 impl<J> Lane<J> {
     pub(crate) fn new(queue: String, slots: usize) -> Self {
-        let inner = Inner { waiting: VecDeque::new(), runners: 0, started: 0, rate: 0.0, measured: (Instant::now(), 0) };
+        let inner = Inner { waiting: VecDeque::new(), runners: 0, started: 0, rate: 0.0, measured: (Instant::now(), 0), most: MOST };
         Self { queue, slots, inner: Mutex::new(inner), room: Notify::new() }
     }
 
@@ -48,11 +51,18 @@ impl<J> Lane<J> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many jobs to claim now: none until a slot is free with nothing waiting for it, or half of what is allowed ahead is used.
-    pub(crate) fn want(&self) -> usize {
+    /// Whether it has jobs, or had until a moment ago.
+    pub(crate) fn is_busy(&self) -> bool {
+        let inner = self.lock();
+        inner.runners > 0 || !inner.waiting.is_empty() || inner.rate > 1.0
+    }
+
+    /// How many jobs to claim now, while so many lanes are busy: none until a slot is free with nothing waiting for it, or half of what is allowed ahead is used.
+    pub(crate) fn want(&self, busy: usize) -> usize {
         let mut inner = self.lock();
         inner.measure();
-        let allowed = allowed(self.slots, inner.rate);
+        inner.most = MOST / busy.max(1);
+        let allowed = allowed(self.slots, inner.rate, inner.most);
         let in_hand = inner.waiting.len() + inner.runners;
         let starved = inner.waiting.is_empty() && inner.runners < self.slots;
         if starved || in_hand * 2 <= allowed { allowed.saturating_sub(in_hand) } else { 0 }
@@ -76,7 +86,7 @@ impl<J> Lane<J> {
             Some(_) => inner.started += 1,
             None => inner.runners -= 1,
         }
-        let low = inner.waiting.len() * 2 <= allowed(self.slots, inner.rate).saturating_sub(inner.runners);
+        let low = inner.waiting.len() * 2 <= allowed(self.slots, inner.rate, inner.most).saturating_sub(inner.runners);
         drop(inner);
         if low {
             self.room.notify_one();
@@ -115,10 +125,10 @@ impl<J> Inner<J> {
     }
 }
 
-fn allowed(slots: usize, rate: f64) -> usize {
+fn allowed(slots: usize, rate: f64, most: usize) -> usize {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is not negative, and the cast saturates")]
     let ahead = (rate * AHEAD.as_secs_f64()) as usize;
-    ahead.min(MOST).max(slots)
+    ahead.min(most).max(slots)
 }
 
 #[cfg(test)]
@@ -128,14 +138,14 @@ mod tests {
     #[test]
     fn a_fresh_lane_claims_no_more_than_its_slots() {
         let lane: Lane<u32> = Lane::new("q".into(), 5);
-        assert_eq!(lane.want(), 5);
+        assert_eq!(lane.want(1), 5);
         assert_eq!(lane.push(0..5), 5);
         for _ in 0..5 {
             lane.next();
         }
-        assert_eq!(lane.want(), 0);
+        assert_eq!(lane.want(1), 0);
         assert_eq!(lane.next(), None);
-        assert_eq!(lane.want(), 1, "one runner ended, so one slot is free");
+        assert_eq!(lane.want(1), 1, "one runner ended, so one slot is free");
     }
 
     #[test]
@@ -146,6 +156,6 @@ mod tests {
         assert_eq!(lane.drain().len(), 12);
         assert_eq!(lane.next(), None);
         assert_eq!(lane.next(), None);
-        assert_eq!(lane.want(), 2);
+        assert_eq!(lane.want(1), 2);
     }
 }

@@ -55,6 +55,7 @@ mod run;
 mod settle;
 mod shared;
 
+mod admit;
 mod duties;
 mod link;
 mod promote;

@@ -29,8 +29,9 @@ impl Promote {
         Self { bound: DateTime::UNIX_EPOCH, swept: Instant::now() }
     }
 
-    /// Promotes what is due; returns how long to sleep until the next job is due, a second at most.
-    pub(crate) async fn run(&mut self, connection: &mut PgConnection) -> Result<Duration, sqlx::Error> {
+    /// Promotes what is due; returns how long to sleep until the next job is due, a second at most, and whether a job waits for its
+    /// key.
+    pub(crate) async fn run(&mut self, connection: &mut PgConnection) -> Result<(Duration, bool), sqlx::Error> {
         if self.swept.elapsed() >= SWEEP {
             self.swept = Instant::now();
             self.bound = DateTime::UNIX_EPOCH;
@@ -43,10 +44,11 @@ impl Promote {
                     continue;
                 }
                 // More is due; but the other duties have a turn first.
-                return Ok(Duration::ZERO);
+                return Ok((Duration::ZERO, promoted.waiting));
             }
             self.bound = promoted.clock - TRAIL;
-            return Ok(promoted.next_s.map_or(LATEST, |seconds| Duration::from_secs_f64(seconds.max(0.0)).min(LATEST)));
+            let next = promoted.next_s.map_or(LATEST, |seconds| Duration::from_secs_f64(seconds.max(0.0)).min(LATEST));
+            return Ok((next, promoted.waiting));
         }
     }
 }

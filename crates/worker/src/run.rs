@@ -7,7 +7,7 @@ use std::{fmt, panic::AssertUnwindSafe, sync::Arc, thread, time::Duration};
 
 use futures_util::FutureExt;
 use haulage_queue::{
-    SchemaError, check_schema,
+    Schedule, ScheduleError, SchemaError, check_schema, declare_schedules,
     store::{self, Failure},
 };
 use sqlx::{ConnectOptions, Connection};
@@ -39,6 +39,7 @@ const RESULTS: usize = 4_096;
 #[must_use = "a worker does nothing until it is run"]
 pub struct Worker {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) schedules: Option<(String, Vec<Schedule>)>,
 }
 
 /// A worker that was started in the background. Dropping the handle stops it in the same order as [`WorkerHandle::shutdown`], in the
@@ -58,6 +59,9 @@ pub enum RunError {
     /// The schema does not fit this program.
     #[error(transparent)]
     Schema(#[from] SchemaError),
+    /// The schedules could not be declared; no row of them was changed.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
     /// The database accepts no writes.
     #[error("the database is read-only: a worker needs the primary")]
     ReadOnly(#[source] sqlx::Error),
@@ -117,6 +121,9 @@ impl Worker {
         panics::remember_places();
         let mut connection = shared.options().connect().await?;
         check_schema(&mut connection).await?;
+        if let Some((service, schedules)) = self.schedules {
+            declare_schedules(&mut connection, &service, schedules).await?;
+        }
         store::register_worker(&mut connection, shared.worker_id(), &shared.registration()).await?;
         if !shared.settings.without.contains(&Duty::Prune) {
             store::make_partitions(&mut connection, prune::DAYS_AHEAD).await?;

@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     DeadJob, Duty,
+    admit::Freed,
     context::{Attempt, Stop},
     execute::{Registry, Resolution, Resolved},
     lane::Lane,
@@ -53,6 +54,9 @@ pub(crate) struct Shared {
     /// A scheduled job may be due.
     pub(crate) due: Notify,
     pub(crate) progress: ProgressReports,
+    pub(crate) freed: Freed,
+    /// Whether a queue has a limit: then an end is room for another job.
+    pub(crate) limited: AtomicBool,
     /// Whether a suspect waits.
     pub(crate) suspects: AtomicBool,
     pub(crate) suspect_running: AtomicBool,
@@ -110,6 +114,8 @@ impl Shared {
             listening: AtomicU64::new(0),
             due: Notify::new(),
             progress: ProgressReports::default(),
+            freed: Freed::default(),
+            limited: AtomicBool::new(false),
             suspects: AtomicBool::new(false),
             suspect_running: AtomicBool::new(false),
             cancels: AtomicBool::new(false),
@@ -162,6 +168,12 @@ impl Shared {
         self.lock_running().remove(&attempt.settled);
         if attempt.suspect {
             self.suspect_running.store(false, Ordering::Release);
+        }
+        if let Some(key) = &attempt.limit_key {
+            self.freed.add(key);
+        }
+        if self.limited.load(Ordering::Relaxed) {
+            self.wake.notify_one();
         }
     }
 

@@ -9,14 +9,19 @@ use crate::{bounds::Bounds, link::Link};
 
 /// Not more often than this, but for a line where something is known to have come.
 const SOONEST: Duration = Duration::from_secs(1);
-/// Every line about this often, also one where nothing can be left behind: a row that drew its position before its transaction had
-/// a number is known to no snapshot.
+/// Everything below the bounds about this often, from the end to the beginning and in parts: a row that was locked when it was
+/// passed may be free again, and one that drew its position before its transaction had a number is known to no snapshot.
 const LATEST: Duration = Duration::from_secs(30);
 /// The next sweep waits this many times as long as the last one took: at most 2 % of a connection's time.
 const COST: u32 = 50;
 /// What one sweep of a line takes at most, as its statement says. As much as that is no stray job but a backlog, such as a bulk
 /// enqueue that was under way for longer than the bound waits: claims then go on behind what the sweep has taken.
 const MOST: i64 = 1_000;
+/// A part of a pass over everything should take about so long: it holds up the claims of its process.
+const PART: Duration = Duration::from_millis(10);
+/// Positions of the first part; later ones are as large as the time allows. The end comes first because dead entries that vacuum
+/// can't remove yet are the newest ones.
+const FIRST_PART: i64 = 10_000;
 
 #[derive(Debug)]
 pub(crate) struct Sweep {
@@ -25,12 +30,15 @@ pub(crate) struct Sweep {
     took: Duration,
     next: Instant,
     all: Instant,
+    /// What is left of the pass over everything: lines, and the position up to which each is still to be looked at.
+    pass: Vec<((usize, usize), i64)>,
+    part: i64,
 }
 
 impl Sweep {
     pub(crate) fn new() -> Self {
         let now = Instant::now();
-        Self { last: now, took: Duration::ZERO, next: now + SOONEST, all: now + LATEST }
+        Self { last: now, took: Duration::ZERO, next: now + SOONEST, all: now + LATEST, pass: Vec::new(), part: FIRST_PART }
     }
 
     /// A claim took so long. One that walked over much left that to be walked again by the next sweep, which then waits as it would
@@ -40,35 +48,82 @@ impl Sweep {
     }
 
     /// Sweeps the lines that need it, if it is time. Comes after a claim; returns whether it put jobs in line.
-    pub(crate) async fn due(&mut self, link: &mut Link, bounds: &mut Bounds, kinds: &[String]) -> Result<bool, sqlx::Error> {
+    pub(crate) async fn due(
+        &mut self,
+        link: &mut Link,
+        bounds: &mut Bounds,
+        queues: &[&str],
+        kinds: &[String],
+    ) -> Result<bool, sqlx::Error> {
         let started = Instant::now();
-        let (time, all) = (started >= self.next, started >= self.next && started >= self.all);
-        let affordable = started >= self.last + self.took * COST;
-        let lines: Vec<usize> = (0..bounds.lines().len())
-            .filter(|index| bounds.lines()[*index].bound > 0)
-            .filter(|index| all || time && bounds.needs_sweep(*index) || affordable && bounds.needs_sweep_now(*index))
-            .collect();
-        if !time && lines.is_empty() {
+        let (time, affordable) = (started >= self.next, started >= self.last + self.took * COST);
+        let all = time && self.pass.is_empty() && started >= self.all;
+        let lines: Vec<(usize, usize)> =
+            bounds.moved().filter(|line| all || time && bounds.needs_sweep(*line) || affordable && bounds.needs_sweep_now(*line)).collect();
+        let parts = affordable && !self.pass.is_empty();
+        if lines.is_empty() && !parts {
             return Ok(false);
         }
         let mut found = false;
-        for index in lines {
-            let line = &bounds.lines()[index];
-            let missed = store::sweep_line(link.get().await?, &line.queue, line.priority, line.bound, kinds).await?;
-            if missed.jobs > 0 {
-                found = true;
-                tracing::debug!(queue = line.queue, jobs = missed.jobs, "a sweep found jobs that the bound had passed");
+        for line in lines {
+            let range = bounds.recent(line);
+            let last = self.look(link, bounds, queues, kinds, line, range, &mut found).await?;
+            if last {
+                bounds.swept(line);
             }
-            match missed.last_pos {
-                Some(to) if missed.jobs >= MOST => bounds.turn_back(index, to),
-                _ => bounds.swept(index),
+        }
+        if all {
+            // What a sweep has just seen is left out.
+            self.pass = bounds.moved().map(|line| (line, bounds.recent(line).0)).filter(|(_, to)| *to > 0).collect();
+            (self.part, self.all) = (FIRST_PART, started + LATEST);
+        }
+        while (parts || all)
+            && let Some((line, to)) = self.pass.pop()
+        {
+            let (begun, from) = (Instant::now(), (to - self.part).max(0));
+            let clear = self.look(link, bounds, queues, kinds, line, (from, to), &mut found).await?;
+            if clear && from > 0 {
+                self.pass.push((line, from));
+            }
+            match begun.elapsed() {
+                quick if quick < PART / 4 => self.part = self.part.saturating_mul(4),
+                slow if slow > PART * 2 => self.part = (self.part / 4).max(FIRST_PART / 10),
+                _ => {}
+            }
+            if started.elapsed() > PART {
+                break;
             }
         }
         (self.last, self.took) = (started, started.elapsed());
         self.next = started + (self.took * COST).max(SOONEST);
-        if all {
-            self.all = started + LATEST;
-        }
         Ok(found)
+    }
+
+    /// Looks at these positions; returns whether that was all there was, and not a backlog.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a view, which its caller has apart")]
+    async fn look(
+        &self,
+        link: &mut Link,
+        bounds: &mut Bounds,
+        queues: &[&str],
+        kinds: &[String],
+        line: (usize, usize),
+        range: (i64, i64),
+        found: &mut bool,
+    ) -> Result<bool, sqlx::Error> {
+        let queue = queues[line.0];
+        let priority = i16::try_from(line.1).unwrap_or(i16::MAX);
+        let missed = store::sweep_line(link.get().await?, queue, priority, range, kinds).await?;
+        if missed.jobs > 0 {
+            *found = true;
+            tracing::debug!(queue, jobs = missed.jobs, "a sweep found jobs that the bound had passed");
+        }
+        match missed.last_pos {
+            Some(to) if missed.jobs >= MOST => {
+                bounds.turn_back(line, to);
+                Ok(false)
+            }
+            _ => Ok(true),
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use haulage::{
     Job,
-    store::{self, Claim, Line, Registration, Request, Settled},
+    store::{self, Claim, Registration, Request, Settled},
 };
 use sqlx::{ConnectOptions, PgConnection, PgPool};
 use tokio::sync::mpsc;
@@ -28,17 +28,20 @@ const TIMER: i64 = 2;
 pub(crate) struct Bare {
     claimer: PgConnection,
     settler: PgConnection,
-    lines: Vec<Line>,
+    bounds: Bounds,
 }
+
+/// Of the four lines of the queue "default".
+pub(crate) type Bounds = [i64; 4];
 
 impl Bare {
     pub(crate) async fn connect(pool: &PgPool) -> anyhow::Result<Self> {
-        Ok(Self { claimer: claimer(pool, FLOOR).await?, settler: connect(pool).await?, lines: lines() })
+        Ok(Self { claimer: claimer(pool, FLOOR).await?, settler: connect(pool).await?, bounds: [0; 4] })
     }
 
     /// Claims and completes until so many jobs are claimed, counted in `done` as they complete; each half is a task, as in a worker.
     pub(crate) async fn work(self, until: impl Fn(u64) -> bool + Send + 'static, done: Arc<AtomicU64>) -> anyhow::Result<()> {
-        let Self { mut claimer, mut settler, mut lines } = self;
+        let Self { mut claimer, mut settler, mut bounds } = self;
         let (claimed, mut to_settle) = mpsc::channel::<(i64, Vec<Settled>)>(2);
         let settle = tokio::spawn(async move {
             while let Some((token, attempts)) = to_settle.recv().await {
@@ -51,13 +54,13 @@ impl Bare {
             let (mut taken, mut token) = (0, 0);
             while until(taken) {
                 token += 1;
-                let claim = claim(&mut claimer, token, FLOOR, CLAIM, &lines).await?;
+                let claim = claim(&mut claimer, token, FLOOR, CLAIM, &bounds).await?;
                 if claim.jobs.is_empty() {
                     tokio::time::sleep(Duration::from_micros(500)).await;
                     continue;
                 }
                 taken += claim.jobs.len() as u64;
-                lines[1].bound = claim.jobs.iter().map(|job| job.pos).max().unwrap_or(lines[1].bound);
+                bounds[1] = claim.jobs.iter().map(|job| job.pos).max().unwrap_or(bounds[1]);
                 claimed.send((token, claim.jobs.iter().map(|job| Settled { id: job.id, lease: token }).collect())).await?;
             }
             anyhow::Ok(())
@@ -70,28 +73,23 @@ impl Bare {
 /// How long claims of so many jobs take, in ms. The jobs stay claimed.
 pub(crate) async fn time_claims(pool: &PgPool, round: u32, claims: u32, want: i32) -> anyhow::Result<Vec<f64>> {
     let timer = TIMER + i64::from(round);
-    let (mut connection, mut lines) = (claimer(pool, timer).await?, lines());
+    let (mut connection, mut bounds) = (claimer(pool, timer).await?, [0; 4]);
     let tokens = i64::MAX - timer * i64::from(claims);
     let mut times = Vec::new();
     for token in 0..i64::from(claims) {
         let started = Instant::now();
-        let claim = claim(&mut connection, tokens - token, timer, want, &lines).await?;
+        let claim = claim(&mut connection, tokens - token, timer, want, &bounds).await?;
         times.push(started.elapsed().as_secs_f64() * 1e3);
-        lines[1].bound = claim.jobs.iter().map(|job| job.pos).max().unwrap_or(lines[1].bound);
+        bounds[1] = claim.jobs.iter().map(|job| job.pos).max().unwrap_or(bounds[1]);
     }
     Ok(times)
 }
 
 /// One claim on the queue "default".
-pub(crate) async fn claim(connection: &mut PgConnection, token: i64, worker: i64, want: i32, lines: &[Line]) -> anyhow::Result<Claim> {
+pub(crate) async fn claim(connection: &mut PgConnection, token: i64, worker: i64, want: i32, bounds: &Bounds) -> anyhow::Result<Claim> {
     let kinds = [Noop::KIND.to_owned(), Timed::KIND.to_owned()];
-    let request = Request { token, worker, kinds: &kinds, queues: &["default"], wants: &[want], lines, exempt: 0 };
+    let request = Request { token, worker, kinds: &kinds, queues: &["default"], wants: &[want], bounds, exempt: 0 };
     Ok(store::claim_jobs(connection, &request).await?)
-}
-
-/// The lines of that queue, from the start.
-pub(crate) fn lines() -> Vec<Line> {
-    (0..4).map(|priority| Line { queue: "default".into(), priority, bound: 0 }).collect()
 }
 
 /// A connection that may claim as this worker, which must not be registered yet.

@@ -1,9 +1,10 @@
 -- Takes available jobs of several queues for one worker under one new lease, at most `want` a queue: returned jobs first,
--- then each priority's line above its bound. Always returns at least one row, so that the snapshot, the last
--- position handed out and whether the worker is still alive are known when nothing was claimed.
+-- then each priority's line above its bound. Of a paused queue none; of a limited one those that admit_queue has let in, which
+-- are in place 2. Always returns at least one row, so that the snapshot, the last
+-- position handed out, whether the worker is still alive, and which queues are paused or limited are known when nothing was claimed.
 -- $1 the lease's token  $2 worker  $3 kinds  $4 queues  $5 wants, parallel to $4
--- $6 queue, $7 priority, $8 bound of each line, in the order to serve them
--- $9 running transactions before this one are not told as the oldest
+-- $6 the bounds of each queue's four lines, one queue after the other
+-- $7 running transactions before this one are not told as the oldest
 -- Locks: the rows it takes; rows that somebody else has locked are skipped.
 -- Index: live_jobs_returned, live_jobs_line, then the rows' places in the table (ctid): measured, 10 % cheaper than their keys. A
 -- row that was moved by an update between the statement's snapshot and its lock is locked and not taken; whatever updates an
@@ -18,7 +19,18 @@ claimed AS (
     FROM async
     WHERE j.ctid = ANY (ARRAY (
         SELECT ready.ctid
-        FROM unnest($4::text[], $5::int[]) AS q (queue, want),
+        FROM (
+            SELECT u.queue, u.n, CASE WHEN g.paused THEN 0 ELSE u.want END AS want, coalesce(g.limited, false) AS limited
+            FROM unnest($4::text[], $5::int[]) WITH ORDINALITY AS u (queue, want, n)
+            LEFT JOIN LATERAL (
+                SELECT
+                    s.paused_at IS NOT NULL AND (s.paused_until IS NULL OR s.paused_until > now()) AS paused,
+                    s.max_running IS NOT NULL OR s.rate_count IS NOT NULL AS limited
+                FROM haulage.queues AS s
+                WHERE s.name = u.queue
+            ) AS g ON true
+            OFFSET 0 -- decided before a row is locked
+        ) AS q,
         LATERAL (
             SELECT both_places.ctid
             FROM (
@@ -33,17 +45,18 @@ claimed AS (
                 ) AS returned
                 UNION ALL
                 SELECT waiting.ctid
-                FROM unnest($6::text[], $7::smallint[], $8::bigint[]) AS line (queue, priority, bound),
+                FROM unnest('{0,1,2,3}'::smallint[]) AS line (priority),
                 LATERAL (
                     SELECT w.ctid
                     FROM haulage.live_jobs AS w
-                    WHERE w.queue = line.queue AND w.priority = line.priority AND w.place = 1 AND w.pos > line.bound
+                    WHERE w.queue = q.queue AND w.priority = line.priority AND w.place = 1
+                      AND w.pos > ($6::bigint[])[(q.n - 1) * 4 + line.priority + 1]
                       AND w.state = 1 AND w.kind = ANY ($3::text[])
                     ORDER BY w.pos
                     LIMIT q.want
                     FOR UPDATE SKIP LOCKED
                 ) AS waiting
-                WHERE line.queue = q.queue
+                WHERE NOT q.limited
             ) AS both_places
             LIMIT q.want
         ) AS ready
@@ -51,7 +64,7 @@ claimed AS (
     ))
     RETURNING
         j.id, j.queue, j.kind, j.args::text AS args, j.priority, j.place, j.pos, j.attempt, j.failures, j.max_attempts, j.timeout_ms,
-        j.root_id, j.trace_id, j.span_id, j.trace_flags
+        j.root_id, j.trace_id, j.span_id, j.trace_flags, j.limit_key
 ),
 leased AS (
     INSERT INTO haulage.leases (id, worker, ids)
@@ -60,18 +73,28 @@ leased AS (
     HAVING count(*) > 0
 )
 SELECT
-    one.oldest, one.xmin, one.xmax, one.last_pos, one.alive,
+    one.oldest, one.xmin, one.xmax, one.last_pos, one.alive, one.paused, one.limited,
     c.id, c.queue, c.kind, c.args, c.priority, c.place, c.pos, c.attempt, c.failures, c.max_attempts, c.timeout_ms,
-    c.root_id, c.trace_id, c.span_id, c.trace_flags
+    c.root_id, c.trace_id, c.span_id, c.trace_flags, c.limit_key
 FROM (
     SELECT
         coalesce(
-            (SELECT min(x::text::bigint) FROM pg_snapshot_xip(pg_current_snapshot()) AS x WHERE x::text::bigint >= $9::bigint),
+            (SELECT min(x::text::bigint) FROM pg_snapshot_xip(pg_current_snapshot()) AS x WHERE x::text::bigint >= $7::bigint),
             pg_snapshot_xmax(pg_current_snapshot())::text::bigint
         ) AS oldest,
         pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
         pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax,
         (SELECT last_value FROM haulage.job_pos) AS last_pos,
-        EXISTS (SELECT FROM haulage.workers AS me WHERE me.id = $2::bigint AND me.dead_at IS NULL) AS alive
+        EXISTS (SELECT FROM haulage.workers AS me WHERE me.id = $2::bigint AND me.dead_at IS NULL) AS alive,
+        (
+            SELECT array_agg(s.name)
+            FROM haulage.queues AS s
+            WHERE s.name = ANY ($4::text[]) AND s.paused_at IS NOT NULL AND (s.paused_until IS NULL OR s.paused_until > now())
+        ) AS paused,
+        (
+            SELECT array_agg(s.name)
+            FROM haulage.queues AS s
+            WHERE s.name = ANY ($4::text[]) AND (s.max_running IS NOT NULL OR s.rate_count IS NOT NULL)
+        ) AS limited
 ) AS one
 LEFT JOIN claimed AS c ON true

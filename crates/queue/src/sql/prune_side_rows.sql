@@ -1,4 +1,5 @@
--- Removes rows beside jobs that are no longer live: progress, cancel requests, unique keys whose window has ended.
+-- Removes rows that say nothing any more: progress and cancel requests of jobs that are gone, unique keys whose window has ended,
+-- rates that lie in the past, and what schedules fired more than 400 days ago (longer than any window of missed instants).
 -- Locks: the rows it removes. The first two tables are as small as the number of running jobs.
 WITH old_progress AS (
     DELETE FROM haulage.progress AS p
@@ -7,6 +8,12 @@ WITH old_progress AS (
 old_requests AS (
     DELETE FROM haulage.cancel_requests AS c
     WHERE NOT EXISTS (SELECT FROM haulage.live_jobs AS j WHERE j.id = c.job_id)
+),
+old_rates AS (
+    DELETE FROM haulage.key_rates WHERE full_at < now() - interval '1 minute'
+),
+old_fires AS (
+    DELETE FROM haulage.fires WHERE fired_at < now() - interval '400 days'
 )
 DELETE FROM haulage.unique_keys
 WHERE key = ANY (ARRAY (

@@ -1,6 +1,7 @@
 -- Finds jobs that a claim's lower bound has passed (an insert that committed late, a row that was locked, a claim that was
--- rolled back) and puts them first in line. Returns how many, and the last position among them.
--- $1 queue  $2 priority  $3 the bound  $4 kinds
+-- rolled back) and puts them first in line. Returns how many, and the last position among them. Of a limited
+-- queue none: there place 2 is a slot.
+-- $1 queue  $2 priority  $3, $4 look at positions after the first, up to the second  $5 kinds
 -- Locks: the rows it moves, skipping locked ones. Index: live_jobs_line.
 WITH missed AS (
     UPDATE haulage.live_jobs
@@ -8,7 +9,9 @@ WITH missed AS (
     WHERE id = ANY (ARRAY (
         SELECT id
         FROM haulage.live_jobs
-        WHERE queue = $1::text AND priority = $2::smallint AND place = 1 AND pos <= $3::bigint AND state = 1 AND kind = ANY ($4::text[])
+        WHERE queue = $1::text AND priority = $2::smallint AND place = 1 AND pos > $3::bigint AND pos <= $4::bigint AND state = 1
+          AND kind = ANY ($5::text[])
+          AND NOT haulage.is_limited($1::text)
         ORDER BY pos
         LIMIT 1000
         FOR UPDATE SKIP LOCKED

@@ -4,17 +4,6 @@ use sqlx::{PgConnection, Row, postgres::PgRow};
 
 use crate::{JobId, TraceContext};
 
-/// One line of waiting jobs and the position up to which it was seen empty of work.
-#[derive(Debug, Clone)]
-pub struct Line {
-    /// Queue.
-    pub queue: String,
-    /// Priority, 0 to 3.
-    pub priority: i16,
-    /// Positions up to this one are not looked at.
-    pub bound: i64,
-}
-
 /// What a claim brought, and what it needs to move its bounds.
 #[derive(Debug, Default)]
 pub struct Claim {
@@ -32,6 +21,10 @@ pub struct Claim {
     pub last_pos: i64,
     /// Whether the worker was alive; if not, nothing was looked at.
     pub alive: bool,
+    /// Queues that are paused: they were not looked at.
+    pub paused: Vec<String>,
+    /// Queues that have a limit: only what was let in was looked at.
+    pub limited: Vec<String>,
 }
 
 /// A job under our lease.
@@ -63,6 +56,8 @@ pub struct Claimed {
     pub root: Option<JobId>,
     /// The trace it belongs to.
     pub trace: Option<TraceContext>,
+    /// The key whose slot it has.
+    pub limit_key: Option<String>,
 }
 
 impl Claimed {
@@ -82,6 +77,7 @@ impl Claimed {
             timeout_ms: None,
             root: None,
             trace: None,
+            limit_key: None,
         }
     }
 }
@@ -99,36 +95,37 @@ pub struct Request<'a> {
     pub queues: &'a [&'a str],
     /// At most so many jobs, parallel to `queues`.
     pub wants: &'a [i32],
-    /// Lines of these queues, in the order to serve them.
-    pub lines: &'a [Line],
+    /// The bounds of the four lines of each of these queues, one queue after the other.
+    pub bounds: &'a [i64],
     /// Running transactions before this one don't count as the oldest.
     pub exempt: i64,
 }
 
 /// Claims jobs.
 pub async fn claim_jobs(connection: &mut PgConnection, request: &Request<'_>) -> Result<Claim, sqlx::Error> {
-    let lines = request.lines;
     let rows = sqlx::query(include_str!("../sql/claim_jobs.sql"))
         .bind(request.token)
         .bind(request.worker)
         .bind(request.kinds)
         .bind(request.queues)
         .bind(request.wants)
-        .bind(lines.iter().map(|line| line.queue.as_str()).collect::<Vec<_>>())
-        .bind(lines.iter().map(|line| line.priority).collect::<Vec<_>>())
-        .bind(lines.iter().map(|line| line.bound).collect::<Vec<_>>())
+        .bind(request.bounds)
         .bind(request.exempt)
         .fetch_all(connection)
         .await?;
     let mut claim = Claim::default();
+    if let Some(row) = rows.first() {
+        claim.paused = row.try_get::<Option<_>, _>(5)?.unwrap_or_default();
+        claim.limited = row.try_get::<Option<_>, _>(6)?.unwrap_or_default();
+    }
     for row in &rows {
         claim.oldest = row.try_get(0)?;
         claim.xmin = row.try_get(1)?;
         claim.xmax = row.try_get(2)?;
         claim.last_pos = row.try_get(3)?;
         claim.alive = row.try_get(4)?;
-        let Some(id) = row.try_get::<Option<i64>, _>(5)? else { continue };
-        match read(row, 5) {
+        let Some(id) = row.try_get::<Option<i64>, _>(7)? else { continue };
+        match read(row, 7) {
             Ok(job) => claim.jobs.push(job),
             Err(error) => claim.unreadable.push((JobId(id), error.to_string())),
         }
@@ -175,5 +172,6 @@ fn read(row: &PgRow, first: usize) -> Result<Claimed, sqlx::Error> {
         timeout_ms: row.try_get(first + 10)?,
         root: row.try_get::<Option<i64>, _>(first + 11)?.map(JobId),
         trace: TraceContext::from_stored(row.try_get(first + 12)?, row.try_get(first + 13)?, row.try_get(first + 14)?),
+        limit_key: row.try_get(first + 15)?,
     })
 }

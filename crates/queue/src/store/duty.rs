@@ -16,6 +16,8 @@ pub struct Promoted {
     pub next_s: Option<f64>,
     /// The database's clock.
     pub clock: DateTime<Utc>,
+    /// Whether a job waits for its key.
+    pub waiting: bool,
 }
 
 /// A job taken from a dead worker.
@@ -40,7 +42,13 @@ pub struct Rescued {
 /// Puts due jobs in line; looks at those due at or after `from`.
 pub async fn promote_jobs(connection: &mut PgConnection, from: DateTime<Utc>, limit: i32) -> Result<Promoted, sqlx::Error> {
     let row = sqlx::query(include_str!("../sql/promote_jobs.sql")).bind(from).bind(limit).fetch_one(connection).await?;
-    Ok(Promoted { moved: row.try_get(0)?, reached: row.try_get(1)?, next_s: row.try_get(2)?, clock: row.try_get(3)? })
+    Ok(Promoted {
+        moved: row.try_get(0)?,
+        reached: row.try_get(1)?,
+        next_s: row.try_get(2)?,
+        clock: row.try_get(3)?,
+        waiting: row.try_get(4)?,
+    })
 }
 
 /// Declares silent workers dead; returns their names.
@@ -78,18 +86,19 @@ pub struct Missed {
     pub last_pos: Option<i64>,
 }
 
-/// Puts jobs that a bound has passed first in line.
+/// Puts jobs that a bound has passed first in line: those with positions in `(from, to]`.
 pub async fn sweep_line(
     connection: &mut PgConnection,
     queue: &str,
     priority: i16,
-    bound: i64,
+    (from, to): (i64, i64),
     kinds: &[String],
 ) -> Result<Missed, sqlx::Error> {
     let (jobs, last_pos) = sqlx::query_as(include_str!("../sql/sweep_line.sql"))
         .bind(queue)
         .bind(priority)
-        .bind(bound)
+        .bind(from)
+        .bind(to)
         .bind(kinds)
         .fetch_one(connection)
         .await?;

@@ -40,6 +40,7 @@ pub(crate) async fn enqueue_job<'c>(executor: impl PgExecutor<'c>, draft: &Draft
         .bind(None::<&str>)
         .bind(draft.relation)
         .bind(None::<&str>)
+        .bind(draft.limit_key.as_deref())
         .fetch_optional(executor)
         .await?;
     row.map(|row| row.try_get("id").map(JobId)).transpose()
@@ -54,8 +55,13 @@ pub(crate) async fn enqueue_jobs<'c>(
     let mut awake: Vec<&str> = drafts.iter().map(|draft| draft.queue.as_ref()).collect();
     awake.sort_unstable();
     awake.dedup();
-    let row =
-        bind_batch(sqlx::query(include_str!("../sql/enqueue_jobs.sql")), drafts, context, true).bind(awake).fetch_one(executor).await?;
+    let keys: Vec<Option<&str>> = if drafts.iter().all(|draft| draft.limit_key.is_none()) {
+        vec![None]
+    } else {
+        drafts.iter().map(|draft| draft.limit_key.as_deref()).collect()
+    };
+    let query = bind_batch(sqlx::query(include_str!("../sql/enqueue_jobs.sql")), drafts, context, true).bind(awake).bind(keys);
+    let row = query.fetch_one(executor).await?;
     let ids: Option<Vec<i64>> = row.try_get(0)?;
     Ok(ids.unwrap_or_default().into_iter().map(JobId).collect())
 }
@@ -71,7 +77,8 @@ pub(crate) async fn enqueue_unique_jobs<'c>(
         .bind(
             drafts.iter().map(|draft| draft.unique.and_then(|unique| unique.window).map(|window| window.as_secs_f64())).collect::<Vec<_>>(),
         )
-        .bind(drafts.iter().map(|draft| draft.unique.map_or(0, |unique| unique.on_conflict)).collect::<Vec<_>>());
+        .bind(drafts.iter().map(|draft| draft.unique.map_or(0, |unique| unique.on_conflict)).collect::<Vec<_>>())
+        .bind(drafts.iter().map(|draft| draft.limit_key.as_deref()).collect::<Vec<_>>());
     query.fetch_all(executor).await?.iter().map(|row| enqueued(row, "id")).collect()
 }
 
@@ -105,6 +112,7 @@ pub(crate) async fn call_enqueue<'c>(
             OnConflict::ReplaceArgs => "replace args",
             OnConflict::Reschedule => "reschedule",
         })
+        .bind(job.limit_key.as_deref())
         .fetch_one(executor)
         .await?;
     enqueued(&row, "job_id")

@@ -5,10 +5,13 @@ mod duty;
 mod enqueue;
 mod inspect;
 mod lease;
+mod limit;
+#[cfg(feature = "schedules")]
+mod schedule;
 mod settle;
 mod sleep;
 
-pub use claim::{Claim, Claimed, Line, Request, claim_jobs, claim_suspect, oldest_running};
+pub use claim::{Claim, Claimed, Request, claim_jobs, claim_suspect, oldest_running};
 pub use duty::{
     Missed, Promoted, Rescued, cancel_requested, drop_partition, make_partitions, mark_dead_workers, promote_jobs, prune_side_rows,
     rescue_jobs, save_progress, sweep_line,
@@ -18,6 +21,15 @@ use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 pub(crate) use enqueue::{call_enqueue, enqueue_job, enqueue_jobs, enqueue_unique_jobs};
 pub(crate) use inspect::{cancel_job, get_job, get_job_detail, list_attempts, list_jobs};
 pub use lease::{Beat, Registration, beat_worker, delete_leases, limit_idle_transaction, register_worker, remove_worker, return_stranded};
+pub use limit::{Admission, admit_keys, admit_queue, waiting_keys};
+pub(crate) use limit::{limit_key, limit_queue, list_key_limits, list_queues, pause_queue, resume_queue, unlimit_key};
+#[cfg(feature = "schedules")]
+pub use schedule::{Due, Fire};
+#[cfg(feature = "schedules")]
+pub(crate) use schedule::{
+    declare_schedules, delete_schedule, drop_schedules, fire_schedules, get_clock, list_schedules, lock_due_schedules, next_schedule,
+    pause_schedule, resume_schedule, run_schedule,
+};
 pub use settle::{Burial, Reschedule, Settled, Unsettled, bury_jobs, complete_jobs, find_settled, reschedule_jobs, return_jobs};
 pub use sleep::{sleep_on_queues, sleep_until_due, stay_awake};
 

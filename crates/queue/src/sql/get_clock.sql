@@ -1,0 +1,2 @@
+-- The database's clock, which is the only one.
+SELECT now()

@@ -1,0 +1,19 @@
+-- The limits of keys, by key; of a single key also how many jobs it has let in and holds back, counted to 10,001.
+-- Index: live_jobs_admitted, live_jobs_waiting.
+SELECT
+    l.key, l.max_running, l.rate_count, l.rate_ms, l.rate_burst, l.set_by, l.updated_at,
+    CASE WHEN l.key NOT LIKE '%:*' THEN (
+        SELECT count(*)
+        FROM (
+            SELECT
+            FROM haulage.live_jobs AS j
+            WHERE j.limit_key = l.key AND j.limit_key IS NOT NULL AND (j.place IN (1, 2) OR j.parked_for = 3)
+            LIMIT 10001
+        ) AS counted
+    ) END AS admitted,
+    CASE WHEN l.key NOT LIKE '%:*' THEN (
+        SELECT count(*) FROM (SELECT FROM haulage.live_jobs AS j WHERE j.parked_for = 2 AND j.limit_key = l.key LIMIT 10001) AS counted
+    ) END AS waiting
+FROM haulage.key_limits AS l
+WHERE l.key NOT LIKE 'haulage-%'
+ORDER BY l.key

@@ -1,0 +1,153 @@
+//! Queues, limits, and who may start.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgExecutor, Row, postgres::PgRow};
+
+use crate::{
+    limit::{KeyLimit, Limit, Rate},
+    queue::QueueStatus,
+};
+
+/// What an admission did.
+#[derive(Debug, Clone, Copy)]
+pub struct Admission {
+    /// Jobs let in.
+    pub admitted: i32,
+    /// When a rate lets the next in.
+    pub next: Option<Duration>,
+}
+
+/// Lets jobs of a limited queue in.
+pub async fn admit_queue(connection: &mut PgConnection, queue: &str, kinds: &[String]) -> Result<Admission, sqlx::Error> {
+    let row = sqlx::query(include_str!("../sql/admit_queue.sql")).bind(queue).bind(kinds).fetch_one(connection).await?;
+    admission(&row)
+}
+
+/// Lets jobs of these keys in that are of these queues and kinds.
+pub async fn admit_keys(
+    connection: &mut PgConnection,
+    keys: &[String],
+    queues: &[&str],
+    kinds: &[String],
+) -> Result<Admission, sqlx::Error> {
+    let row = sqlx::query(include_str!("../sql/admit_keys.sql")).bind(keys).bind(queues).bind(kinds).fetch_one(connection).await?;
+    admission(&row)
+}
+
+/// Keys for which a job waits, in order, after this one.
+pub async fn waiting_keys(connection: &mut PgConnection, after: &str, limit: i32) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(include_str!("../sql/waiting_keys.sql")).bind(after).bind(limit).fetch_all(connection).await
+}
+
+/// Pauses a queue; returns until when.
+pub(crate) async fn pause_queue<'c>(
+    executor: impl PgExecutor<'c>,
+    queue: &str,
+    who: &str,
+    why: &str,
+    length: Option<Duration>,
+) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    sqlx::query_scalar(include_str!("../sql/pause_queue.sql"))
+        .bind(queue)
+        .bind(who)
+        .bind(why)
+        .bind(length.map(|length| length.as_secs_f64()))
+        .fetch_one(executor)
+        .await
+}
+
+/// Ends a queue's pause; returns whether it was paused.
+pub(crate) async fn resume_queue<'c>(executor: impl PgExecutor<'c>, queue: &str) -> Result<bool, sqlx::Error> {
+    let row = sqlx::query(include_str!("../sql/resume_queue.sql")).bind(queue).fetch_optional(executor).await?;
+    Ok(row.is_some())
+}
+
+/// Sets the limits of a queue.
+pub(crate) async fn limit_queue<'c>(executor: impl PgExecutor<'c>, queue: &str, limit: Limit) -> Result<(), sqlx::Error> {
+    let stored = limit.stored();
+    sqlx::query(include_str!("../sql/limit_queue.sql"))
+        .bind(queue)
+        .bind(stored.max_running)
+        .bind(stored.rate_count)
+        .bind(stored.rate_ms)
+        .bind(stored.rate_burst)
+        .execute(executor)
+        .await?;
+    Ok(())
+}
+
+/// Sets the limits of a key.
+pub(crate) async fn limit_key<'c>(executor: impl PgExecutor<'c>, key: &str, limit: Limit, who: &str) -> Result<(), sqlx::Error> {
+    let stored = limit.stored();
+    sqlx::query(include_str!("../sql/limit_key.sql"))
+        .bind(key)
+        .bind(stored.max_running)
+        .bind(stored.rate_count)
+        .bind(stored.rate_ms)
+        .bind(stored.rate_burst)
+        .bind(who)
+        .execute(executor)
+        .await?;
+    Ok(())
+}
+
+/// Takes the limits of a key away; returns whether it had any.
+pub(crate) async fn unlimit_key<'c>(executor: impl PgExecutor<'c>, key: &str) -> Result<bool, sqlx::Error> {
+    let row = sqlx::query(include_str!("../sql/unlimit_key.sql")).bind(key).fetch_optional(executor).await?;
+    Ok(row.is_some())
+}
+
+/// The limits of keys.
+pub(crate) async fn list_key_limits<'c>(executor: impl PgExecutor<'c>) -> Result<Vec<KeyLimit>, sqlx::Error> {
+    let rows = sqlx::query(include_str!("../sql/list_key_limits.sql")).fetch_all(executor).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(KeyLimit {
+                key: row.try_get("key")?,
+                limit: limit(row)?,
+                set_by: row.try_get("set_by")?,
+                updated_at: row.try_get("updated_at")?,
+                admitted: row.try_get("admitted")?,
+                waiting: row.try_get("waiting")?,
+            })
+        })
+        .collect()
+}
+
+/// Every queue.
+pub(crate) async fn list_queues<'c>(executor: impl PgExecutor<'c>) -> Result<Vec<QueueStatus>, sqlx::Error> {
+    let rows = sqlx::query(include_str!("../sql/list_queues.sql")).fetch_all(executor).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(QueueStatus {
+                name: row.try_get("name")?,
+                available: row.try_get("available")?,
+                running: row.try_get("running")?,
+                parked: row.try_get("parked")?,
+                oldest_s: row.try_get("oldest_s")?,
+                workers: row.try_get("workers")?,
+                slots: row.try_get("slots")?,
+                limit: limit(row)?,
+                paused_at: row.try_get("paused_at")?,
+                paused_until: row.try_get("paused_until")?,
+                paused_by: row.try_get("paused_by")?,
+                paused_why: row.try_get("paused_why")?,
+            })
+        })
+        .collect()
+}
+
+fn admission(row: &PgRow) -> Result<Admission, sqlx::Error> {
+    let next_ms: Option<f64> = row.try_get("next_ms")?;
+    let next = next_ms.filter(|ms| *ms > 0.0).and_then(|ms| Duration::try_from_secs_f64(ms / 1e3).ok());
+    Ok(Admission { admitted: row.try_get("admitted")?, next })
+}
+
+fn limit(row: &PgRow) -> Result<Limit, sqlx::Error> {
+    let number = |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok());
+    let (count, ms, burst) = (number(row.try_get("rate_count")?), number(row.try_get("rate_ms")?), number(row.try_get("rate_burst")?));
+    let rate = count.zip(ms).zip(burst).map(|((count, ms), burst)| Rate { count, per: Duration::from_millis(ms.into()), burst });
+    Ok(Limit { running: number(row.try_get("max_running")?), rate })
+}

@@ -1,0 +1,183 @@
+//! Schedules: declaring, firing, operating.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgExecutor, Row, postgres::PgRow};
+
+use crate::{
+    JobId,
+    schedule::{Checked, ScheduleStatus},
+};
+
+/// A schedule whose next instant has come.
+#[derive(Debug, Clone)]
+pub struct Due {
+    /// Its name.
+    pub name: String,
+    /// Its expression.
+    pub cron: String,
+    /// Its zone.
+    pub zone: String,
+    /// The policy for missed instants, as its code.
+    pub missed: i16,
+    /// The window of that policy, if it has one.
+    pub missed_for_s: Option<i32>,
+    /// The first instant that nobody has looked at.
+    pub next_at: DateTime<Utc>,
+    /// When a pause ended by itself.
+    pub paused_until: Option<DateTime<Utc>>,
+    /// The database's clock.
+    pub clock: DateTime<Utc>,
+}
+
+/// What is decided about a due schedule.
+#[derive(Debug, Clone)]
+pub struct Fire {
+    /// Its name.
+    pub name: String,
+    /// Its `next_at` when it was locked.
+    pub was: DateTime<Utc>,
+    /// Its next instant; `None`: there is none any more.
+    pub next: Option<DateTime<Utc>>,
+    /// The instants that make a job, in order.
+    pub instants: Vec<DateTime<Utc>>,
+}
+
+/// The database's clock.
+pub(crate) async fn get_clock(connection: &mut PgConnection) -> Result<DateTime<Utc>, sqlx::Error> {
+    sqlx::query_scalar(include_str!("../sql/get_clock.sql")).fetch_one(connection).await
+}
+
+/// Writes the schedules of a service; returns one that belongs to another and its owner, if there is one: then roll back.
+pub(crate) async fn declare_schedules(
+    connection: &mut PgConnection,
+    owner: &str,
+    schedules: &[Checked],
+    next: &[DateTime<Utc>],
+) -> Result<Option<(String, String)>, sqlx::Error> {
+    let drafts = || schedules.iter().map(|schedule| &schedule.draft);
+    sqlx::query_as(include_str!("../sql/declare_schedules.sql"))
+        .bind(owner)
+        .bind(schedules.iter().map(|schedule| schedule.name.as_str()).collect::<Vec<_>>())
+        .bind(schedules.iter().map(|schedule| schedule.cron.expression()).collect::<Vec<_>>())
+        .bind(schedules.iter().map(|schedule| schedule.cron.zone()).collect::<Vec<_>>())
+        .bind(schedules.iter().map(|schedule| schedule.missed).collect::<Vec<_>>())
+        .bind(schedules.iter().map(|schedule| schedule.missed_for_s).collect::<Vec<_>>())
+        .bind(schedules.iter().map(|schedule| schedule.overlap).collect::<Vec<_>>())
+        .bind(schedules.iter().map(|schedule| schedule.jitter_ms).collect::<Vec<_>>())
+        .bind(drafts().map(|draft| draft.kind).collect::<Vec<_>>())
+        .bind(drafts().map(|draft| draft.queue.as_ref()).collect::<Vec<_>>())
+        .bind(drafts().map(|draft| draft.args.as_str()).collect::<Vec<_>>())
+        .bind(drafts().map(|draft| draft.priority).collect::<Vec<_>>())
+        .bind(drafts().map(|draft| draft.max_attempts).collect::<Vec<_>>())
+        .bind(drafts().map(|draft| draft.timeout_ms).collect::<Vec<_>>())
+        .bind(drafts().map(|draft| draft.tags.as_deref()).collect::<Vec<_>>())
+        .bind(drafts().map(|draft| draft.meta.as_deref()).collect::<Vec<_>>())
+        .bind(next)
+        .bind(drafts().map(|draft| draft.limit_key.as_deref()).collect::<Vec<_>>())
+        .fetch_optional(connection)
+        .await
+}
+
+/// Removes the schedules of a service that it does not declare.
+pub(crate) async fn drop_schedules(connection: &mut PgConnection, owner: &str, keep: &[Checked]) -> Result<(), sqlx::Error> {
+    sqlx::query(include_str!("../sql/drop_schedules.sql"))
+        .bind(owner)
+        .bind(keep.iter().map(|schedule| schedule.name.as_str()).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Locks schedules that are due.
+pub(crate) async fn lock_due_schedules(connection: &mut PgConnection, limit: i32) -> Result<Vec<Due>, sqlx::Error> {
+    let rows = sqlx::query(include_str!("../sql/lock_due_schedules.sql")).bind(limit).fetch_all(connection).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Due {
+                name: row.try_get("name")?,
+                cron: row.try_get("cron")?,
+                zone: row.try_get("zone")?,
+                missed: row.try_get("missed")?,
+                missed_for_s: row.try_get("missed_for_s")?,
+                next_at: row.try_get("next_at")?,
+                paused_until: row.try_get("paused_until")?,
+                clock: row.try_get("clock")?,
+            })
+        })
+        .collect()
+}
+
+/// Enqueues what fires and moves the schedules on; returns how many jobs there are now.
+pub(crate) async fn fire_schedules(connection: &mut PgConnection, fires: &[Fire]) -> Result<i64, sqlx::Error> {
+    let instants = || fires.iter().flat_map(|fire| fire.instants.iter().map(move |instant| (fire.name.as_str(), *instant)));
+    sqlx::query_scalar(include_str!("../sql/fire_schedules.sql"))
+        .bind(instants().map(|(name, _)| name).collect::<Vec<_>>())
+        .bind(instants().map(|(_, instant)| instant).collect::<Vec<_>>())
+        .bind(fires.iter().map(|fire| fire.name.as_str()).collect::<Vec<_>>())
+        .bind(fires.iter().map(|fire| fire.was).collect::<Vec<_>>())
+        .bind(fires.iter().map(|fire| fire.next).collect::<Vec<_>>())
+        .fetch_one(connection)
+        .await
+}
+
+/// Seconds until the next schedule is due.
+pub(crate) async fn next_schedule(connection: &mut PgConnection) -> Result<Option<f64>, sqlx::Error> {
+    sqlx::query_scalar(include_str!("../sql/next_schedule.sql")).fetch_one(connection).await
+}
+
+/// Schedules by name, or one.
+pub(crate) async fn list_schedules<'c>(executor: impl PgExecutor<'c>, name: Option<&str>) -> Result<Vec<ScheduleStatus>, sqlx::Error> {
+    let rows = sqlx::query(include_str!("../sql/list_schedules.sql")).bind(name).fetch_all(executor).await?;
+    rows.iter().map(status).collect()
+}
+
+/// Pauses a schedule; returns whether it exists.
+pub(crate) async fn pause_schedule(
+    connection: &mut PgConnection,
+    name: &str,
+    who: &str,
+    why: &str,
+    until: Option<DateTime<Utc>>,
+) -> Result<bool, sqlx::Error> {
+    let done =
+        sqlx::query(include_str!("../sql/pause_schedule.sql")).bind(name).bind(who).bind(why).bind(until).execute(connection).await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Resumes a schedule from this instant on; returns whether it exists.
+pub(crate) async fn resume_schedule(connection: &mut PgConnection, name: &str, next: Option<DateTime<Utc>>) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(include_str!("../sql/resume_schedule.sql")).bind(name).bind(next).execute(connection).await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Enqueues a schedule's job now; `None`: there is no such schedule.
+pub(crate) async fn run_schedule(connection: &mut PgConnection, name: &str) -> Result<Option<JobId>, sqlx::Error> {
+    let id: Option<i64> = sqlx::query_scalar(include_str!("../sql/run_schedule.sql")).bind(name).fetch_optional(connection).await?;
+    Ok(id.map(JobId))
+}
+
+/// Removes a schedule; returns whether it existed.
+pub(crate) async fn delete_schedule(connection: &mut PgConnection, name: &str) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(include_str!("../sql/delete_schedule.sql")).bind(name).execute(connection).await?;
+    Ok(done.rows_affected() > 0)
+}
+
+fn status(row: &PgRow) -> Result<ScheduleStatus, sqlx::Error> {
+    Ok(ScheduleStatus {
+        name: row.try_get("name")?,
+        owner: row.try_get("owner")?,
+        cron: row.try_get("cron")?,
+        zone: row.try_get("zone")?,
+        kind: row.try_get("kind")?,
+        queue: row.try_get("queue")?,
+        missed: row.try_get("missed")?,
+        overlap: row.try_get("overlap")?,
+        next_at: row.try_get("next_at")?,
+        last_at: row.try_get("last_at")?,
+        last_job: row.try_get::<Option<i64>, _>("last_job")?.map(JobId),
+        paused_at: row.try_get("paused_at")?,
+        paused_until: row.try_get("paused_until")?,
+        paused_by: row.try_get("paused_by")?,
+        paused_why: row.try_get("paused_why")?,
+    })
+}

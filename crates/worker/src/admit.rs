@@ -1,0 +1,120 @@
+//! Lets jobs in that wait for their key. Any worker may; an advisory lock keeps two admissions apart, and a slot is an admitted job,
+//! so nothing is given back and nothing leaks.
+//!
+//! A key is looked at when a job of it has ended here, and all keys for which a job waits are passed over now and then: that
+//! finds what was enqueued, what ended elsewhere, and limits that were changed.
+
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use haulage_queue::store;
+use sqlx::PgConnection;
+use tokio::sync::Notify;
+
+use crate::shared::Shared;
+
+/// Keys a statement.
+const BATCH: usize = 500;
+/// After a pass over all keys the next one waits at least so many times as long as the pass took: with thousands of full keys
+/// passes would take the whole time.
+const REST: u32 = 5;
+
+/// Keys of which a job has ended in this process.
+#[derive(Debug, Default)]
+pub(crate) struct Freed {
+    keys: Mutex<HashSet<String>>,
+    told: Notify,
+}
+
+impl Freed {
+    pub(crate) fn add(&self, key: &str) {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if !keys.contains(key) {
+            keys.insert(key.to_owned());
+        }
+        drop(keys);
+        self.told.notify_one();
+    }
+
+    pub(crate) async fn told(&self) {
+        self.told.notified().await;
+    }
+
+    /// Up to a batch of them.
+    fn take(&self) -> Vec<String> {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if keys.len() <= BATCH {
+            return keys.drain().collect();
+        }
+        let some: Vec<String> = keys.iter().take(BATCH).cloned().collect();
+        keys.retain(|key| !some.contains(key));
+        some
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Admit {
+    /// The pass over all keys has come to this one; `None`: none is under way.
+    cursor: Option<String>,
+    started: Instant,
+    /// No pass begins before.
+    rested: Instant,
+}
+
+impl Admit {
+    pub(crate) fn new() -> Self {
+        let now = Instant::now();
+        Self { cursor: None, started: now, rested: now }
+    }
+
+    /// Some job waits for its key; returns when to look.
+    pub(crate) fn waits(&mut self) -> Instant {
+        if self.cursor.is_none() {
+            self.cursor = Some(String::new());
+            self.started = self.rested.max(Instant::now());
+        }
+        self.started
+    }
+
+    /// Admits for a batch of keys; returns when the next batch is due, `None`: when somebody says so.
+    pub(crate) async fn run(&mut self, connection: &mut PgConnection, shared: &Shared) -> Result<Option<Instant>, sqlx::Error> {
+        let queues: Vec<&str> = shared.lanes.iter().map(|lane| lane.queue.as_str()).collect();
+        let freed = shared.freed.take();
+        if !freed.is_empty() {
+            let admission = store::admit_keys(connection, &freed, &queues, &shared.kinds).await?;
+            let next = admission.next.map(|next| self.again(next));
+            let pass = self.cursor.is_some().then_some(self.started);
+            let more = (freed.len() >= BATCH).then(Instant::now);
+            return Ok([next, pass, more].into_iter().flatten().min());
+        }
+        let Some(cursor) = &self.cursor else { return Ok(None) };
+        if self.started > Instant::now() {
+            return Ok(Some(self.started));
+        }
+        let keys = store::waiting_keys(connection, cursor, i32::try_from(BATCH).unwrap_or(i32::MAX)).await?;
+        let mut next = None;
+        if !keys.is_empty() {
+            let admission = store::admit_keys(connection, &keys, &queues, &shared.kinds).await?;
+            next = admission.next;
+        }
+        if keys.len() >= BATCH {
+            self.cursor = keys.into_iter().last();
+            return Ok(Some(Instant::now()));
+        }
+        self.cursor = None;
+        self.rested = Instant::now() + self.started.elapsed() * REST;
+        Ok(next.map(|next| self.again(next)))
+    }
+
+    /// A rate lets the next in after this time: a pass begins then.
+    fn again(&mut self, next: Duration) -> Instant {
+        if self.cursor.is_none() {
+            self.cursor = Some(String::new());
+            self.started = self.rested.max(Instant::now() + next);
+        }
+        self.started
+    }
+}

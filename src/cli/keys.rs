@@ -1,0 +1,86 @@
+//! `haulage keys`.
+
+use haulage::{KeyLimit, key_limits, limit_key, unlimit_key};
+
+use super::{
+    NotFound,
+    connect::DatabaseUrl,
+    limit::{LimitOptions, shown},
+    output::{print, print_json, safe, time},
+    table::table,
+};
+
+/// Lists and sets the limits of keys that jobs share, such as tenant:42
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  haulage keys limit 'tenant:*' --max 3
+  haulage keys limit tenant:42 --max 10 --rate 600/1m
+  haulage keys list
+  haulage keys unlimit tenant:42")]
+pub(crate) struct Keys {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Lists the limits, and how full those of single keys are
+    List {
+        /// Print one JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Sets the limits of a key, all of them anew
+    Limit {
+        /// The key; 'word:*' sets those of every key that begins with 'word:' and has none of its own
+        key: String,
+        #[command(flatten)]
+        limit: LimitOptions,
+        /// Who sets it
+        #[arg(long = "as", value_name = "NAME", env = "USER", default_value = "haulage")]
+        who: String,
+    },
+    /// Takes the limits of a key away
+    Unlimit { key: String },
+}
+
+impl Keys {
+    pub(crate) async fn run(self, database: &DatabaseUrl) -> anyhow::Result<()> {
+        let pool = database.connect().await?;
+        match self.command {
+            Command::List { json } => {
+                let limits = key_limits(&pool).await?;
+                if json {
+                    return print_json(&limits);
+                }
+                if limits.is_empty() {
+                    return print("no limits\n");
+                }
+                let rows: Vec<_> = limits.iter().map(row).collect();
+                print(&table(["KEY", "LIMIT", "LET IN", "WAITING", "SET BY", "AT"], &rows))
+            }
+            Command::Limit { key, limit, who } => {
+                limit_key(&pool, &key, limit.limit(), &who).await?;
+                print(&format!("{key}: {}\n", shown(&limit.limit())))
+            }
+            Command::Unlimit { key } => {
+                if !unlimit_key(&pool, &key).await? {
+                    return Err(NotFound(format!("the key \"{key}\" has no limit of its own")).into());
+                }
+                print(&format!("{key} has no limit of its own\n"))
+            }
+        }
+    }
+}
+
+fn row(limit: &KeyLimit) -> [String; 6] {
+    [
+        limit.key.clone(),
+        shown(&limit.limit),
+        limit.admitted.map(|n| n.to_string()).unwrap_or_default(),
+        limit.waiting.map(|n| n.to_string()).unwrap_or_default(),
+        limit.set_by.as_deref().map(safe).unwrap_or_default(),
+        time(limit.updated_at),
+    ]
+}

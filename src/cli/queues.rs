@@ -1,0 +1,129 @@
+//! `haulage queues`.
+
+use std::time::Duration;
+
+use haulage::{QueueStatus, limit_queue, pause_queue, queues, resume_queue};
+
+use super::{
+    NotFound,
+    connect::DatabaseUrl,
+    length,
+    limit::{LimitOptions, shown},
+    output::{print, print_json, safe, time},
+    table::table,
+};
+
+/// Counts are exact up to here.
+const COUNTED: i64 = 10_000;
+
+/// Lists queues, pauses, resumes and limits them
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  haulage queues list
+  haulage queues pause mail --reason 'the mail server is down' --for 30m
+  haulage queues resume mail
+  haulage queues limit reports --max 3
+  haulage queues limit mail --rate 100/1m --burst 10")]
+pub(crate) struct Queues {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Lists queues that have jobs, workers, a pause or a limit
+    List {
+        /// Print one JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Stops the whole fleet from starting jobs of a queue; what runs goes on
+    Pause {
+        queue: String,
+        /// Why, for whoever finds it paused
+        #[arg(long)]
+        reason: String,
+        /// Resume by itself after this long, such as 30m
+        #[arg(long = "for", value_name = "LENGTH", value_parser = length::parse)]
+        length: Option<Duration>,
+        /// Who pauses it
+        #[arg(long = "as", value_name = "NAME", env = "USER", default_value = "haulage")]
+        who: String,
+    },
+    /// Lets the fleet start jobs of a queue again
+    Resume { queue: String },
+    /// Sets the limits of a queue in the whole fleet, all of them anew
+    Limit {
+        queue: String,
+        #[command(flatten)]
+        limit: LimitOptions,
+    },
+    /// Takes the limits of a queue away
+    Unlimit { queue: String },
+}
+
+impl Queues {
+    pub(crate) async fn run(self, database: &DatabaseUrl) -> anyhow::Result<()> {
+        let pool = database.connect().await?;
+        match self.command {
+            Command::List { json } => {
+                let queues = queues(&pool).await?;
+                if json {
+                    return print_json(&queues);
+                }
+                if queues.is_empty() {
+                    return print("no queues\n");
+                }
+                let rows: Vec<_> = queues.iter().map(row).collect();
+                print(&table(["QUEUE", "AVAILABLE", "RUNNING", "PARKED", "OLDEST", "WORKERS", "SLOTS", "LIMIT", "PAUSED"], &rows))
+            }
+            Command::Pause { queue, reason, length, who } => {
+                let until = pause_queue(&pool, &queue, &who, &reason, length).await?;
+                print(&match until {
+                    Some(until) => format!("{queue} is paused until {}\n", time(until)),
+                    None => format!("{queue} is paused until `haulage queues resume {queue}`\n"),
+                })
+            }
+            Command::Resume { queue } => {
+                if !resume_queue(&pool, &queue).await? {
+                    return Err(NotFound(format!("the queue \"{queue}\" is not paused")).into());
+                }
+                print(&format!("{queue} is resumed\n"))
+            }
+            Command::Limit { queue, limit } => {
+                limit_queue(&pool, &queue, limit.limit()).await?;
+                print(&format!("{queue}: {}\n", shown(&limit.limit())))
+            }
+            Command::Unlimit { queue } => {
+                limit_queue(&pool, &queue, None).await?;
+                print(&format!("{queue} has no limit\n"))
+            }
+        }
+    }
+}
+
+fn row(queue: &QueueStatus) -> [String; 9] {
+    let count = |count: i64| if count > COUNTED { format!("over {COUNTED}") } else { count.to_string() };
+    [
+        queue.name.clone(),
+        count(queue.available),
+        queue.running.to_string(),
+        count(queue.parked),
+        queue
+            .oldest_s
+            .and_then(|s| Duration::try_from_secs_f64(s.round()).ok())
+            .map_or_else(String::new, |age| humantime::format_duration(age).to_string()),
+        queue.workers.to_string(),
+        queue.slots.to_string(),
+        shown(&queue.limit),
+        paused(queue).unwrap_or_default(),
+    ]
+}
+
+fn paused(queue: &QueueStatus) -> Option<String> {
+    queue.paused_at?;
+    let end = queue.paused_until.map_or_else(String::new, |until| format!(", until {}", time(until)));
+    let who = queue.paused_by.as_deref().unwrap_or("somebody");
+    Some(safe(&format!("by {who}{end}: {}", queue.paused_why.as_deref().unwrap_or("no reason given"))))
+}

@@ -1,0 +1,174 @@
+//! `haulage schedules`.
+
+use chrono::{DateTime, Utc};
+use haulage::{ScheduleError, ScheduleStatus, delete_schedule, list_schedules, pause_schedule, resume_schedule, run_schedule, schedule};
+use serde::Serialize;
+
+use super::{
+    NotFound,
+    connect::DatabaseUrl,
+    length,
+    output::{print, print_json, safe, time},
+    table::table,
+};
+
+/// Instants that `show` tells.
+const UPCOMING: usize = 5;
+
+/// Lists schedules, shows, pauses, resumes, runs or deletes one
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  haulage schedules list
+  haulage schedules show nightly-digest
+  haulage schedules pause nightly-digest --reason 'the mail server is down' --for 2h
+  haulage schedules run-now nightly-digest")]
+pub(crate) struct Schedules {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Lists schedules by name
+    List {
+        /// Print one JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows one schedule and when it fires next
+    Show {
+        name: String,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Stops a schedule from firing; what comes meanwhile is not made up
+    Pause {
+        name: String,
+        /// Why, for whoever finds it paused
+        #[arg(long)]
+        reason: String,
+        /// Resume by itself after this long, such as 2h
+        #[arg(long = "for", value_name = "LENGTH", value_parser = length::parse)]
+        length: Option<std::time::Duration>,
+        /// Who pauses it
+        #[arg(long = "as", value_name = "NAME", env = "USER", default_value = "haulage")]
+        who: String,
+    },
+    /// Lets a schedule fire again, from its next instant after now
+    Resume { name: String },
+    /// Enqueues a schedule's job now, beside its times
+    RunNow { name: String },
+    /// Removes a schedule; a service that still declares it makes it anew when it starts
+    Delete { name: String },
+}
+
+/// What `show --json` prints.
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    schedule: &'a ScheduleStatus,
+    upcoming: &'a [DateTime<Utc>],
+}
+
+impl Schedules {
+    pub(crate) async fn run(self, database: &DatabaseUrl) -> anyhow::Result<()> {
+        let pool = database.connect().await?;
+        match self.command {
+            Command::List { json } => {
+                let schedules = list_schedules(&pool).await?;
+                if json {
+                    return print_json(&schedules);
+                }
+                if schedules.is_empty() {
+                    return print("no schedules\n");
+                }
+                let rows: Vec<_> = schedules.iter().map(row).collect();
+                print(&table(["NAME", "SERVICE", "CRON", "ZONE", "KIND", "QUEUE", "NEXT", "LAST", "PAUSED"], &rows))
+            }
+            Command::Show { name, json } => {
+                let schedule = schedule(&pool, &name).await.map_err(found)?;
+                let from: DateTime<Utc> = sqlx::query_scalar("SELECT now()").fetch_one(&pool).await?;
+                let upcoming = schedule.upcoming(from, UPCOMING);
+                if json {
+                    return print_json(&Shown { schedule: &schedule, upcoming: &upcoming });
+                }
+                print(&shown(&schedule, &upcoming))
+            }
+            Command::Pause { name, reason, length, who } => {
+                let now: DateTime<Utc> = sqlx::query_scalar("SELECT now()").fetch_one(&pool).await?;
+                let until = length.map(|length| now + length);
+                pause_schedule(&pool, &name, &who, &reason, until).await.map_err(found)?;
+                print(&match until {
+                    Some(until) => format!("{name} is paused until {}\n", time(until)),
+                    None => format!("{name} is paused until `haulage schedules resume {name}`\n"),
+                })
+            }
+            Command::Resume { name } => {
+                resume_schedule(&pool, &name).await.map_err(found)?;
+                let next = schedule(&pool, &name).await.map_err(found)?.next_at;
+                print(&format!("{name} fires next at {}\n", next.map_or_else(|| "no time".to_owned(), time)))
+            }
+            Command::RunNow { name } => {
+                let id = run_schedule(&pool, &name).await.map_err(found)?;
+                print(&format!("{id}\n"))
+            }
+            Command::Delete { name } => {
+                delete_schedule(&pool, &name).await.map_err(found)?;
+                print(&format!("{name} is deleted\n"))
+            }
+        }
+    }
+}
+
+fn row(schedule: &ScheduleStatus) -> [String; 9] {
+    [
+        schedule.name.clone(),
+        schedule.owner.clone(),
+        schedule.cron.clone(),
+        schedule.zone.clone(),
+        schedule.kind.clone(),
+        schedule.queue.clone(),
+        schedule.next_at.map(time).unwrap_or_default(),
+        schedule.last_at.map(time).unwrap_or_default(),
+        paused(schedule).unwrap_or_default(),
+    ]
+}
+
+fn paused(schedule: &ScheduleStatus) -> Option<String> {
+    schedule.paused_at?;
+    let end = schedule.paused_until.map_or_else(String::new, |until| format!(", until {}", time(until)));
+    let who = schedule.paused_by.as_deref().unwrap_or("somebody");
+    Some(safe(&format!("by {who}{end}: {}", schedule.paused_why.as_deref().unwrap_or("no reason given"))))
+}
+
+fn shown(schedule: &ScheduleStatus, upcoming: &[DateTime<Utc>]) -> String {
+    let mut lines = vec![
+        ("schedule", schedule.name.clone()),
+        ("service", schedule.owner.clone()),
+        ("cron", format!("{} in {}", schedule.cron, schedule.zone)),
+        ("job", format!("{} in the queue {}", schedule.kind, schedule.queue)),
+        ("missed", schedule.missed.clone()),
+        ("overlap", schedule.overlap.clone()),
+    ];
+    lines.extend(paused(schedule).map(|paused| ("paused", paused)));
+    if let Some(last) = schedule.last_at {
+        let job = schedule.last_job.map_or_else(String::new, |job| format!(", job {job}"));
+        lines.push(("last", format!("{}{job}", time(last))));
+    }
+    let zone: Option<chrono_tz::Tz> = schedule.zone.parse().ok();
+    for (n, instant) in upcoming.iter().enumerate() {
+        let there = zone.map_or_else(String::new, |zone| format!("   {}", instant.with_timezone(&zone).format("%a %Y-%m-%d %H:%M:%S %:z")));
+        lines.push((if n == 0 { "next" } else { "" }, format!("{}{there}", time(*instant))));
+    }
+    lines.into_iter().map(|(name, value)| format!("{name:9}{value}\n")).collect()
+}
+
+/// A schedule that is not there has an exit code of its own.
+fn found(error: ScheduleError) -> anyhow::Error {
+    match error {
+        ScheduleError::NotFound { .. } => NotFound(error.to_string()).into(),
+        other => other.into(),
+    }
+}
