@@ -165,7 +165,10 @@ BEGIN
                         FROM haulage.live_jobs AS h
                         WHERE h.limit_key = k.key AND h.limit_key IS NOT NULL AND (h.place IN (1, 2) OR h.parked_for = 3)
                     ) END,
-                    left_of_rate.starts,
+                    -- As haulage.rate_left has it; calling a function for each key costs as much as all the rest.
+                    CASE WHEN lim.rate_count IS NOT NULL THEN greatest(0, floor(lim.rate_burst - greatest(
+                        0, extract(epoch FROM rate.full_at - clock_timestamp())::double precision * 1000
+                    ) * lim.rate_count / lim.rate_ms + 1e-9))::int END,
                     lim.rate_burst - CASE WHEN lim.rate_burst IS NOT NULL THEN (
                         SELECT count(*)
                         FROM haulage.live_jobs AS h
@@ -181,11 +184,9 @@ BEGIN
                 ORDER BY l.key = k.key DESC
                 LIMIT 1
             ) AS lim ON true
-            LEFT JOIN LATERAL (
-                SELECT r.full_at FROM haulage.key_rates AS r WHERE r.key = k.key AND lim.rate_count IS NOT NULL
-            ) AS rate ON true
-            LEFT JOIN LATERAL haulage.rate_left(rate.full_at, lim.rate_count, lim.rate_ms, lim.rate_burst, clock_timestamp()) AS left_of_rate
-                ON lim.rate_count IS NOT NULL
+            CROSS JOIN LATERAL (
+                SELECT CASE WHEN lim.rate_count IS NOT NULL THEN (SELECT r.full_at FROM haulage.key_rates AS r WHERE r.key = k.key) END AS full_at
+            ) AS rate
         ),
         picked AS MATERIALIZED (
             SELECT f.key, p.place_in_table, nextval('haulage.job_pos') AS pos

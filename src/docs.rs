@@ -15,6 +15,12 @@ struct Operations;
 #[doc = include_str!("../docs/other-languages.md")]
 struct OtherLanguages;
 
+#[doc = include_str!("../docs/schedules.md")]
+struct Schedules;
+
+#[doc = include_str!("../docs/limits.md")]
+struct Limits;
+
 #[doc = include_str!("../docs/defaults.md")]
 struct Defaults;
 

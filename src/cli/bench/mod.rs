@@ -11,11 +11,13 @@ mod enqueue;
 mod fleet;
 mod idle;
 mod jobs;
+mod limits;
 mod measure;
 mod mixed;
 mod pickup;
 mod process;
 mod report;
+mod schedules;
 mod stage;
 mod sustain;
 mod worker;
@@ -88,6 +90,10 @@ enum Scenario {
     Fleet,
     /// Queues, priorities, unique keys, retries, scheduled jobs.
     Mixed,
+    /// Limits elsewhere, and ten thousand keys with a limit each.
+    Limits,
+    /// A hundred thousand schedules.
+    Schedules,
     /// As sustain, while a session holds an old snapshot.
     Snapshot,
     /// While up to ten million jobs wait.
@@ -128,6 +134,8 @@ impl Bench {
             Scenario::Locked => vec![drain::hindered(stage, jobs * LONGER, Obstacle::LockedRow).await?],
             Scenario::Fleet => fleet::run(stage, jobs * LONGER).await?,
             Scenario::Mixed => mixed::run(stage, jobs).await?,
+            Scenario::Limits => limits::run(stage, jobs).await?,
+            Scenario::Schedules => vec![schedules::run(stage, self.seconds).await?],
             Scenario::Snapshot => sustain::snapshot(stage, self.held).await?,
             Scenario::Backlog => depth::backlog(stage, self.backlog, jobs).await?,
             Scenario::History => depth::history(stage, self.history, jobs).await?,

@@ -1,0 +1,33 @@
+//! How late schedules fire, when there are a hundred thousand of them.
+
+use std::time::Duration;
+
+use haulage::{Schedule, declare_schedules};
+
+use super::{jobs::Noop, measure::Meter, report::Row, stage::Stage};
+
+const SCHEDULES: u64 = 100_000;
+
+/// Each fires once a minute, at a second of its own.
+pub(crate) async fn run(stage: &Stage, seconds: u32) -> anyhow::Result<Row> {
+    let database = stage.database().await?;
+    let schedules = (0..SCHEDULES).map(|n| Schedule::new(format!("schedule-{n}"), format!("{} * * * * *", n % 60), Noop::new(n)));
+    declare_schedules(&database.pool, "bench", schedules).await?;
+    sqlx::raw_sql("ANALYZE haulage.schedules; UPDATE haulage.schedules SET next_at = 'infinity'").execute(&database.pool).await?;
+    let mut worker = stage.worker(&database, 1).await?;
+    worker.go().await?;
+    // From now on, not from when they were declared.
+    sqlx::raw_sql(include_str!("due_soon.sql")).execute(&database.pool).await?;
+    let meter = Meter::start(&database.pool, stage.server_pid, &[worker.pid()]).await?;
+    tokio::time::sleep(Duration::from_secs(u64::from(seconds) + 3)).await;
+    let cost = meter.stop().await?;
+    worker.stop().await?;
+    let mut late: Vec<f64> = sqlx::query_scalar("SELECT extract(epoch FROM fired_at - instant)::float8 * 1000 FROM haulage.fires")
+        .fetch_all(&database.pool)
+        .await?;
+    anyhow::ensure!(!late.is_empty(), "no schedule fired");
+    stage.remove(database).await?;
+    let row = Row::new("100000 schedules", late.len().try_into()?, &cost, stage.config()).times(&mut late);
+    let p99 = row.p99_ms;
+    Ok(row.at_most("p99 of the delay in ms", p99, 1_000.0))
+}
