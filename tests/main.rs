@@ -23,5 +23,7 @@ mod shop;
 mod shutdown;
 mod sql_function;
 mod statements;
+mod test_database;
+mod testing;
 mod unique;
 mod work;

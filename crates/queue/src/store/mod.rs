@@ -7,6 +7,8 @@ mod inspect;
 mod lease;
 mod settle;
 mod sleep;
+#[cfg(feature = "testing")]
+mod testing;
 
 pub use claim::{Claim, Claimed, Line, Request, claim_jobs, claim_suspect, oldest_running};
 pub use duty::{
@@ -20,6 +22,10 @@ pub(crate) use inspect::{cancel_job, get_job, get_job_detail, list_attempts, lis
 pub use lease::{Beat, Registration, beat_worker, delete_leases, limit_idle_transaction, register_worker, remove_worker, return_stranded};
 pub use settle::{Burial, Reschedule, Settled, Unsettled, bury_jobs, complete_jobs, find_settled, reschedule_jobs, return_jobs};
 pub use sleep::{sleep_on_queues, sleep_until_due, stay_awake};
+#[cfg(feature = "testing")]
+pub(crate) use testing::{Listed, list_jobs_with_args, list_left_databases};
+#[cfg(feature = "testing")]
+pub use testing::{bring_forward_job, claim_job};
 
 /// What kind of trouble an error is: it decides between retry, refusal and advice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
