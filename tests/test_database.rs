@@ -49,7 +49,7 @@ async fn each_test_has_a_copy_of_the_template_for_itself() {
 }
 
 #[tokio::test]
-async fn a_database_goes_with_its_value_whoever_is_connected() {
+async fn a_database_goes_with_its_value_whoever_is_connected_unless_it_is_kept() {
     let watch = Database::empty().await.unwrap();
     let db = Database::new().await.unwrap();
     let name = name(&db).await;
@@ -57,6 +57,10 @@ async fn a_database_goes_with_its_value_whoever_is_connected() {
     drop(db);
     eventually("the database is dropped", async || !databases(watch.pool()).await.contains(&name)).await;
     assert!(sqlx::query("SELECT 1").execute(&kept).await.is_err());
+
+    let (pool, url) = Database::new().await.unwrap().keep();
+    pool.close().await;
+    Count { n: 1 }.enqueue(&PgPool::connect(&url).await.unwrap()).await.unwrap();
 }
 
 #[tokio::test]

@@ -31,8 +31,6 @@ pub(crate) async fn empty_database() -> Database {
 }
 
 fn keep(database: testing::Database) -> Database {
-    let kept = Database { url: database.url().to_owned(), pool: database.pool().clone() };
-    // Not dropped. On a private server it goes with the server; elsewhere the next run removes it.
-    std::mem::forget(database);
-    kept
+    let (pool, url) = database.keep();
+    Database { url, pool }
 }

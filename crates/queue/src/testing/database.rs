@@ -66,11 +66,21 @@ impl Database {
     pub fn url(&self) -> &str {
         &self.url
     }
+
+    /// The pool and the URL of a database that is not dropped: for a look at it afterwards, or for a test that holds on to the
+    /// pool alone. On a private server it goes with the process; elsewhere the next test process removes it.
+    pub fn keep(mut self) -> (PgPool, String) {
+        self.name.clear();
+        (self.pool.clone(), std::mem::take(&mut self.url))
+    }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
-        self.run.discard(std::mem::take(&mut self.name));
+        // Without its name it is kept.
+        if !self.name.is_empty() {
+            self.run.discard(std::mem::take(&mut self.name));
+        }
     }
 }
 
