@@ -9,6 +9,10 @@ struct Enqueueing;
 #[doc = include_str!("../docs/handlers.md")]
 struct Handlers;
 
+#[cfg(feature = "testing")]
+#[doc = include_str!("../docs/testing.md")]
+struct Testing;
+
 #[doc = include_str!("../docs/operations.md")]
 struct Operations;
 

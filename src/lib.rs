@@ -5,6 +5,9 @@ pub use haulage_queue::*;
 #[cfg(feature = "worker")]
 pub use haulage_worker::*;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 #[cfg(feature = "dashboard")]
 pub use haulage_dashboard as dashboard;
 

@@ -26,5 +26,7 @@ mod shop;
 mod shutdown;
 mod sql_function;
 mod statements;
+mod test_database;
+mod testing;
 mod unique;
 mod work;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    io::Cursor,
     net::TcpListener,
     path::PathBuf,
     process::Stdio,
@@ -10,7 +11,8 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use haulage::{JobId, JobState, JobStatus};
-use reqwest::{Client, StatusCode};
+use image::{ImageFormat, RgbaImage};
+use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::{
@@ -98,8 +100,12 @@ async fn every_order_gets_its_receipt_and_its_stock_message_although_the_partner
         let csv = shop.client.get(format!("{}/reports/{id}/download", shop.url)).send().await?.error_for_status()?.text().await?;
         ensure!(csv.starts_with("placed_at,order,customer,"), "a report that begins {:?}", csv.lines().next());
         ensure!(csv.lines().count() as i64 == lines + 1, "{} lines in the report of {month}, {lines} in the shop", csv.lines().count());
+        let pdf = shop.client.get(format!("{}/reports/{id}/pdf", shop.url)).send().await?.error_for_status()?;
+        ensure!(pdf.headers()["content-type"] == "application/pdf", "the PDF comes as {:?}", pdf.headers());
+        let pdf = pdf.bytes().await?;
+        ensure!(pdf.starts_with(b"%PDF-") && pdf.trim_ascii_end().ends_with(b"%%EOF"), "the PDF of {month} is none");
         ensure!(
-            output == json!({ "name": format!("sales-{month}.csv"), "bytes": csv.len(), "rows": lines }),
+            output == json!({ "name": format!("sales-{month}.csv"), "bytes": csv.len(), "pdf_bytes": pdf.len(), "rows": lines }),
             "the report's output is {output}"
         );
     }
@@ -142,6 +148,58 @@ async fn bad_input_is_answered_with_a_sentence_and_enqueues_nothing() -> anyhow:
 
     let jobs = haulage::list_jobs(&pool, &haulage::JobFilter::new()).await?;
     ensure!(jobs.is_empty(), "jobs came of bad input: {jobs:?}");
+    shop.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_uploaded_picture_gets_a_thumbnail_and_a_broken_one_is_not_tried_again() -> anyhow::Result<()> {
+    let database = support::database().await;
+    let pool = database.pool();
+    let mut shop = Shop::start(&database.url(), &["web", "worker"]).await?;
+    let mut png = Cursor::new(Vec::new());
+    RgbaImage::from_fn(800, 400, |x, y| image::Rgba([(x / 4) as u8, (y / 2) as u8, 90, if x < 80 { 0 } else { 255 }]))
+        .write_to(&mut png, ImageFormat::Png)?;
+    let png = png.into_inner();
+
+    let answer = shop.upload(3, "image/png", png.clone()).await?;
+    ensure!(answer.status() == StatusCode::ACCEPTED, "the upload was answered {}", answer.status());
+    let answer: Value = answer.json().await?;
+    let picture = number_in(&answer, "picture")?;
+    let made = completed(&pool, JobId(number_in(&answer, "job")?)).await?.output.context("a thumbnail without an output")?;
+    let jpeg = shop.client.get(format!("{}/pictures/{picture}.jpg", shop.url)).send().await?.error_for_status()?.bytes().await?;
+    ensure!(made == json!({ "width": 320, "height": 160, "bytes": jpeg.len() }), "the job made {made}");
+    let small = image::load_from_memory_with_format(&jpeg, ImageFormat::Jpeg)?.to_rgb8();
+    ensure!(small.dimensions() == (320, 160), "the thumbnail has {:?} pixels", small.dimensions());
+    ensure!(small.get_pixel(0, 80).0.iter().all(|value| *value > 240), "what is transparent should be white: {:?}", small.get_pixel(0, 80));
+
+    // As a browser sends it, and what it is shown then.
+    let mut form =
+        b"--edge\r\nContent-Disposition: form-data; name=\"picture\"; filename=\"a.png\"\r\nContent-Type: image/png\r\n\r\n".to_vec();
+    form.extend(&png);
+    form.extend(b"\r\n--edge--\r\n");
+    let page = shop
+        .client
+        .post(format!("{}/products/3/picture", shop.url))
+        .header("content-type", "multipart/form-data; boundary=edge")
+        .body(form)
+        .send()
+        .await?
+        .error_for_status()?;
+    ensure!(page.url().path() == "/products/3", "the form leads to {}", page.url());
+    let page = page.text().await?;
+    ensure!(page.contains(&format!("src=\"/pictures/{}.jpg\"", picture + 1)), "the page is {page}");
+
+    // It begins like a picture and ends too soon.
+    let answer: Value = shop.upload(3, "image/png", png[..png.len() / 2].to_vec()).await?.error_for_status()?.json().await?;
+    let broken = JobId(number_in(&answer, "job")?);
+    support::wait_for_state(&pool, broken, JobState::Dead).await;
+    let broken = haulage::job(&pool, broken).await?.context("the job is gone")?;
+    ensure!(broken.attempt == 1, "a broken picture was tried {} times", broken.attempt);
+
+    for (product, bytes, expected) in [(3, b"hello".to_vec(), StatusCode::BAD_REQUEST), (99, png, StatusCode::NOT_FOUND)] {
+        let answer = shop.upload(product, "image/png", bytes).await?;
+        ensure!(answer.status() == expected, "instead of {expected} the upload was answered {}", answer.status());
+    }
     shop.stop().await
 }
 
@@ -201,6 +259,11 @@ impl Shop {
         let text = answer.text().await?;
         ensure!(status == expected, "POST {path} {body} was answered {status}: {text}");
         serde_json::from_str(&text).with_context(|| format!("POST {path} was answered {text:?}"))
+    }
+
+    async fn upload(&self, product: i32, kind: &str, bytes: Vec<u8>) -> anyhow::Result<Response> {
+        let request = self.client.post(format!("{}/products/{product}/picture", self.url)).body(bytes);
+        Ok(request.header("content-type", kind).header("accept", "application/json").send().await?)
     }
 
     async fn get(&self, url: &str) -> anyhow::Result<Value> {

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! `shop demo` starts all of it, with a private Postgres. Start reading at [`order`], where the
-//! jobs are born, then [`mail`], [`stock`] and [`report`], where they run, and [`worker`], which
+//! jobs are born, then [`mail`], [`stock`], [`picture`] and [`report`], where they run, and [`worker`], which
 //! ties them together. The rest is an ordinary axum application.
 //!
 //! What this shop leaves out, because it is a sample: log-in, CSRF tokens and TLS. It listens on
@@ -21,8 +21,10 @@ mod options;
 mod order;
 
 mod mail;
+mod picture;
 mod report;
 mod stock;
+mod summary;
 
 mod worker;
 

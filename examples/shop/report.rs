@@ -1,8 +1,9 @@
-//! The month's sales as a CSV file: a long job with progress and a result.
+//! The month's sales as a CSV file of every line and a PDF of one page: a long job with progress and
+//! a result.
 //!
-//! The file is stored in the transaction that completes the job. If the worker dies halfway, there
-//! is no half file; if it loses its lease, its file never becomes visible. Nobody can end up with
-//! two files or none.
+//! The files are stored in the transaction that completes the job. If the worker dies halfway, there
+//! is no half file; if it loses its lease, its files never become visible. Nobody can end up with two
+//! reports or none.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -11,7 +12,7 @@ use futures_util::TryStreamExt;
 use haulage::{Ctx, Job, JobError, Outcome, Unique};
 use serde::{Deserialize, Serialize};
 
-use crate::month::Month;
+use crate::{month::Month, summary::Summary};
 
 /// Lines between two looks at the clock: progress and cancellation.
 const CHUNK: i64 = 1_000;
@@ -33,11 +34,15 @@ impl Job for SalesReport {
     }
 }
 
-/// The job's output: what the page shows; the file itself is in `shop.reports`.
+/// The job's output: what the page shows; the files themselves are in `shop.reports`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ReportFile {
+    /// Of the CSV file; that of the PDF differs in its end.
     pub(crate) name: String,
     pub(crate) bytes: usize,
+    /// Of a job from before there were any: 0.
+    #[serde(default)]
+    pub(crate) pdf_bytes: usize,
     pub(crate) rows: i64,
 }
 
@@ -57,6 +62,7 @@ pub(crate) async fn make_report(job: SalesReport, ctx: Ctx) -> Result<Outcome, J
     .await?;
 
     let mut csv = String::from("placed_at,order,customer,earlier_orders,product,quantity,price_cents\n");
+    let mut summary = Summary::default();
     let mut rows = 0;
     {
         // `fetch` streams: the month is one query, and no list of its lines is built here. The work
@@ -81,6 +87,8 @@ pub(crate) async fn make_report(job: SalesReport, ctx: Ctx) -> Result<Outcome, J
 
         while let Some(line) = lines.try_next().await? {
             write_line(&mut csv, &line)?;
+            let (placed_at, _, _, _, product, quantity, price_cents) = &line;
+            summary.add(placed_at.date_naive(), product, *quantity, *price_cents);
             rows += 1;
             if rows % CHUNK == 0 {
                 if ctx.is_cancelled() {
@@ -95,14 +103,16 @@ pub(crate) async fn make_report(job: SalesReport, ctx: Ctx) -> Result<Outcome, J
         }
     }
 
-    let file = ReportFile { name: format!("sales-{month}.csv"), bytes: csv.len(), rows };
+    let pdf = summary.pdf(month);
+    let file = ReportFile { name: format!("sales-{month}.csv"), bytes: csv.len(), pdf_bytes: pdf.len(), rows };
     let mut tx = ctx.begin().await?;
-    sqlx::query("INSERT INTO shop.reports (job, month, name, rows, csv) VALUES ($1, $2, $3, $4, $5)")
+    sqlx::query("INSERT INTO shop.reports (job, month, name, rows, csv, pdf) VALUES ($1, $2, $3, $4, $5, $6)")
         .bind(ctx.id().0)
         .bind(month.first_day())
         .bind(&file.name)
         .bind(rows)
         .bind(csv)
+        .bind(pdf)
         .execute(&mut *tx)
         .await?;
     ctx.set_output(&file)?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::State,
+    extract::{DefaultBodyLimit, State},
     middleware,
     response::Redirect,
     routing::{get, post},
@@ -16,7 +16,8 @@ use crate::{
     database, frame,
     listen::listen,
     options::Options,
-    pages::{home, jobs, orders, reports, signup},
+    pages::{home, jobs, orders, products, reports, signup},
+    picture,
     problem::Problem,
     stop, traffic,
 };
@@ -56,9 +57,14 @@ fn router(app: App) -> Router {
         .route("/signup/{job}", get(signup::welcome))
         .route("/orders", post(orders::place))
         .route("/orders/{order}", get(orders::show))
+        .route("/products/{product}", get(products::show))
+        // With room for the form around the picture.
+        .route("/products/{product}/picture", post(products::upload).layer(DefaultBodyLimit::max(picture::MOST_BYTES + 4_096)))
+        .route("/pictures/{file}", get(products::thumbnail))
         .route("/reports", get(reports::list).post(reports::ask))
         .route("/reports/{job}", get(reports::show))
         .route("/reports/{job}/download", get(reports::download))
+        .route("/reports/{job}/pdf", get(reports::pdf))
         .route("/jobs/{file}", get(jobs::status))
         .route("/traffic", post(traffic::set))
         .route("/mails", get(mails))

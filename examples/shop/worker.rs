@@ -8,7 +8,7 @@ use crate::{
     database,
     mail::{self, Mailer},
     options::Options,
-    report,
+    picture, report,
     stock::{self, Partner},
     stop,
 };
@@ -42,10 +42,12 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         .queue("mail", 5)
         .queue("partner", 5)
         .queue("reports", 2)
+        .queue("pictures", 2)
         .handle(mail::send_welcome)
         .handle(mail::send_receipt)
         .handle(stock::sync_stock)
         .handle(report::make_report)
+        .handle_blocking(picture::make_thumbnail)
         // Shorter than the defaults, so that whoever kills a worker or the partner to see what
         // happens need not wait. In production, leave these three lines out.
         .heartbeat(Duration::from_secs(2))

@@ -49,6 +49,8 @@ pub mod store;
 
 #[cfg(all(feature = "dev", unix))]
 pub mod dev;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use args::{MAX_ARGS_BYTES, MAX_ARGS_DEPTH, MAX_OUTPUT_BYTES};
 pub use bulk::enqueue_all;

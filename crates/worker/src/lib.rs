@@ -64,6 +64,9 @@ mod rescue;
 mod rest;
 mod sweep;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 pub use backoff::default_backoff;
 pub use builder::{BuildError, Builder, Duty};
 pub use context::{Ctx, LeaseLost, OutputError};

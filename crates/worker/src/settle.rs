@@ -34,8 +34,7 @@ const LAST_RETRY: Duration = Duration::from_secs(5);
 
 /// Runs until every sender is gone and everything is written, or the database stays away for longer than `patience` after that.
 pub(crate) async fn run(shared: Arc<Shared>, mut results: mpsc::Receiver<Resolved>, patience: Duration) {
-    let mut settle =
-        Settle { link: Link::new(&shared, "settle"), batch: Vec::with_capacity(BATCH), locked: Vec::new(), emptied: Vec::new(), shared };
+    let mut settle = Settle::new(shared);
     let mut inbox = Vec::with_capacity(BATCH);
     let mut closed_at: Option<Instant> = None;
     loop {
@@ -73,7 +72,7 @@ pub(crate) async fn run(shared: Arc<Shared>, mut results: mpsc::Receiver<Resolve
     settle.link.close().await;
 }
 
-struct Settle {
+pub(crate) struct Settle {
     shared: Arc<Shared>,
     link: Link,
     /// To be written. An attempt leaves it as soon as its statement has succeeded, so that a later error repeats nothing.
@@ -102,6 +101,10 @@ async fn sleep_until(at: Option<Instant>) {
 }
 
 impl Settle {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { link: Link::new(&shared, "settle"), batch: Vec::with_capacity(BATCH), locked: Vec::new(), emptied: Vec::new(), shared }
+    }
+
     fn has_work(&self) -> bool {
         !self.batch.is_empty() || !self.emptied.is_empty()
     }
@@ -110,6 +113,35 @@ impl Settle {
     fn unlock_due(&mut self) {
         let now = Instant::now();
         self.batch.extend(self.locked.extract_if(.., |row| row.due <= now).map(|row| row.pending));
+    }
+
+    /// Writes one attempt, for a caller that waits for it. A row that somebody has locked is tried again for as long as the lease;
+    /// false: it still is, and nothing is written.
+    #[cfg(feature = "testing")]
+    pub(crate) async fn settle_one(&mut self, resolved: Resolved) -> Result<bool, sqlx::Error> {
+        let patience = Instant::now() + self.shared.settings.lease;
+        self.batch.push(Pending { resolved, pause: Duration::ZERO });
+        loop {
+            self.flush().await?;
+            let Some(due) = self.locked.first().map(|row| row.due) else { return Ok(true) };
+            if Instant::now() > patience {
+                self.locked.clear();
+                return Ok(false);
+            }
+            sleep_until(Some(due)).await;
+            self.unlock_due();
+        }
+    }
+
+    /// The connection that attempts are written on.
+    #[cfg(feature = "testing")]
+    pub(crate) async fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
+        self.link.get().await
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) async fn close(self) {
+        self.link.close().await;
     }
 
     /// Writes the batch, statement by statement.

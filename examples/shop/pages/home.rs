@@ -17,8 +17,14 @@ const MOST_COUNTED: u16 = 100;
 
 /// `GET /`
 pub(crate) async fn show(State(app): State<App>) -> Result<Page, Problem> {
-    let products: Vec<(i32, String, String, i32)> =
-        sqlx::query_as("SELECT id, name, blurb, price_cents FROM shop.products ORDER BY id").fetch_all(&app.pool).await?;
+    let products: Vec<(i32, String, String, i32, Option<i64>)> = sqlx::query_as(
+        "SELECT id, name, blurb, price_cents,
+                (SELECT max(pictures.id) FROM shop.pictures WHERE product_id = products.id AND thumbnail IS NOT NULL)
+         FROM shop.products
+         ORDER BY id",
+    )
+    .fetch_all(&app.pool)
+    .await?;
 
     let mut body = String::from(
         "<p class=\"lead\">An order stores its rows and enqueues a receipt and a stock message in \
@@ -27,9 +33,11 @@ one transaction. You get your page at once; workers do the slow part.</p>
 <form method=\"post\" action=\"/orders\">
 <div class=\"catalogue\">\n",
     );
-    for (id, name, blurb, price_cents) in &products {
+    for (id, name, blurb, price_cents, picture) in &products {
+        let picture =
+            picture.map_or_else(String::new, |picture| format!("<img class=\"picture\" src=\"/pictures/{picture}.jpg\" alt=\"\">"));
         body += &format!(
-            "<label class=\"product\"><b>{}</b><span class=\"muted\">{}</span>\
+            "<label class=\"product\">{picture}<b><a href=\"/products/{id}\">{}</a></b><span class=\"muted\">{}</span>\
 <span class=\"row\"><span>{}</span><input name=\"product-{id}\" type=\"number\" min=\"0\" \
 max=\"1000\" placeholder=\"0\" aria-label=\"Quantity\"></span></label>\n",
             Text(name),

@@ -2,6 +2,7 @@
 
 pub(crate) mod home;
 pub(crate) mod orders;
+pub(crate) mod products;
 pub(crate) mod reports;
 pub(crate) mod signup;
 

@@ -106,10 +106,12 @@ pub(crate) async fn show(State(app): State<App>, Path(job): Path<String>, Query(
 
     let file: Option<ReportFile> = status.output_as()?;
     let summary = file.as_ref().map_or_else(String::new, |file| format!("{} lines, {}", grouped(file.rows), kilobytes(file.bytes as i64)));
-    // The script shows the link once the job is completed.
+    let no_pdf = if file.as_ref().is_some_and(|file| file.pdf_bytes == 0) { " hidden" } else { "" };
+    // The script shows the links once the job is completed.
     body += &format!(
         "<p data-when-completed=\"{job}\"{hidden}><a class=\"button\" \
-href=\"/reports/{job}/download\">Download</a> <span class=\"muted\">{summary}</span></p>",
+href=\"/reports/{job}/download\">Every line, CSV</a> <a class=\"button\" href=\"/reports/{job}/pdf\"{no_pdf}>One page, PDF</a> \
+<span class=\"muted\">{summary}</span></p>",
         job = status.id,
         hidden = if file.is_some() { "" } else { " hidden" },
     );
@@ -126,6 +128,20 @@ pub(crate) async fn download(State(app): State<App>, Path(job): Path<String>) ->
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
     ];
     Ok((headers, csv).into_response())
+}
+
+/// `GET /reports/{job}/pdf`
+pub(crate) async fn pdf(State(app): State<App>, Path(job): Path<String>) -> Result<Response, Problem> {
+    let file: Option<(String, Vec<u8>)> = sqlx::query_as("SELECT name, pdf FROM shop.reports WHERE job = $1 AND pdf IS NOT NULL")
+        .bind(job_id(&job)?.0)
+        .fetch_optional(&app.pool)
+        .await?;
+    let (name, pdf) = file.ok_or_else(|| Problem::not_found("This report is not ready, or there is none."))?;
+    let headers = [
+        (header::CONTENT_TYPE, "application/pdf".to_owned()),
+        (header::CONTENT_DISPOSITION, format!("inline; filename=\"{}\"", name.replace(".csv", ".pdf"))),
+    ];
+    Ok((headers, pdf).into_response())
 }
 
 fn job_id(text: &str) -> Result<JobId, Problem> {

@@ -47,3 +47,16 @@ CREATE TABLE IF NOT EXISTS shop.reports (
     csv     text NOT NULL,
     made_at timestamptz NOT NULL DEFAULT now()
 );
+-- A report from before there were PDFs has none.
+ALTER TABLE shop.reports ADD COLUMN IF NOT EXISTS pdf bytea;
+
+-- A product's pictures, the last one counts. The thumbnail is written by the job.
+CREATE TABLE IF NOT EXISTS shop.pictures (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    product_id  int NOT NULL REFERENCES shop.products,
+    original    bytea NOT NULL,
+    job         bigint,
+    thumbnail   bytea,
+    uploaded_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX IF NOT EXISTS pictures_product ON shop.pictures (product_id, id);

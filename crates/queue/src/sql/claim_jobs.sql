@@ -10,12 +10,14 @@
 -- row that was moved by an update between the statement's snapshot and its lock is locked and not taken; whatever updates an
 -- available job puts it into place 2, which has no bound, and a sweep finds what a bound passed because of it. The arrays and ANY (ARRAY (..)) are there for
 -- the planner: a join of CTEs becomes quadratic when an estimate is off.
+-- claimed_at is the clock's time, not the transaction's: a job that was let in after another one ended must not look as if it had been
+-- claimed before.
 -- Commits asynchronously: a claim lost in a server crash only makes its jobs available again, and the token is random, so no
 -- later claim can be given the same one.
 WITH async AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
 claimed AS (
     UPDATE haulage.live_jobs AS j
-    SET state = 2, attempt = j.attempt + 1, lease = $1::bigint, claimed_at = now()
+    SET state = 2, attempt = j.attempt + 1, lease = $1::bigint, claimed_at = clock_timestamp()
     FROM async
     WHERE j.ctid = ANY (ARRAY (
         SELECT ready.ctid

@@ -4,7 +4,7 @@
 -- Locks: the row it takes. Index: live_jobs_suspect.
 WITH claimed AS (
     UPDATE haulage.live_jobs AS j
-    SET state = 2, place = 2, parked_for = NULL, attempt = j.attempt + 1, lease = $1::bigint, claimed_at = now()
+    SET state = 2, place = 2, parked_for = NULL, attempt = j.attempt + 1, lease = $1::bigint, claimed_at = clock_timestamp()
     WHERE j.id = ANY (ARRAY (
         SELECT s.id
         FROM haulage.live_jobs AS s

@@ -157,7 +157,7 @@ pub async fn claim_suspect(
 }
 
 /// By position: a look-up by name costs more than the decoding.
-fn read(row: &PgRow, first: usize) -> Result<Claimed, sqlx::Error> {
+pub(super) fn read(row: &PgRow, first: usize) -> Result<Claimed, sqlx::Error> {
     Ok(Claimed {
         id: JobId(row.try_get(first)?),
         queue: row.try_get(first + 1)?,

@@ -110,6 +110,6 @@ fn status(row: &PgRow) -> Result<JobStatus, sqlx::Error> {
 }
 
 /// A value that Postgres can hold and this program can't read is shown as its text, so that it hides nothing else.
-fn json(text: Option<String>) -> Option<serde_json::Value> {
+pub(super) fn json(text: Option<String>) -> Option<serde_json::Value> {
     text.map(|text| serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text)))
 }

@@ -10,6 +10,8 @@ mod limit;
 mod schedule;
 mod settle;
 mod sleep;
+#[cfg(feature = "testing")]
+mod testing;
 
 pub use claim::{Claim, Claimed, Request, claim_jobs, claim_suspect, oldest_running};
 pub use duty::{
@@ -32,6 +34,10 @@ pub(crate) use schedule::{
 };
 pub use settle::{Burial, Reschedule, Settled, Unsettled, bury_jobs, complete_jobs, find_settled, reschedule_jobs, return_jobs};
 pub use sleep::{sleep_on_queues, sleep_until_due, stay_awake};
+#[cfg(feature = "testing")]
+pub(crate) use testing::{Listed, list_jobs_with_args, list_left_databases};
+#[cfg(feature = "testing")]
+pub use testing::{bring_forward_job, claim_job};
 
 /// What kind of trouble an error is: it decides between retry, refusal and advice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
