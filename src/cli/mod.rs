@@ -1,14 +1,18 @@
 //! The command line: a file per subcommand.
 
+mod audit;
 mod bench;
 mod dashboard;
 mod dev;
 mod enqueue;
 mod jobs;
 mod migrate;
+mod operations;
+mod workers;
 
 mod connect;
 mod length;
+mod operator;
 mod output;
 mod stop;
 mod table;
@@ -35,6 +39,8 @@ Examples:
   haulage migrate                      makes the schema or brings it up to date
   haulage enqueue send_email '{\"to\": \"a@example.org\"}'
   haulage jobs list --state dead
+  haulage jobs retry --queue mail --error 'no paper' --dry-run
+  haulage workers
 
 Exit codes: 0 done, 1 failed, 2 wrong command line, 3 not found";
 
@@ -44,6 +50,9 @@ enum Command {
     Migrate(migrate::Migrate),
     Enqueue(enqueue::Enqueue),
     Jobs(jobs::Jobs),
+    Operations(operations::Operations),
+    Workers(workers::Workers),
+    Audit(audit::Audit),
     Dashboard(dashboard::Dashboard),
     Bench(bench::Bench),
     #[command(hide = true)]
@@ -57,6 +66,9 @@ impl Cli {
             Command::Migrate(command) => command.run(&self.database).await?,
             Command::Enqueue(command) => command.run(&self.database).await?,
             Command::Jobs(command) => command.run(&self.database).await?,
+            Command::Operations(command) => command.run(&self.database).await?,
+            Command::Workers(command) => command.run(&self.database).await?,
+            Command::Audit(command) => command.run(&self.database).await?,
             Command::Dashboard(command) => command.run(&self.database).await?,
             Command::Bench(command) => command.run().await?,
             Command::BenchWorker(command) => command.run().await?,

@@ -7,11 +7,12 @@ use sqlx::{
 };
 
 /// Every migration: number, name, SQL. Append-only.
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (1, "jobs", include_str!("../migrations/0001_jobs.sql")),
     (2, "partitions", include_str!("../migrations/0002_partitions.sql")),
     (3, "enqueue", include_str!("../migrations/0003_enqueue.sql")),
     (4, "leases", include_str!("../migrations/0004_leases.sql")),
+    (5, "operations", include_str!("../migrations/0005_operations.sql")),
 ];
 
 /// The schema version that this build needs.

@@ -1,4 +1,5 @@
-//! The only door to the database: one function per file in `sql/`, named alike. No promise of stability; use the crate's root.
+//! The only door to the database: one function per file in `sql/`, named alike; but for searches, whose statements are put together
+//! in `search.rs`. No promise of stability; use the crate's root.
 
 mod claim;
 mod duty;
@@ -8,6 +9,11 @@ mod lease;
 mod settle;
 mod sleep;
 
+mod audit;
+mod manage;
+mod operation;
+mod search;
+
 pub use claim::{Claim, Claimed, Line, Request, claim_jobs, claim_suspect, oldest_running};
 pub use duty::{
     Missed, Promoted, Rescued, cancel_requested, drop_partition, make_partitions, mark_dead_workers, promote_jobs, prune_side_rows,
@@ -15,9 +21,18 @@ pub use duty::{
 };
 use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 
+pub(crate) use audit::{AuditRow, write_audit};
 pub(crate) use enqueue::{call_enqueue, enqueue_job, enqueue_jobs, enqueue_unique_jobs};
-pub(crate) use inspect::{cancel_job, get_job, get_job_detail, list_attempts, list_jobs};
+pub(crate) use inspect::{get_job, get_job_detail, list_attempts, list_workers};
 pub use lease::{Beat, Registration, beat_worker, delete_leases, limit_idle_transaction, register_worker, remove_worker, return_stranded};
+pub(crate) use manage::{
+    Finished, cancel_job, cancel_jobs, delete_jobs, discard_jobs, hold_jobs, look_at_jobs, move_jobs, release_jobs, reprioritise_jobs,
+    retry_jobs, run_job_again, run_jobs_now, wait_a_moment,
+};
+pub(crate) use operation::{
+    advance_operation, cancel_operation, get_operation, list_operations, lock_operation, plan_by_index, reopen_operation, start_operation,
+};
+pub(crate) use search::{MOST_COUNTED, PAGE_REACH, Parts, count_jobs, lock_jobs, pick_jobs, search_audit, search_jobs};
 pub use settle::{Burial, Reschedule, Settled, Unsettled, bury_jobs, complete_jobs, find_settled, reschedule_jobs, return_jobs};
 pub use sleep::{sleep_on_queues, sleep_until_due, stay_awake};
 
