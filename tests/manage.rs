@@ -370,10 +370,14 @@ async fn an_act_in_a_transaction_is_undone_with_it_and_so_is_its_audit() {
     // From a task, on a connection.
     let spawned = tokio::spawn({
         let pool = pool.clone();
-        async move { ana().hold(&mut *pool.acquire().await.unwrap(), id).await }
+        async move {
+            ana().hold(&pool, id).await?;
+            ana().act(&pool, id, Verb::Release).await?;
+            ana().hold(&mut *pool.acquire().await?, id).await
+        }
     });
     spawned.await.unwrap().unwrap();
-    assert_eq!(list_audit(&pool, &AuditFilter::new().who("ana")).await.unwrap().len(), 1);
+    assert_eq!(list_audit(&pool, &AuditFilter::new().who("ana")).await.unwrap().len(), 3);
     assert!(list_audit(&pool, &AuditFilter::new().who("bo")).await.unwrap().is_empty());
 }
 

@@ -155,7 +155,8 @@ impl List {
     }
 }
 
-/// Drives an operation to its end, and tells how far it is meanwhile. Ctrl-C leaves it open after the batch under way.
+/// Drives an operation to its end, and tells how far it is meanwhile. Ctrl-C leaves it open; the batch
+/// under way is undone.
 pub(crate) async fn drive(pool: &PgPool, id: OperationId, json: bool) -> anyhow::Result<()> {
     let mut stops = Stops::listen()?;
     let shows = io::stderr().is_terminal();

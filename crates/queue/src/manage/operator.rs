@@ -63,128 +63,93 @@ impl Operator {
     ///
     /// # Errors
     /// [`ManageError::Refused`] when the job's state does not fit, with what to do; and the others.
-    pub fn act<'c>(
-        &'c self,
-        database: impl Acquire<'c, Database = Postgres> + Send + 'c,
-        id: JobId,
-        verb: Verb,
-    ) -> impl Future<Output = Done<Acted>> + Send + 'c {
-        async move {
-            let mut tx = database.begin().await?;
-            let acted = act(&mut tx, self, id, &verb).await?;
-            tx.commit().await?;
-            Ok(acted)
-        }
+    pub async fn act<'c>(&'c self, database: impl Acquire<'c, Database = Postgres> + Send + 'c, id: JobId, verb: Verb) -> Done<Acted> {
+        let mut tx = database.begin().await?;
+        let acted = act(&mut tx, self, id, &verb).await?;
+        tx.commit().await?;
+        Ok(acted)
     }
 
     /// A dead or cancelled job runs again: [`Verb::Retry`].
     ///
     /// # Errors
     /// As [`Operator::act`].
-    pub fn retry<'c>(
-        &'c self,
-        database: impl Acquire<'c, Database = Postgres> + Send + 'c,
-        id: JobId,
-    ) -> impl Future<Output = Done<Acted>> + Send + 'c {
-        self.act(database, id, Verb::Retry)
+    pub async fn retry<'c>(&'c self, database: impl Acquire<'c, Database = Postgres> + Send + 'c, id: JobId) -> Done<Acted> {
+        self.act(database, id, Verb::Retry).await
     }
 
     /// A scheduled job is available now: [`Verb::RunNow`].
     ///
     /// # Errors
     /// As [`Operator::act`].
-    pub fn run_now<'c>(
-        &'c self,
-        database: impl Acquire<'c, Database = Postgres> + Send + 'c,
-        id: JobId,
-    ) -> impl Future<Output = Done<Acted>> + Send + 'c {
-        self.act(database, id, Verb::RunNow)
+    pub async fn run_now<'c>(&'c self, database: impl Acquire<'c, Database = Postgres> + Send + 'c, id: JobId) -> Done<Acted> {
+        self.act(database, id, Verb::RunNow).await
     }
 
     /// The job ends as cancelled, or is told to: [`Verb::Cancel`].
     ///
     /// # Errors
     /// As [`Operator::act`].
-    pub fn cancel<'c>(
-        &'c self,
-        database: impl Acquire<'c, Database = Postgres> + Send + 'c,
-        id: JobId,
-    ) -> impl Future<Output = Done<Acted>> + Send + 'c {
-        self.act(database, id, Verb::Cancel)
+    pub async fn cancel<'c>(&'c self, database: impl Acquire<'c, Database = Postgres> + Send + 'c, id: JobId) -> Done<Acted> {
+        self.act(database, id, Verb::Cancel).await
     }
 
     /// The job ends as dead: [`Verb::Discard`].
     ///
     /// # Errors
     /// As [`Operator::act`].
-    pub fn discard<'c>(
-        &'c self,
-        database: impl Acquire<'c, Database = Postgres> + Send + 'c,
-        id: JobId,
-    ) -> impl Future<Output = Done<Acted>> + Send + 'c {
-        self.act(database, id, Verb::Discard)
+    pub async fn discard<'c>(&'c self, database: impl Acquire<'c, Database = Postgres> + Send + 'c, id: JobId) -> Done<Acted> {
+        self.act(database, id, Verb::Discard).await
     }
 
     /// The job is set aside: [`Verb::Hold`].
     ///
     /// # Errors
     /// As [`Operator::act`].
-    pub fn hold<'c>(
-        &'c self,
-        database: impl Acquire<'c, Database = Postgres> + Send + 'c,
-        id: JobId,
-    ) -> impl Future<Output = Done<Acted>> + Send + 'c {
-        self.act(database, id, Verb::Hold)
+    pub async fn hold<'c>(&'c self, database: impl Acquire<'c, Database = Postgres> + Send + 'c, id: JobId) -> Done<Acted> {
+        self.act(database, id, Verb::Hold).await
     }
 
     /// A held job goes on: [`Verb::Release`].
     ///
     /// # Errors
     /// As [`Operator::act`].
-    pub fn release<'c>(
-        &'c self,
-        database: impl Acquire<'c, Database = Postgres> + Send + 'c,
-        id: JobId,
-    ) -> impl Future<Output = Done<Acted>> + Send + 'c {
-        self.act(database, id, Verb::Release)
+    pub async fn release<'c>(&'c self, database: impl Acquire<'c, Database = Postgres> + Send + 'c, id: JobId) -> Done<Acted> {
+        self.act(database, id, Verb::Release).await
     }
 
     /// The job is removed for good: [`Verb::Delete`].
     ///
     /// # Errors
     /// As [`Operator::act`].
-    pub fn delete<'c>(
-        &'c self,
-        database: impl Acquire<'c, Database = Postgres> + Send + 'c,
-        id: JobId,
-    ) -> impl Future<Output = Done<Acted>> + Send + 'c {
-        self.act(database, id, Verb::Delete)
+    pub async fn delete<'c>(&'c self, database: impl Acquire<'c, Database = Postgres> + Send + 'c, id: JobId) -> Done<Acted> {
+        self.act(database, id, Verb::Delete).await
     }
 
     /// The job goes to another queue: [`Verb::Move`].
     ///
     /// # Errors
     /// As [`Operator::act`].
-    pub fn move_to<'c>(
+    pub async fn move_to<'c>(
         &'c self,
         database: impl Acquire<'c, Database = Postgres> + Send + 'c,
         id: JobId,
         queue: impl Into<String>,
-    ) -> impl Future<Output = Done<Acted>> + Send + 'c {
-        self.act(database, id, Verb::Move { queue: queue.into() })
+    ) -> Done<Acted> {
+        self.act(database, id, Verb::Move { queue: queue.into() }).await
     }
 
     /// The job gets another priority: [`Verb::Reprioritise`].
     ///
     /// # Errors
     /// As [`Operator::act`].
-    pub fn reprioritise<'c>(
+    pub async fn reprioritise<'c>(
         &'c self,
         database: impl Acquire<'c, Database = Postgres> + Send + 'c,
         id: JobId,
         priority: Priority,
-    ) -> impl Future<Output = Done<Acted>> + Send + 'c {
-        self.act(database, id, Verb::Reprioritise { priority })
+    ) -> Done<Acted> {
+        self.act(database, id, Verb::Reprioritise { priority }).await
     }
 
     /// Repeats a finished job as a new one with the same kind, args and options, and returns the new one's id. The old one stays as it
@@ -192,17 +157,11 @@ impl Operator {
     ///
     /// # Errors
     /// [`ManageError::Refused`] when the job is unfinished or another one holds its unique key; and the others.
-    pub fn run_again<'c>(
-        &'c self,
-        database: impl Acquire<'c, Database = Postgres> + Send + 'c,
-        id: JobId,
-    ) -> impl Future<Output = Done<JobId>> + Send + 'c {
-        async move {
-            let mut tx = database.begin().await?;
-            let new = run_again(&mut tx, self, id).await?;
-            tx.commit().await?;
-            Ok(new)
-        }
+    pub async fn run_again<'c>(&'c self, database: impl Acquire<'c, Database = Postgres> + Send + 'c, id: JobId) -> Done<JobId> {
+        let mut tx = database.begin().await?;
+        let new = run_again(&mut tx, self, id).await?;
+        tx.commit().await?;
+        Ok(new)
     }
 
     /// Stores an act on every job that matches; [`run_operation`](crate::run_operation) does it. Jobs that are enqueued or that finish
@@ -210,53 +169,46 @@ impl Operator {
     ///
     /// # Errors
     /// [`ManageError::EmptyFilter`], [`ManageError::FilterState`], and the others.
-    pub fn start<'c>(
+    pub async fn start<'c>(
         &'c self,
         database: impl Acquire<'c, Database = Postgres> + Send + 'c,
         verb: Verb,
         filter: &JobFilter,
-    ) -> impl Future<Output = Done<Operation>> + Send + 'c {
-        let filter = filter.clone();
-        async move {
-            let mut tx = database.begin().await?;
-            let operation = operation::start(&mut tx, self, &verb, filter).await?;
-            tx.commit().await?;
-            Ok(operation)
-        }
+    ) -> Done<Operation> {
+        let mut tx = database.begin().await?;
+        let operation = operation::start(&mut tx, self, &verb, filter.clone()).await?;
+        tx.commit().await?;
+        Ok(operation)
     }
 
     /// Stops an open operation where it is: waits for the batch under way, undoes nothing.
     ///
     /// # Errors
     /// [`ManageError::OperationState`] when it has ended; and the others.
-    pub fn cancel_operation<'c>(
+    pub async fn cancel_operation<'c>(
         &'c self,
         database: impl Acquire<'c, Database = Postgres> + Send + 'c,
         id: OperationId,
-    ) -> impl Future<Output = Done<Operation>> + Send + 'c {
-        async move {
-            let mut tx = database.begin().await?;
-            let operation = operation::cancel(&mut tx, self, id).await?;
-            tx.commit().await?;
-            Ok(operation)
-        }
+    ) -> Done<Operation> {
+        let mut tx = database.begin().await?;
+        let operation = operation::cancel(&mut tx, self, id).await?;
+        tx.commit().await?;
+        Ok(operation)
     }
 
     /// Opens a cancelled operation again where it stopped; an open one is left as it is. Then [`run_operation`](crate::run_operation).
     ///
     /// # Errors
     /// [`ManageError::OperationState`] when it is done; and the others.
-    pub fn resume_operation<'c>(
+    pub async fn resume_operation<'c>(
         &'c self,
         database: impl Acquire<'c, Database = Postgres> + Send + 'c,
         id: OperationId,
-    ) -> impl Future<Output = Done<Operation>> + Send + 'c {
-        async move {
-            let mut tx = database.begin().await?;
-            let operation = operation::resume(&mut tx, self, id).await?;
-            tx.commit().await?;
-            Ok(operation)
-        }
+    ) -> Done<Operation> {
+        let mut tx = database.begin().await?;
+        let operation = operation::resume(&mut tx, self, id).await?;
+        tx.commit().await?;
+        Ok(operation)
     }
 
     pub(crate) fn check(&self) -> Done<()> {

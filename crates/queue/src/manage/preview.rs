@@ -26,22 +26,19 @@ pub struct Preview {
 ///
 /// # Errors
 /// As [`Operator::start`](crate::Operator::start), and nothing is stored.
-pub fn preview<'c>(
+pub async fn preview<'c>(
     database: impl Acquire<'c, Database = Postgres> + Send + 'c,
     verb: Verb,
     filter: &JobFilter,
-) -> impl Future<Output = Result<Preview, ManageError>> + Send + 'c {
-    let filter = filter.clone();
-    async move {
-        let (filter, parts) = scope(&verb, filter)?;
-        let mut connection = database.acquire().await?;
-        let (counts, more) = store::count_jobs(&mut connection, &filter, parts).await?;
-        let samples = store::search_jobs(&mut *connection, &filter.limit(5), parts, Some(store::PAGE_REACH)).await?.jobs;
-        let mut by_state: BTreeMap<&'static str, u64> = BTreeMap::new();
-        for (state, count) in counts {
-            *by_state.entry(state.as_str()).or_default() += u64::try_from(count).unwrap_or(0);
-        }
-        let jobs: u64 = by_state.values().sum();
-        Ok(Preview { jobs: jobs.min(store::MOST_COUNTED.unsigned_abs()), more, by_state, samples })
+) -> Result<Preview, ManageError> {
+    let (filter, parts) = scope(&verb, filter.clone())?;
+    let mut connection = database.acquire().await?;
+    let (counts, more) = store::count_jobs(&mut connection, &filter, parts).await?;
+    let samples = store::search_jobs(&mut *connection, &filter.limit(5), parts, Some(store::PAGE_REACH)).await?.jobs;
+    let mut by_state: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for (state, count) in counts {
+        *by_state.entry(state.as_str()).or_default() += u64::try_from(count).unwrap_or(0);
     }
+    let jobs = by_state.values().sum();
+    Ok(Preview { jobs, more, by_state, samples })
 }

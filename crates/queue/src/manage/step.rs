@@ -118,7 +118,6 @@ impl Turns {
 }
 
 /// What all jobs of a batch share.
-
 struct Batch<'a> {
     operator: &'a Operator,
     verb: &'a Verb,

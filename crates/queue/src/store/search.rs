@@ -24,7 +24,7 @@ const BATCH: i64 = 1_000;
 /// Rows that a count looks at in each table.
 const COUNT_REACH: i64 = 200_000;
 /// A count stops here: nobody needs to know more exactly before they act.
-pub(crate) const MOST_COUNTED: i64 = 10_000;
+const MOST_COUNTED: i64 = 10_000;
 
 /// Columns of a list, and those that filters need. NULL stands for what only the other table has.
 const LIVE: &str = "SELECT id, kind, queue, state, attempt, failures, max_attempts, priority, run_at, created_at, NULL::timestamptz AS finished_at, \
@@ -173,14 +173,17 @@ pub(crate) async fn count_jobs(
         push_conditions(&mut query, filter, LAST_ERROR);
         query.push(format_args!(" LIMIT {}) AS h GROUP BY h.state ORDER BY h.state", left + 1));
         let rows: Vec<(i16, i64)> = query.build_query_as().fetch_all(&mut *connection).await?;
-        let found: i64 = rows.iter().map(|(_, count)| count).sum();
         for (state, count) in rows {
-            counts.push((JobState::from_code(state)?, count));
+            let told = count.min(left);
+            if told > 0 {
+                counts.push((JobState::from_code(state)?, told));
+            }
+            if told < count {
+                // One more than is told was asked for: there are more.
+                return Ok((counts, true));
+            }
+            left -= told;
         }
-        if found > left {
-            return Ok((counts, true));
-        }
-        left -= found;
         let mut query = QueryBuilder::new("SELECT count(*) FROM ");
         push_window(&mut query, table, filter, &window);
         more |= query.build_query_scalar::<i64>().fetch_one(&mut *connection).await? >= COUNT_REACH;
