@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::DateTime;
 use sqlx::{Connection, PgConnection, PgPool};
 
 use super::{
@@ -72,7 +73,9 @@ async fn batch(connection: &mut PgConnection, id: OperationId) -> Result<Operati
     store::plan_by_index(&mut tx).await?;
     let (filter, parts) = scope(&operation.verb, operation.filter.clone())?;
     let picked = store::pick_jobs(&mut tx, &filter, parts, (operation.cursor.0, operation.up_to.0), operation.started_at).await?;
-    let finished = Finished { from: picked.finished.0, to: picked.finished.1 };
+    // Without finished ones no day of the history is looked at.
+    let (from, to) = picked.finished;
+    let finished = Finished { from: from.or(Some(DateTime::UNIX_EPOCH)), to: to.or(Some(DateTime::UNIX_EPOCH)) };
     let operator = Operator { who: operation.who, reason: operation.reason };
     let batch = Batch { operator: &operator, verb: &operation.verb, filter: &filter, finished };
     let turns = batch.take_turns(&mut tx, picked.live, picked.ended).await?;
