@@ -170,6 +170,15 @@ fn a_wrong_command_line_is_refused_before_the_database_is_asked() {
         (vec!["jobs", "list", "--queue", "a b"], "\"a b\"", "1 to 128"),
         (vec!["jobs", "list", "--limit", "5000"], "5000", "1..=1000"),
         (vec!["jobs", "show", "abc"], "\"abc\"", "whole number"),
+        (vec!["jobs", "retry"], "<ID", "Usage"),
+        (vec!["jobs", "retry", "42", "--queue", "mail"], "--queue", "cannot be used with"),
+        (vec!["jobs", "retry", "--state", "broken"], "\"broken\"", "dead"),
+        (vec!["jobs", "move", "42"], "--to <QUEUE>", "Usage"),
+        (vec!["jobs", "move", "42", "--to", "a b"], "\"a b\"", "1 to 128"),
+        (vec!["jobs", "reprioritise", "42", "--to", "high"], "\"high\"", "urgent, normal, low, bulk"),
+        (vec!["jobs", "list", "--finished-after", "yesterday"], "'yesterday'", "2h"),
+        (vec!["jobs", "list", "--unique-key", "k"], "--kind", "Usage"),
+        (vec!["operations", "show", "abc"], "'abc'", "invalid"),
         (vec!["dashboard", "--listen", "0.0.0.0:8090"], "0.0.0.0:8090", "no log-in yet"),
         (vec!["dashboard", "--listen", "[::]:8090"], "[::]:8090", "127.0.0.1:8090"),
         (vec!["dashboard", "--listen", "8090"], "'8090'", "127.0.0.1:8090"),
@@ -217,6 +226,23 @@ fn help_of_every_command_has_examples_and_hides_the_url() {
         &["jobs", "--help"],
         &["jobs", "list", "--help"],
         &["jobs", "show", "--help"],
+        &["jobs", "retry", "--help"],
+        &["jobs", "run-now", "--help"],
+        &["jobs", "run-again", "--help"],
+        &["jobs", "cancel", "--help"],
+        &["jobs", "discard", "--help"],
+        &["jobs", "hold", "--help"],
+        &["jobs", "release", "--help"],
+        &["jobs", "delete", "--help"],
+        &["jobs", "move", "--help"],
+        &["jobs", "reprioritise", "--help"],
+        &["operations", "--help"],
+        &["operations", "list", "--help"],
+        &["operations", "show", "--help"],
+        &["operations", "cancel", "--help"],
+        &["operations", "resume", "--help"],
+        &["workers", "--help"],
+        &["audit", "--help"],
         &["dev", "--help"],
         &["dashboard", "--help"],
     ] {
@@ -288,6 +314,119 @@ async fn the_dashboard_command_serves_until_it_is_told_to_stop() {
     assert_eq!(health, json!({ "status": "ok", "schema_version": SCHEMA_VERSION }));
     terminate(&child);
     assert!(child.wait().unwrap().success());
+}
+
+#[tokio::test]
+async fn the_verbs_say_what_they_did_and_refuse_what_does_not_fit_with_the_remedy() {
+    let database = database().await;
+    let url = database.url();
+    let ids: Vec<String> = enqueue_counts(&database.pool(), 3).await.iter().map(ToString::to_string).collect();
+    let by = |args: &[&str]| haulage(&url, &[&["jobs"], args, &["--as", "ana", "--reason", "a drill"]].concat());
+    let [first, second, third] = [ids[0].as_str(), ids[1].as_str(), ids[2].as_str()];
+
+    assert_eq!(ok(by(&["hold", first])), format!("job {first} was available and is held\n"));
+    assert_eq!(ok(by(&["release", first])), format!("job {first} was parked and is available\n"));
+    assert_eq!(ok(by(&["move", first, "--to", "mail"])), format!("job {first} was available and is available in the queue mail\n"));
+    assert_eq!(
+        ok(by(&["discard", first, second])),
+        format!("job {first} was available and is dead\njob {second} was available and is dead\n")
+    );
+    assert_eq!(ok(by(&["retry", first, "--dry-run"])), format!("would have: job {first} was dead and is available\n"));
+    let done = json_of(by(&["retry", first, "--json"]));
+    assert_eq!(done, json!([{ "id": first.parse::<i64>().unwrap(), "verb": "retry", "was": "dead", "now": "available" }]));
+    let again = json_of(by(&["run-again", second, "--json"]));
+    assert!(again[0]["new_id"].as_i64().unwrap() > third.parse().unwrap(), "{again}");
+    assert_eq!(ok(by(&["delete", second])), format!("job {second} was dead and is deleted\n"));
+
+    let line = refused(by(&["retry", third]), 1);
+    assert!(line.contains(&format!("job {third}")) && line.contains("waits for a worker already"), "{line}");
+    let line = refused(by(&["cancel", second]), 3);
+    assert!(line.contains(&format!("no job {second}")), "{line}");
+    // Of several the others are done.
+    let output = by(&["cancel", second, third]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("job {third} was available and is cancelled\n"));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains(&format!("no job {second}")) && error.ends_with("1 of 2 jobs were left as they are\n"), "{error}");
+    let output = command(Some(&url), &["jobs", "cancel", first]).env_remove("USER").output().unwrap();
+    assert!(refused(output, 1).contains("--as NAME"));
+
+    let audit = json_of(haulage(&url, &["audit", "--job", third, "--json"]));
+    assert_eq!((&audit[0]["who"], &audit[0]["verb"], &audit[0]["reason"]), (&json!("ana"), &json!("cancel"), &json!("a drill")));
+    assert_eq!((&audit[0]["before"]["state"], &audit[0]["after"]["state"]), (&json!("available"), &json!("cancelled")));
+    let shown = ok(haulage(&url, &["jobs", "show", third]));
+    assert!(shown.contains("cancel by ana") && shown.contains(": a drill"), "{shown}");
+    let table = ok(haulage(&url, &["audit", "--by", "ana", "--limit", "2"]));
+    assert!(table.contains("a drill") && table.contains("older ones: --before"), "{table}");
+}
+
+#[tokio::test]
+async fn a_filter_is_previewed_and_more_than_a_handful_needs_a_yes() {
+    let database = database().await;
+    let url = database.url();
+    enqueue_counts(&database.pool(), 8).await;
+    let by = |args: &[&str]| haulage(&url, &[&["jobs"], args, &["--as", "ana"]].concat());
+    let line = refused(by(&["discard", "--kind", "count"]), 1);
+    assert!(line.contains("8 jobs (8 available)") && line.contains("--yes") && line.contains("--dry-run"), "{line}");
+    let said = ok(by(&["discard", "--kind", "count", "--dry-run"]));
+    assert!(said.starts_with("discard means 8 jobs: 8 available\n") && said.lines().count() == 7, "{said}");
+    let seen = json_of(by(&["discard", "--kind", "count", "--dry-run", "--json"]));
+    assert_eq!((&seen["jobs"], &seen["more"], &seen["by_state"]), (&json!(8), &json!(false), &json!({ "available": 8 })));
+    let done = json_of(by(&["discard", "--kind", "count", "--yes", "--json"]));
+    assert_eq!(
+        (&done["verb"], &done["state"], &done["done"], &done["skipped"]),
+        (&json!("discard"), &json!("done"), &json!(8), &json!({}))
+    );
+    let line = refused(by(&["retry", "--state", "available"]), 1);
+    assert!(line.contains("dead, cancelled"), "{line}");
+    assert_eq!(ok(by(&["retry", "--kind", "other", "--dry-run"])), "no jobs to retry\n");
+
+    let id = done["id"].to_string();
+    assert_eq!(json_of(haulage(&url, &["operations", "show", &id, "--json"])), done);
+    let list = ok(haulage(&url, &["operations"]));
+    assert!(list.contains("discard") && list.contains("{\"kind\":\"count\"}"), "{list}");
+    let line = refused(haulage(&url, &["operations", "cancel", &id, "--as", "ana"]), 1);
+    assert!(line.contains("is done"), "{line}");
+    let line = refused(haulage(&url, &["operations", "show", "99"]), 3);
+    assert!(line.contains("no operation 99"), "{line}");
+}
+
+#[tokio::test]
+async fn an_operation_whose_process_was_killed_is_resumed_by_another() {
+    let database = database().await;
+    let (url, pool) = (database.url(), database.pool());
+    haulage::enqueue_all(&pool, (0..3_000).map(|n| Count { n })).await.unwrap();
+    let filter = haulage::JobFilter::new().kind("count");
+    let id = haulage::Operator::new("ana").start(&pool, haulage::Verb::Discard, &filter).await.unwrap().id;
+    // What its first batch waits for keeps the process in the middle until it is killed.
+    let mut forgotten = pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE haulage.audit IN SHARE MODE").execute(&mut *forgotten).await.unwrap();
+    let mut child = command(Some(&url), &["operations", "resume", &id.to_string(), "--as", "bo"]).spawn().unwrap();
+    crate::support::eventually("it is in the middle of a batch", async || {
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')")
+            .fetch_one(&pool)
+            .await
+            .unwrap()
+    })
+    .await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    forgotten.rollback().await.unwrap();
+    let said = ok(haulage(&url, &["operations", "resume", &id.to_string(), "--as", "cy"]));
+    assert!(said.contains("done; 3000 done, 0 skipped, 0 failed"), "{said}");
+    assert_eq!(crate::support::jobs_in(&pool, JobState::Dead).await, 3_000);
+}
+
+#[tokio::test]
+async fn workers_are_listed_by_the_command() {
+    let database = database().await;
+    assert_eq!(ok(haulage(&database.url(), &["workers"])), "no workers\n");
+    let worker = worker(&database.pool()).name("host-1").handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
+    let list = json_of(haulage(&database.url(), &["workers", "--json"]));
+    assert_eq!((&list[0]["name"], &list[0]["life"], &list[0]["slots"]), (&json!("host-1"), &json!("alive"), &json!([10])));
+    let text = ok(haulage(&database.url(), &["workers"]));
+    assert!(text.contains("host-1") && text.contains("default:10") && text.contains("alive"), "{text}");
+    worker.shutdown().await;
 }
 
 fn haulage(url: &str, args: &[&str]) -> Output {

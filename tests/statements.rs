@@ -103,6 +103,16 @@ async fn hot_statements_use_their_indexes_and_never_scan_the_jobs() {
         ("sweep_line", "'q', 1::smallint, 0, 100, ARRAY['a']", vec!["live_jobs_line"]),
         ("claim_suspect", "1, 2, ARRAY['a'], ARRAY['q']", vec!["live_jobs_suspect"]),
         ("rescue_jobs", "ARRAY[]::bigint[]", vec!["live_jobs_pkey"]),
+        ("look_at_jobs", "ARRAY[1, 2]::bigint[]", vec!["live_jobs_pkey"]),
+        ("retry_jobs", "ARRAY[1, 2]::bigint[], now(), now()", vec!["finished_failed_"]),
+        ("run_jobs_now", "ARRAY[1, 2]::bigint[], false", vec!["live_jobs_pkey"]),
+        ("cancel_jobs", "ARRAY[1, 2]::bigint[], 'why'", vec!["live_jobs_pkey"]),
+        ("discard_jobs", "ARRAY[1, 2]::bigint[], 'why'", vec!["live_jobs_pkey"]),
+        ("hold_jobs", "ARRAY[1, 2]::bigint[]", vec!["live_jobs_pkey"]),
+        ("release_jobs", "ARRAY[1, 2]::bigint[]", vec!["live_jobs_pkey"]),
+        ("move_jobs", "ARRAY[1, 2]::bigint[], 'other'", vec!["live_jobs_pkey"]),
+        ("reprioritise_jobs", "ARRAY[1, 2]::bigint[], 2::smallint", vec!["live_jobs_pkey"]),
+        ("delete_jobs", "ARRAY[1, 2]::bigint[], now(), now()", vec!["live_jobs_pkey", "finished_completed_", "finished_failed_"]),
         (
             "enqueue_jobs",
             "ARRAY['a'], ARRAY['q'], ARRAY['{}', '{}'], ARRAY[1]::smallint[], ARRAY[25]::smallint[], ARRAY[1000], ARRAY[NULL]::timestamptz[], \

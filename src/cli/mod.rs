@@ -1,5 +1,6 @@
 //! The command line: a file per subcommand.
 
+mod audit;
 mod bench;
 mod dashboard;
 mod dev;
@@ -7,12 +8,15 @@ mod enqueue;
 mod jobs;
 mod keys;
 mod migrate;
+mod operations;
 mod queues;
 mod schedules;
+mod workers;
 
 mod connect;
 mod length;
 mod limit;
+mod operator;
 mod output;
 mod stop;
 mod table;
@@ -39,6 +43,8 @@ Examples:
   haulage migrate                      makes the schema or brings it up to date
   haulage enqueue send_email '{\"to\": \"a@example.org\"}'
   haulage jobs list --state dead
+  haulage jobs retry --queue mail --error 'no paper' --dry-run
+  haulage workers
 
 Exit codes: 0 done, 1 failed, 2 wrong command line, 3 not found";
 
@@ -51,6 +57,9 @@ enum Command {
     Queues(queues::Queues),
     Keys(keys::Keys),
     Schedules(schedules::Schedules),
+    Operations(operations::Operations),
+    Workers(workers::Workers),
+    Audit(audit::Audit),
     Dashboard(dashboard::Dashboard),
     Bench(bench::Bench),
     #[command(hide = true)]
@@ -67,6 +76,9 @@ impl Cli {
             Command::Queues(command) => command.run(&self.database).await?,
             Command::Keys(command) => command.run(&self.database).await?,
             Command::Schedules(command) => command.run(&self.database).await?,
+            Command::Operations(command) => command.run(&self.database).await?,
+            Command::Workers(command) => command.run(&self.database).await?,
+            Command::Audit(command) => command.run(&self.database).await?,
             Command::Dashboard(command) => command.run(&self.database).await?,
             Command::Bench(command) => command.run().await?,
             Command::BenchWorker(command) => command.run().await?,

@@ -56,12 +56,18 @@ pub use args::{MAX_ARGS_BYTES, MAX_ARGS_DEPTH, MAX_OUTPUT_BYTES};
 pub use bulk::enqueue_all;
 pub use by_name::{NamedJob, enqueue_named};
 pub use enqueue::{Enqueue, EnqueueError, Enqueued, Parent};
-pub use inspect::{Attempt, JobDetail, JobFilter, JobStatus, JobSummary, Progress, ReadError, job, job_detail, list_jobs};
+pub use inspect::{
+    Attempt, JobDetail, JobFilter, JobPage, JobStatus, JobSummary, Progress, ReadError, WorkerInfo, WorkerLife, job, job_detail, job_page,
+    list_jobs, list_workers,
+};
 pub use job::Job;
 pub use limit::{KeyLimit, Limit, LimitError, MAX_KEY_BYTES, key_limits, limit_key, unlimit_key};
-pub use manage::{CancelOutcome, ManageError, cancel};
+pub use manage::{
+    Acted, AuditEntry, AuditFilter, CancelOutcome, ManageError, Operation, OperationId, OperationState, Operator, Preview, Verb, cancel,
+    list_audit, list_operations, operation, preview, run_operation, step_operation,
+};
 pub use migrate::{MigrateError, SCHEMA_VERSION, SchemaError, check_schema, migrate};
-pub use model::{JobId, JobState, ParseJobIdError, Priority, UnknownWord};
+pub use model::{JobId, JobState, ParkedFor, ParseJobIdError, Priority, UnknownWord};
 pub use names::{MAX_NAME_BYTES, NameError, check_name, valid_name};
 pub use queue::{QueueStatus, limit_queue, pause_queue, queues, resume_queue};
 #[cfg(feature = "schedules")]

@@ -7,13 +7,14 @@ use sqlx::{
 };
 
 /// Every migration: number, name, SQL. Append-only.
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (1, "jobs", include_str!("../migrations/0001_jobs.sql")),
     (2, "partitions", include_str!("../migrations/0002_partitions.sql")),
     (3, "enqueue", include_str!("../migrations/0003_enqueue.sql")),
     (4, "leases", include_str!("../migrations/0004_leases.sql")),
     (5, "schedules", include_str!("../migrations/0005_schedules.sql")),
     (6, "limits", include_str!("../migrations/0006_limits.sql")),
+    (7, "operations", include_str!("../migrations/0007_operations.sql")),
 ];
 
 /// The schema version that this build needs.

@@ -113,6 +113,41 @@ impl FromStr for JobState {
     }
 }
 
+/// What a parked job waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ParkedFor {
+    /// An operator holds it until somebody releases it.
+    Held,
+    /// Other jobs of its limit key.
+    Key,
+    /// Its process died twice while it ran: a worker takes it alone.
+    Suspect,
+}
+
+impl ParkedFor {
+    pub(crate) fn from_code(code: i16) -> Result<Self, sqlx::Error> {
+        match code {
+            1 => Ok(Self::Held),
+            2 => Ok(Self::Key),
+            3 => Ok(Self::Suspect),
+            _ => Err(sqlx::Error::Decode(
+                format!("a job is parked for {code}, which is unknown to this version: upgrade this program").into(),
+            )),
+        }
+    }
+
+    /// The name: lower case.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Key => "key",
+            Self::Suspect => "suspect",
+        }
+    }
+}
+
 /// Which jobs of a queue go first. Strict: a flood of urgent jobs holds up the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

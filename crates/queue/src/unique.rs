@@ -50,16 +50,21 @@ impl Unique {
 
     pub(crate) fn stored(&self, kind: &str) -> Result<StoredKey, String> {
         let key = self.key.as_ref().map_err(Clone::clone)?;
-        let digest = Sha256::new().chain_update(kind).chain_update("\n").chain_update(key).finalize();
-        let mut first = [0; 16];
-        first.copy_from_slice(&digest[..16]);
         let on_conflict = match self.on_conflict {
             OnConflict::Keep => 0,
             OnConflict::ReplaceArgs => REPLACE_ARGS,
             OnConflict::Reschedule => RESCHEDULE,
         };
-        Ok(StoredKey { key: Uuid::from_bytes(first), window: self.window, on_conflict })
+        Ok(StoredKey { key: hash(kind, key), window: self.window, on_conflict })
     }
+}
+
+/// The stored form of a key: 128 bits of SHA-256. `haulage.unique_key()` computes the same.
+pub(crate) fn hash(kind: &str, key: &str) -> Uuid {
+    let digest = Sha256::new().chain_update(kind).chain_update("\n").chain_update(key).finalize();
+    let mut first = [0; 16];
+    first.copy_from_slice(&digest[..16]);
+    Uuid::from_bytes(first)
 }
 
 pub(crate) const REPLACE_ARGS: i16 = 1;

@@ -1,11 +1,14 @@
 //! `haulage jobs list`.
 
-use haulage::{JobFilter, JobId, JobState, JobSummary, check_name, list_jobs};
+use haulage::{JobId, JobPage, JobSummary, job_page};
 
-use super::super::{
-    connect::DatabaseUrl,
-    output::{print, print_json, safe, time},
-    table::table,
+use super::{
+    super::{
+        connect::DatabaseUrl,
+        output::{print, print_json, remark, safe, time},
+        table::table,
+    },
+    filter::Filter,
 };
 
 /// Lists jobs, newest first
@@ -14,25 +17,19 @@ use super::super::{
 Examples:
   haulage jobs list
   haulage jobs list --state dead --queue mail
-  haulage jobs list --limit 1000 --json | jq '.[].kind'")]
+  haulage jobs list --state dead --error 'timed out' --finished-after 2h
+  haulage jobs list --limit 1000 --json | jq '.[].kind'
+
+A page looks at the newest 20,000 unfinished and 20,000 finished jobs; if there is more to search, it says where to go on.")]
 pub(crate) struct List {
-    /// Only jobs in this state: scheduled, available, running, parked, completed, dead or cancelled
-    #[arg(long)]
-    state: Option<JobState>,
-
-    /// Only jobs of this queue
-    #[arg(long, value_parser = queue_name)]
-    queue: Option<String>,
-
-    /// Only jobs of this kind
-    #[arg(long, value_parser = kind_name)]
-    kind: Option<String>,
+    #[command(flatten)]
+    filter: Filter,
 
     /// At most so many
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000), default_value = "50")]
     limit: u16,
 
-    /// Only jobs older than this one: the last of the page before
+    /// Only jobs older than this one: what the page before ended with
     #[arg(long, value_name = "ID")]
     before: Option<JobId>,
 
@@ -43,45 +40,48 @@ pub(crate) struct List {
 
 impl List {
     pub(crate) async fn run(self, database: &DatabaseUrl) -> anyhow::Result<()> {
-        let json = self.json;
-        let limit = self.limit;
-        let jobs = list_jobs(&database.connect().await?, &self.filter()).await?;
-        if json {
-            return print_json(&jobs);
-        }
-        if jobs.is_empty() {
-            return print("no jobs\n");
-        }
-        let rows: Vec<_> = jobs.iter().map(row).collect();
-        let mut text = table(["ID", "STATE", "KIND", "QUEUE", "PRIORITY", "FAILURES", "CREATED", "RUNS AT", "FINISHED", "ERROR"], &rows);
-        if let Some(last) = jobs.last().filter(|_| jobs.len() >= limit.into()) {
-            text.push_str(&format!("older ones: --before {}\n", last.id));
-        }
-        print(&text)
-    }
-
-    fn filter(self) -> JobFilter {
-        let mut filter = JobFilter::new().limit(self.limit);
-        if let Some(state) = self.state {
-            filter = filter.state(state);
-        }
-        if let Some(queue) = self.queue {
-            filter = filter.queue(queue);
-        }
-        if let Some(kind) = self.kind {
-            filter = filter.kind(kind);
-        }
+        let mut filter = self.filter.jobs().limit(self.limit);
         if let Some(id) = self.before {
             filter = filter.before(id);
         }
-        filter
+        let page = job_page(&database.connect().await?, &filter).await?;
+        let more = more(&page, self.limit);
+        if self.json {
+            print_json(&page.jobs)?;
+            if let Some(more) = more {
+                remark(&more);
+            }
+            return Ok(());
+        }
+        let mut text = if page.jobs.is_empty() { "no jobs\n".to_owned() } else { job_table(&page.jobs) };
+        if let Some(more) = more {
+            text.push_str(&more);
+            text.push('\n');
+        }
+        print(&text)
     }
+}
+
+/// How to get the next page, if there may be one.
+fn more(page: &JobPage, limit: u16) -> Option<String> {
+    let next = page.next?;
+    Some(if page.jobs.len() < limit.into() {
+        format!("searched back to job {next}; older ones: --before {next}")
+    } else {
+        format!("older ones: --before {next}")
+    })
+}
+
+pub(crate) fn job_table(jobs: &[JobSummary]) -> String {
+    let rows: Vec<_> = jobs.iter().map(row).collect();
+    table(["ID", "STATE", "KIND", "QUEUE", "PRIORITY", "FAILURES", "CREATED", "RUNS AT", "FINISHED", "ERROR"], &rows)
 }
 
 fn row(job: &JobSummary) -> [String; 10] {
     [
         job.id.to_string(),
-        job.state.to_string(),
+        // What it is parked for says more.
+        job.parked_for.map_or_else(|| job.state.to_string(), |why| why.as_str().to_owned()),
         job.kind.clone(),
         job.queue.clone(),
         job.priority.to_string(),
@@ -91,12 +91,4 @@ fn row(job: &JobSummary) -> [String; 10] {
         job.finished_at.map(time).unwrap_or_default(),
         job.error.as_deref().map(safe).unwrap_or_default(),
     ]
-}
-
-fn queue_name(text: &str) -> Result<String, haulage::NameError> {
-    check_name("queue", text).map(|()| text.to_owned())
-}
-
-fn kind_name(text: &str) -> Result<String, haulage::NameError> {
-    check_name("kind", text).map(|()| text.to_owned())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use haulage::{Attempt, JobDetail, JobId, job_detail};
+use haulage::{Attempt, AuditEntry, AuditFilter, JobDetail, JobId, job_detail, list_audit};
 use serde_json::Value;
 
 use super::super::{
@@ -32,14 +32,16 @@ pub(crate) struct Show {
 impl Show {
     pub(crate) async fn run(self, database: &DatabaseUrl) -> anyhow::Result<()> {
         let id = self.id;
-        let Some(job) = job_detail(&database.connect().await?, id).await? else {
+        let pool = database.connect().await?;
+        let Some(job) = job_detail(&pool, id).await? else {
             let text = format!("there is no job {id}: it never existed, or it finished so long ago that its history is gone");
             return Err(NotFound(text).into());
         };
         if self.json {
             return print_json(&job);
         }
-        print(&describe(&job))
+        let acts = list_audit(&pool, &AuditFilter::new().job(id)).await?;
+        print(&(describe(&job) + &acts.iter().rev().map(describe_act).collect::<String>()))
     }
 }
 
@@ -53,7 +55,7 @@ fn describe(job: &JobDetail) -> String {
     };
     line("kind", status.kind.clone());
     line("queue", status.queue.clone());
-    line("state", status.state.to_string());
+    line("state", job.parked_for.map_or_else(|| status.state.to_string(), |why| format!("{} ({})", status.state, why.as_str())));
     line("priority", job.priority.to_string());
     line("attempts", format!("{}, of which failed {} of at most {}", status.attempt, status.failures, status.max_attempts));
     if job.crashes > 0 {
@@ -76,6 +78,9 @@ fn describe(job: &JobDetail) -> String {
         if let Some(id) = id {
             line(name, id.to_string());
         }
+    }
+    if let Some(origin) = &job.origin {
+        line("origin", origin.to_string());
     }
     line("args", pretty(&job.args));
     if let Some(meta) = &job.meta {
@@ -111,6 +116,18 @@ fn describe_attempt(attempt: &Attempt) -> String {
     }
     for line in attempt.message.as_deref().unwrap_or_default().lines() {
         text.push_str(&format!("\n    {line}"));
+    }
+    safe(&text) + "\n"
+}
+
+/// What somebody did to it.
+fn describe_act(entry: &AuditEntry) -> String {
+    let mut text = format!("{} by {}, {}", entry.verb, entry.who, time(entry.at));
+    if let Some(operation) = entry.operation {
+        text.push_str(&format!(", in operation {operation}"));
+    }
+    if let Some(reason) = &entry.reason {
+        text.push_str(&format!(": {}", reason.replace('\n', "\n    ")));
     }
     safe(&text) + "\n"
 }

@@ -1,8 +1,8 @@
-//! Reads, and the one operator verb so far.
+//! Reads of one job, and of the workers.
 
 use sqlx::{PgExecutor, Row, postgres::PgRow};
 
-use crate::{Attempt, JobDetail, JobFilter, JobId, JobState, JobStatus, JobSummary, Priority, Progress};
+use crate::{Attempt, JobDetail, JobId, JobState, JobStatus, ParkedFor, Priority, Progress, WorkerInfo, WorkerLife};
 
 /// One job, live or finished.
 pub(crate) async fn get_job<'c>(executor: impl PgExecutor<'c>, id: JobId) -> Result<Option<JobStatus>, sqlx::Error> {
@@ -24,6 +24,8 @@ pub(crate) async fn get_job_detail<'c>(executor: impl PgExecutor<'c>, status: Jo
             parent: row.try_get::<Option<i64>, _>("parent_id")?.map(JobId),
             root: row.try_get::<Option<i64>, _>("root_id")?.map(JobId),
             crashes: row.try_get("crashes")?,
+            parked_for: row.try_get::<Option<i16>, _>("parked_for")?.map(ParkedFor::from_code).transpose()?,
+            origin: json(row.try_get("origin")?),
             attempts: Vec::new(),
         })
     })
@@ -50,40 +52,31 @@ pub(crate) async fn list_attempts<'c>(executor: impl PgExecutor<'c>, id: JobId) 
         .collect()
 }
 
-/// Jobs by filter, newest id first.
-pub(crate) async fn list_jobs<'c>(executor: impl PgExecutor<'c>, filter: &JobFilter) -> Result<Vec<JobSummary>, sqlx::Error> {
-    let rows = sqlx::query(include_str!("../sql/list_jobs.sql"))
-        .bind(filter.state.map(JobState::code))
-        .bind(filter.queue.as_deref())
-        .bind(filter.kind.as_deref())
-        .bind(filter.before.map_or(i64::MAX, |id| id.0))
-        .bind(i32::from(filter.limit))
-        .fetch_all(executor)
-        .await?;
+/// Every worker that is known, the living first.
+pub(crate) async fn list_workers<'c>(executor: impl PgExecutor<'c>) -> Result<Vec<WorkerInfo>, sqlx::Error> {
+    let rows = sqlx::query(include_str!("../sql/list_workers.sql")).fetch_all(executor).await?;
     rows.iter()
         .map(|row| {
-            Ok(JobSummary {
-                id: JobId(row.try_get("id")?),
-                kind: row.try_get("kind")?,
-                queue: row.try_get("queue")?,
-                state: JobState::from_code(row.try_get("state")?)?,
-                attempt: row.try_get("attempt")?,
-                failures: row.try_get("failures")?,
-                max_attempts: row.try_get("max_attempts")?,
-                priority: Priority::from_code(row.try_get("priority")?)?,
-                run_at: row.try_get("run_at")?,
-                created_at: row.try_get("created_at")?,
-                finished_at: row.try_get("finished_at")?,
-                error: row.try_get("error")?,
+            let dead_at = row.try_get("dead_at")?;
+            Ok(WorkerInfo {
+                id: row.try_get::<i64, _>("id")?.to_string(),
+                name: row.try_get("name")?,
+                version: row.try_get("version")?,
+                life: match (dead_at, row.try_get("overdue")?) {
+                    (Some(_), _) => WorkerLife::Dead,
+                    (None, true) => WorkerLife::Silent,
+                    (None, false) => WorkerLife::Alive,
+                },
+                queues: row.try_get("queues")?,
+                slots: row.try_get("slots")?,
+                kinds: row.try_get("kinds")?,
+                running: row.try_get("running")?,
+                heartbeat_age_s: row.try_get("heartbeat_age_s")?,
+                started_at: row.try_get("started_at")?,
+                dead_at,
             })
         })
         .collect()
-}
-
-/// Cancels a job or asks its worker to; returns the state it was in.
-pub(crate) async fn cancel_job<'c>(executor: impl PgExecutor<'c>, id: JobId, reason: &str) -> Result<Option<JobState>, sqlx::Error> {
-    let row = sqlx::query(include_str!("../sql/cancel_job.sql")).bind(id.0).bind(reason).fetch_optional(executor).await?;
-    row.map(|row| JobState::from_code(row.try_get("state")?)).transpose()
 }
 
 fn status(row: &PgRow) -> Result<JobStatus, sqlx::Error> {

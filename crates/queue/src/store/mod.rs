@@ -1,13 +1,18 @@
-//! The only door to the database: one function per file in `sql/`, named alike. No promise of stability; use the crate's root.
+//! The only door to the database: one function per file in `sql/`, named alike; but for searches, whose statements are put together
+//! in `search.rs`. No promise of stability; use the crate's root.
 
+mod audit;
 mod claim;
 mod duty;
 mod enqueue;
 mod inspect;
 mod lease;
 mod limit;
+mod manage;
+mod operation;
 #[cfg(feature = "schedules")]
 mod schedule;
+mod search;
 mod settle;
 mod sleep;
 #[cfg(feature = "testing")]
@@ -20,11 +25,19 @@ pub use duty::{
 };
 use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 
+pub(crate) use audit::{AuditRow, write_audit};
 pub(crate) use enqueue::{call_enqueue, enqueue_job, enqueue_jobs, enqueue_unique_jobs};
-pub(crate) use inspect::{cancel_job, get_job, get_job_detail, list_attempts, list_jobs};
+pub(crate) use inspect::{get_job, get_job_detail, list_attempts, list_workers};
 pub use lease::{Beat, Registration, beat_worker, delete_leases, limit_idle_transaction, register_worker, remove_worker, return_stranded};
 pub use limit::{Admission, admit_keys, admit_queue, waiting_keys};
 pub(crate) use limit::{limit_key, limit_queue, list_key_limits, list_queues, pause_queue, resume_queue, unlimit_key};
+pub(crate) use manage::{
+    Finished, cancel_job, cancel_jobs, delete_jobs, discard_jobs, hold_jobs, look_at_jobs, move_jobs, release_jobs, reprioritise_jobs,
+    retry_jobs, run_job_again, run_jobs_now, wait_a_moment,
+};
+pub(crate) use operation::{
+    advance_operation, cancel_operation, get_operation, list_operations, lock_operation, plan_by_index, reopen_operation, start_operation,
+};
 #[cfg(feature = "schedules")]
 pub use schedule::{Due, Fire};
 #[cfg(feature = "schedules")]
@@ -32,6 +45,7 @@ pub(crate) use schedule::{
     declare_schedules, delete_schedule, drop_schedules, fire_schedules, get_clock, list_schedules, lock_due_schedules, next_schedule,
     pause_schedule, resume_schedule, run_schedule,
 };
+pub(crate) use search::{PAGE_REACH, Parts, count_jobs, lock_jobs, pick_jobs, search_audit, search_jobs};
 pub use settle::{Burial, Reschedule, Settled, Unsettled, bury_jobs, complete_jobs, find_settled, reschedule_jobs, return_jobs};
 pub use sleep::{sleep_on_queues, sleep_until_due, stay_awake};
 #[cfg(feature = "testing")]

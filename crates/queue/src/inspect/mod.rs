@@ -1,10 +1,16 @@
-//! Reading jobs: one by id, cheaply, as a web page does to show how its job fares; many by filter, for operators.
+//! Reading jobs: one by id, cheaply, as a web page does to show how its job fares; many by filter, for operators; and who works.
+
+mod filter;
+mod worker;
 
 use chrono::{DateTime, Utc};
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{PgExecutor, PgPool};
 
-use crate::{JobId, JobState, Priority, store};
+use crate::{JobId, JobState, ParkedFor, Priority, store};
+
+pub use filter::JobFilter;
+pub use worker::{WorkerInfo, WorkerLife, list_workers};
 
 /// How one job fares.
 #[derive(Debug, Clone, Serialize)]
@@ -86,8 +92,20 @@ pub struct JobSummary {
     pub created_at: DateTime<Utc>,
     /// When it reached its final state.
     pub finished_at: Option<DateTime<Utc>>,
+    /// What a parked job waits for.
+    pub parked_for: Option<ParkedFor>,
     /// Why it is dead or cancelled; while it is retried, what its last attempt said.
     pub error: Option<String>,
+}
+
+/// Some of the jobs that match a filter, newest id first.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct JobPage {
+    /// At most as many as the filter asks for; fewer, even none, when the search ended before it had as many.
+    pub jobs: Vec<JobSummary>,
+    /// Everything from this id on has been looked at: pass it to [`JobFilter::before`] for the next page. `None`: nothing is left.
+    pub next: Option<JobId>,
 }
 
 /// Everything about one job.
@@ -111,6 +129,10 @@ pub struct JobDetail {
     pub parent: Option<JobId>,
     /// The first job of its family.
     pub root: Option<JobId>,
+    /// What a parked job waits for.
+    pub parked_for: Option<ParkedFor>,
+    /// Where it came from, as JSON; `{"again_of": 42, "by": "ana"}` for one that repeats job 42.
+    pub origin: Option<serde_json::Value>,
     /// Times its process died while it held the job.
     pub crashes: i16,
     /// The attempts that did not simply succeed, oldest first, at most 1,000.
@@ -139,60 +161,6 @@ pub struct Attempt {
     pub ended_at: DateTime<Utc>,
     /// When the next may run; `None`: at once, or never.
     pub next_run_at: Option<DateTime<Utc>>,
-}
-
-/// Which jobs to list: all, newest id first, 50 at a time, unless told otherwise.
-#[derive(Debug, Clone)]
-#[must_use = "a filter does nothing until it is passed to `list_jobs`"]
-pub struct JobFilter {
-    pub(crate) state: Option<JobState>,
-    pub(crate) queue: Option<String>,
-    pub(crate) kind: Option<String>,
-    pub(crate) before: Option<JobId>,
-    pub(crate) limit: u16,
-}
-
-impl Default for JobFilter {
-    fn default() -> Self {
-        Self { state: None, queue: None, kind: None, before: None, limit: 50 }
-    }
-}
-
-impl JobFilter {
-    /// All jobs.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Only jobs in this state.
-    pub fn state(mut self, state: JobState) -> Self {
-        self.state = Some(state);
-        self
-    }
-
-    /// Only jobs of this queue.
-    pub fn queue(mut self, queue: impl Into<String>) -> Self {
-        self.queue = Some(queue.into());
-        self
-    }
-
-    /// Only jobs of this kind.
-    pub fn kind(mut self, kind: impl Into<String>) -> Self {
-        self.kind = Some(kind.into());
-        self
-    }
-
-    /// Only jobs with an id below this one: the last id of the page before.
-    pub fn before(mut self, id: JobId) -> Self {
-        self.before = Some(id);
-        self
-    }
-
-    /// At most so many, up to 1,000.
-    pub fn limit(mut self, limit: u16) -> Self {
-        self.limit = limit.min(1_000);
-        self
-    }
 }
 
 /// Why jobs could not be read.
@@ -240,10 +208,36 @@ pub async fn job_detail(pool: &PgPool, id: JobId) -> Result<Option<JobDetail>, R
     Ok(Some(detail))
 }
 
-/// Jobs by filter, newest id first.
+/// Jobs by filter, newest id first. Searches until it has as many as asked for, or everything: with a rare match in a long history
+/// that takes long, and [`job_page`] is the better choice.
 ///
 /// # Errors
 /// [`ReadError`].
 pub async fn list_jobs<'c>(executor: impl PgExecutor<'c>, filter: &JobFilter) -> Result<Vec<JobSummary>, ReadError> {
-    Ok(store::list_jobs(executor, filter).await?)
+    Ok(store::search_jobs(executor, filter, store::Parts::of(filter), None).await?.jobs)
+}
+
+/// A page of jobs by filter, newest id first, in bounded time: it looks at no more than the newest 20,000 unfinished and 20,000
+/// finished jobs below [`JobFilter::before`] and says where to go on.
+///
+/// ```no_run
+/// # use haulage_queue::{JobFilter, JobState, job_page};
+/// # async fn f(pool: sqlx::PgPool) -> Result<(), haulage_queue::ReadError> {
+/// let mut filter = JobFilter::new().state(JobState::Dead).error("timed out");
+/// loop {
+///     let page = job_page(&pool, &filter).await?;
+///     for job in page.jobs {
+///         println!("{} {}", job.id, job.kind);
+///     }
+///     let Some(next) = page.next else { break };
+///     filter = filter.before(next);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`ReadError`].
+pub async fn job_page<'c>(executor: impl PgExecutor<'c>, filter: &JobFilter) -> Result<JobPage, ReadError> {
+    Ok(store::search_jobs(executor, filter, store::Parts::of(filter), Some(store::PAGE_REACH)).await?)
 }

@@ -1,0 +1,23 @@
+//! What operators do to jobs: to one ([`Operator`]), to all that match a filter ([`Operation`]), and who did what ([`list_audit`]).
+
+mod act;
+mod audit;
+mod cancel;
+mod error;
+mod operation;
+mod operator;
+mod preview;
+mod standing;
+mod step;
+mod verb;
+
+pub use audit::{AuditEntry, AuditFilter, list_audit};
+pub use cancel::{CancelOutcome, cancel};
+pub use error::ManageError;
+pub use operation::{Operation, OperationId, OperationState, list_operations, operation};
+pub use operator::{Acted, Operator};
+pub use preview::{Preview, preview};
+pub use step::{run_operation, step_operation};
+pub use verb::Verb;
+
+pub(crate) use standing::Standing;

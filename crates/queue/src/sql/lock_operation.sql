@@ -1,0 +1,7 @@
+-- An operation, locked for one batch of it: another driver waits. $1 id. Locks: its row. Index: the primary key.
+SELECT
+    id, who, reason, verb, params::text AS params, filter::text AS filter, state, up_to, cursor, done, skipped::text AS skipped, failed::text AS failed,
+    started_at, stepped_at, ended_at
+FROM haulage.operations
+WHERE id = $1::bigint
+FOR UPDATE

@@ -1,0 +1,372 @@
+//! The one place where statements are put together at run time: lists whose shape depends on what somebody searches for. Every
+//! value is a bind parameter; what is pushed as text is written here or is an integer of ours.
+//!
+//! A search never reads a table without bound. It looks at a window, the next so many rows in the order of the ids, which the
+//! primary keys give one by one, and compares these with the filter:
+//!
+//! ```text
+//!  live_jobs      window: id below ..., at most N ──> filter ──┐
+//!                                                              ├──> merged by id, down to where both windows reach
+//!  finished_jobs  window: id below ..., at most N ──> filter ──┘
+//! ```
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgExecutor, Postgres, QueryBuilder, Row, postgres::PgRow};
+
+use crate::{AuditEntry, AuditFilter, JobFilter, JobId, JobPage, JobState, JobSummary, ParkedFor, Priority};
+
+/// Rows that a page looks at in each table: a look at this many takes tens of milliseconds.
+pub(crate) const PAGE_REACH: i64 = 20_000;
+/// Rows that one batch of an operation looks at.
+const BATCH_REACH: i64 = 10_000;
+/// Jobs a batch: measured for enqueueing and settling, nothing is gained past about 1,000.
+const BATCH: i64 = 1_000;
+/// Rows that a count looks at in each table.
+const COUNT_REACH: i64 = 200_000;
+/// A count stops here: nobody needs to know more exactly before they act.
+const MOST_COUNTED: i64 = 10_000;
+
+/// Columns of a list, and those that filters need. NULL stands for what only the other table has.
+const LIVE: &str = "SELECT id, kind, queue, state, attempt, failures, max_attempts, priority, run_at, created_at, NULL::timestamptz AS finished_at, \
+     crashes, NULL::text AS error, tags, unique_key, parent_id, parked_for FROM haulage.live_jobs";
+const FINISHED: &str = "SELECT id, kind, queue, state, attempt, failures, max_attempts, priority, run_at, created_at, finished_at, crashes, error, \
+     tags, unique_key, parent_id, NULL::smallint AS parked_for FROM ";
+const COLUMNS: &str = "j.id, j.kind, j.queue, j.state, j.attempt, j.failures, j.max_attempts, j.priority, j.run_at, j.created_at, j.finished_at, \
+     j.crashes, j.error, j.parked_for";
+/// Of a job that is retried, what its last attempt said.
+const LAST_ERROR: &str = "coalesce(j.error, CASE WHEN j.state <= 3 AND (j.failures > 0 OR j.crashes > 0) THEN \
+     (SELECT a.message FROM haulage.attempts AS a WHERE a.job_id = j.id ORDER BY a.attempt DESC, a.ended_at DESC LIMIT 1) END)";
+/// The same of a row of live_jobs, which has no error of its own.
+const LIVE_ERROR: &str = "CASE WHEN j.failures > 0 OR j.crashes > 0 THEN \
+     (SELECT a.message FROM haulage.attempts AS a WHERE a.job_id = j.id ORDER BY a.attempt DESC, a.ended_at DESC LIMIT 1) END";
+
+/// The tables in which a filter can find something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Parts {
+    live: bool,
+    history: Option<&'static str>,
+}
+
+impl Parts {
+    /// By state and by whether a time of finishing is asked for.
+    pub(crate) fn of(filter: &JobFilter) -> Self {
+        let finished = filter.finished_from.is_some() || filter.finished_before.is_some();
+        let history = match filter.state {
+            None => Some("haulage.finished_jobs"),
+            Some(JobState::Completed) => Some("haulage.finished_completed"),
+            Some(state) if state.is_final() => Some("haulage.finished_failed"),
+            Some(_) => None,
+        };
+        Self { live: !finished && filter.state.is_none_or(|state| !state.is_final()), history }
+    }
+
+    /// Only unfinished jobs.
+    pub(crate) fn only_live(self) -> Self {
+        Self { history: None, ..self }
+    }
+
+    /// The table, NULL for live_jobs.
+    fn each(self) -> impl Iterator<Item = Option<&'static str>> {
+        self.live.then_some(None).into_iter().chain(self.history.map(Some))
+    }
+
+    fn is_empty(self) -> bool {
+        self == Self { live: false, history: None }
+    }
+}
+
+/// Which rows of a table a search looks at.
+#[derive(Clone, Copy)]
+struct Window {
+    /// Ids after this one,
+    after: i64,
+    /// up to this one,
+    up_to: i64,
+    /// in this order,
+    newest_first: bool,
+    /// at most so many.
+    most: Option<i64>,
+    /// Not what finished later.
+    finished_by: Option<DateTime<Utc>>,
+}
+
+/// A page of jobs, newest id first. Looks at no more than the next `reach` rows of each table, if given.
+pub(crate) async fn search_jobs<'c>(
+    executor: impl PgExecutor<'c>,
+    filter: &JobFilter,
+    parts: Parts,
+    reach: Option<i64>,
+) -> Result<JobPage, sqlx::Error> {
+    if parts.is_empty() || filter.limit == 0 {
+        return Ok(JobPage { jobs: Vec::new(), next: None });
+    }
+    let up_to = filter.before.map_or(i64::MAX, |id| id.0.saturating_sub(1));
+    let window = Window { after: i64::MIN, up_to, newest_first: true, most: reach, finished_by: None };
+    let limit = filter.limit;
+    let mut query = QueryBuilder::new("WITH ");
+    for (number, table) in parts.each().enumerate() {
+        query.push(format_args!("part_{number} AS MATERIALIZED (SELECT {COLUMNS} FROM "));
+        push_window(&mut query, table, filter, &window);
+        push_conditions(&mut query, filter, LAST_ERROR);
+        query.push(format_args!(" ORDER BY j.id DESC LIMIT {limit}), "));
+    }
+    // How far down each part has been searched; the page goes as far as all of them.
+    query.push("reached AS MATERIALIZED (SELECT greatest(NULL");
+    for (number, table) in parts.each().enumerate() {
+        query.push(format_args!(
+            ", CASE WHEN (SELECT count(p.id) FROM part_{number} AS p) >= {limit} THEN (SELECT min(p.id) FROM part_{number} AS p)"
+        ));
+        if let Some(most) = reach {
+            query.push(" ELSE (SELECT j.id FROM ");
+            push_window(&mut query, table, filter, &window);
+            query.push(format_args!(" ORDER BY j.id DESC OFFSET {} LIMIT 1)", most - 1));
+        }
+        query.push(" END");
+    }
+    query.push(format_args!(") AS id) SELECT reached.id AS reached, {COLUMNS}, {LAST_ERROR} AS last_error FROM reached LEFT JOIN ("));
+    for (number, _) in parts.each().enumerate() {
+        query.push(if number > 0 { " UNION ALL " } else { "" }).push(format_args!("SELECT {COLUMNS} FROM part_{number} AS j"));
+    }
+    query.push(format_args!(") AS j ON j.id >= reached.id OR reached.id IS NULL ORDER BY j.id DESC LIMIT {limit}"));
+    let rows = query.build().fetch_all(executor).await?;
+    let reached: Option<i64> = rows.first().map(|row| row.try_get("reached")).transpose()?.flatten();
+    let jobs: Vec<JobSummary> = rows.iter().map(summary).filter_map(Result::transpose).collect::<Result<_, _>>()?;
+    let next = if jobs.len() >= usize::from(limit) { jobs.last().map(|job| job.id) } else { reached.map(JobId) };
+    Ok(JobPage { jobs, next })
+}
+
+/// A job of a list; `None` for the row that stands for none.
+fn summary(row: &PgRow) -> Result<Option<JobSummary>, sqlx::Error> {
+    let Some(id) = row.try_get::<Option<i64>, _>("id")? else { return Ok(None) };
+    Ok(Some(JobSummary {
+        id: JobId(id),
+        kind: row.try_get("kind")?,
+        queue: row.try_get("queue")?,
+        state: JobState::from_code(row.try_get("state")?)?,
+        attempt: row.try_get("attempt")?,
+        failures: row.try_get("failures")?,
+        max_attempts: row.try_get("max_attempts")?,
+        priority: Priority::from_code(row.try_get("priority")?)?,
+        run_at: row.try_get("run_at")?,
+        created_at: row.try_get("created_at")?,
+        finished_at: row.try_get("finished_at")?,
+        parked_for: row.try_get::<Option<i16>, _>("parked_for")?.map(ParkedFor::from_code).transpose()?,
+        error: row.try_get("last_error")?,
+    }))
+}
+
+/// How many jobs match, by state, up to 10,000 of them, and whether there may be more.
+pub(crate) async fn count_jobs(
+    connection: &mut PgConnection,
+    filter: &JobFilter,
+    parts: Parts,
+) -> Result<(Vec<(JobState, i64)>, bool), sqlx::Error> {
+    if parts.is_empty() {
+        return Ok((Vec::new(), false));
+    }
+    let up_to = filter.before.map_or(i64::MAX, |id| id.0.saturating_sub(1));
+    let window = Window { after: i64::MIN, up_to, newest_first: true, most: Some(COUNT_REACH), finished_by: None };
+    let (mut counts, mut more, mut left) = (Vec::new(), false, MOST_COUNTED);
+    for table in parts.each() {
+        let mut query = QueryBuilder::new("SELECT h.state, count(*) FROM (SELECT j.state FROM ");
+        push_window(&mut query, table, filter, &window);
+        push_conditions(&mut query, filter, LAST_ERROR);
+        query.push(format_args!(" LIMIT {}) AS h GROUP BY h.state ORDER BY h.state", left + 1));
+        let rows: Vec<(i16, i64)> = query.build_query_as().fetch_all(&mut *connection).await?;
+        for (state, count) in rows {
+            let told = count.min(left);
+            if told > 0 {
+                counts.push((JobState::from_code(state)?, told));
+            }
+            if told < count {
+                // One more than is told was asked for: there are more.
+                return Ok((counts, true));
+            }
+            left -= told;
+        }
+        let mut query = QueryBuilder::new("SELECT count(*) FROM ");
+        push_window(&mut query, table, filter, &window);
+        more |= query.build_query_scalar::<i64>().fetch_one(&mut *connection).await? >= COUNT_REACH;
+    }
+    Ok((counts, more))
+}
+
+/// The next jobs of an operation.
+#[derive(Debug)]
+pub(crate) struct Picked {
+    /// Those that match and are unfinished, in order.
+    pub(crate) live: Vec<i64>,
+    /// Those that match and are finished, in order; together at most 1,000.
+    pub(crate) ended: Vec<i64>,
+    /// When the first and the last of the finished ones did: so that no other day is looked at.
+    pub(crate) finished: (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+    /// Everything up to this id has been looked at; `None`: nothing is left.
+    pub(crate) reached: Option<i64>,
+}
+
+/// The jobs that match after the id `after` and up to `up_to`, of those that had not finished later than `finished_by`.
+pub(crate) async fn pick_jobs(
+    connection: &mut PgConnection,
+    filter: &JobFilter,
+    parts: Parts,
+    (after, up_to): (i64, i64),
+    finished_by: DateTime<Utc>,
+) -> Result<Picked, sqlx::Error> {
+    if parts.is_empty() {
+        return Ok(Picked { live: Vec::new(), ended: Vec::new(), finished: (None, None), reached: None });
+    }
+    let up_to = filter.before.map_or(up_to, |id| up_to.min(id.0.saturating_sub(1)));
+    let window = Window { after, up_to, newest_first: false, most: Some(BATCH_REACH), finished_by: Some(finished_by) };
+    let mut query = QueryBuilder::new("WITH picked AS MATERIALIZED (SELECT j.id, j.finished_at FROM ");
+    push_both(&mut query, filter, parts, &window);
+    push_conditions(&mut query, filter, LAST_ERROR);
+    query.push(format_args!(
+        " ORDER BY j.id LIMIT {BATCH}) SELECT \
+         coalesce(array_agg(id ORDER BY id) FILTER (WHERE finished_at IS NULL), '{{}}'), \
+         coalesce(array_agg(id ORDER BY id) FILTER (WHERE finished_at IS NOT NULL), '{{}}'), min(finished_at), max(finished_at), \
+         CASE WHEN count(*) >= {BATCH} THEN max(id) ELSE (SELECT max(j.id) FROM "
+    ));
+    push_both(&mut query, filter, parts, &window);
+    query.push(") END FROM picked");
+    let (live, ended, from, to, reached) = query.build_query_as().fetch_one(connection).await?;
+    Ok(Picked { live, ended, finished: (from, to), reached })
+}
+
+/// Locks those of the unfinished jobs that match and that nobody else has locked: what was found by a look may have changed since,
+/// what is locked can't.
+pub(crate) async fn lock_jobs(connection: &mut PgConnection, filter: &JobFilter, ids: &[i64]) -> Result<Vec<i64>, sqlx::Error> {
+    let mut query = QueryBuilder::new("SELECT j.id FROM haulage.live_jobs AS j");
+    push_conditions(&mut query, filter, LIVE_ERROR);
+    query.push(" AND j.id = ANY (").push_bind(ids.to_vec()).push(") ORDER BY j.id FOR UPDATE OF j SKIP LOCKED");
+    query.build_query_scalar().fetch_all(connection).await
+}
+
+/// The windows of all parts as one table `j`, which is a window itself.
+fn push_both(query: &mut QueryBuilder<Postgres>, filter: &JobFilter, parts: Parts, window: &Window) {
+    match (parts.live, parts.history) {
+        (true, Some(table)) => {
+            query.push("(SELECT w.id, w.kind, w.queue, w.state, w.failures, w.crashes, w.created_at, w.finished_at, w.error, w.tags, w.unique_key, w.parent_id FROM (");
+            push_rows(query, None, filter, window);
+            query.push(" UNION ALL ");
+            push_rows(query, Some(table), filter, window);
+            query.push(format_args!(") AS w ORDER BY w.id LIMIT {BATCH_REACH}) AS j"));
+        }
+        (_, table) => push_window(query, table, filter, window),
+    }
+}
+
+/// A window as the table `j`.
+fn push_window(query: &mut QueryBuilder<Postgres>, table: Option<&'static str>, filter: &JobFilter, window: &Window) {
+    push_rows(query, table, filter, window);
+    query.push(" AS j");
+}
+
+/// The rows of a window in parentheses. What an index answers is asked here, so that the window holds only such rows.
+fn push_rows(query: &mut QueryBuilder<Postgres>, table: Option<&'static str>, filter: &JobFilter, window: &Window) {
+    query.push("(");
+    match table {
+        None => query.push(LIVE),
+        Some(table) => query.push(FINISHED).push(table),
+    };
+    query.push(" WHERE id > ").push_bind(window.after).push(" AND id <= ").push_bind(window.up_to);
+    if let Some(root) = filter.root {
+        query.push(" AND root_id = ").push_bind(root.0);
+    }
+    if let Some(parent) = filter.parent {
+        // Children have the root of their parent, which is the parent itself if it has none.
+        query.push(" AND root_id = coalesce((SELECT p.root_id FROM haulage.live_jobs AS p WHERE p.id = ").push_bind(parent.0);
+        query.push("), (SELECT p.root_id FROM haulage.finished_jobs AS p WHERE p.id = ").push_bind(parent.0);
+        query.push("), ").push_bind(parent.0).push(")");
+    }
+    match (table, filter.state) {
+        (None, Some(JobState::Running)) => {
+            query.push(" AND id = ANY (ARRAY (SELECT unnest(l.ids) FROM haulage.leases AS l))");
+        }
+        (None, Some(JobState::Scheduled)) => {
+            query.push(" AND place = 0");
+        }
+        (None, Some(JobState::Parked)) => {
+            query.push(" AND place = 3");
+        }
+        _ => {}
+    }
+    if table.is_some() {
+        if let Some(time) = filter.finished_from {
+            query.push(" AND finished_at >= ").push_bind(time);
+        }
+        if let Some(time) = filter.finished_before {
+            query.push(" AND finished_at < ").push_bind(time);
+        }
+        if let Some(time) = window.finished_by {
+            query.push(" AND finished_at <= ").push_bind(time);
+        }
+    }
+    query.push(if window.newest_first { " ORDER BY id DESC" } else { " ORDER BY id" });
+    if let Some(most) = window.most {
+        query.push(format_args!(" LIMIT {most}"));
+    }
+    query.push(")");
+}
+
+/// What is compared row by row. The planner puts the dear ones, which look at the attempts, last.
+fn push_conditions(query: &mut QueryBuilder<Postgres>, filter: &JobFilter, last_error: &'static str) {
+    query.push(" WHERE true");
+    if let Some(state) = filter.state {
+        query.push(" AND j.state = ").push_bind(state.code());
+    }
+    if let Some(queue) = &filter.queue {
+        query.push(" AND j.queue = ").push_bind(queue.clone());
+    }
+    if let Some(kind) = &filter.kind {
+        query.push(" AND j.kind = ").push_bind(kind.clone());
+    }
+    if let Some(tag) = &filter.tag {
+        query.push(" AND j.tags @> ").push_bind(vec![tag.clone()]);
+    }
+    if let Some(time) = filter.created_from {
+        query.push(" AND j.created_at >= ").push_bind(time);
+    }
+    if let Some(time) = filter.created_before {
+        query.push(" AND j.created_at < ").push_bind(time);
+    }
+    if let Some(key) = &filter.unique_key {
+        query.push(" AND j.unique_key = ").push_bind(key.clone()).push("::text::uuid");
+    }
+    if let Some(parent) = filter.parent {
+        query.push(" AND j.parent_id = ").push_bind(parent.0);
+    }
+    if let Some(text) = &filter.error {
+        query.push(format_args!(" AND strpos(lower({last_error}), lower(")).push_bind(text.clone()).push(")) > 0");
+    }
+    if let Some(class) = &filter.error_class {
+        query
+            .push(
+                " AND (j.failures > 0 OR j.crashes > 0 OR j.state >= 6) AND (SELECT a.error_class FROM haulage.attempts AS a \
+                 WHERE a.job_id = j.id ORDER BY a.attempt DESC, a.ended_at DESC LIMIT 1) = ",
+            )
+            .push_bind(class.clone());
+    }
+}
+
+/// Entries of the audit, newest first. The batches of an operation are told only to who asks for the operation or for a job.
+pub(crate) async fn search_audit<'c>(executor: impl PgExecutor<'c>, filter: &AuditFilter) -> Result<Vec<AuditEntry>, sqlx::Error> {
+    let mut query = QueryBuilder::new(
+        "SELECT a.id, a.at, a.who, a.verb, a.target, a.jobs, a.operation, a.reason, a.before::text AS before, a.after::text AS after \
+         FROM haulage.audit AS a WHERE a.id < ",
+    );
+    query.push_bind(filter.before.unwrap_or(i64::MAX));
+    if let Some(job) = filter.job {
+        query.push(" AND a.jobs @> ").push_bind(vec![job.0]);
+    }
+    if let Some(operation) = filter.operation {
+        query.push(" AND a.operation = ").push_bind(operation.0);
+    }
+    if filter.job.is_none() && filter.operation.is_none() {
+        query.push(" AND (a.operation IS NULL OR a.jobs IS NULL)");
+    }
+    if let Some(who) = &filter.who {
+        query.push(" AND a.who = ").push_bind(who.clone());
+    }
+    query.push(format_args!(" ORDER BY a.id DESC LIMIT {}", filter.limit));
+    query.build().fetch_all(executor).await?.iter().map(super::audit::entry).collect()
+}

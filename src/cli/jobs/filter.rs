@@ -1,0 +1,125 @@
+//! The options that say which jobs are meant.
+
+use chrono::{DateTime, Utc};
+use haulage::{JobFilter, JobId, JobState, check_name};
+
+use super::super::length;
+
+/// Which jobs; every condition given must hold.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Which jobs")]
+pub(crate) struct Filter {
+    /// In this state: scheduled, available, running, parked, completed, dead or cancelled
+    #[arg(long)]
+    state: Option<JobState>,
+
+    /// Of this queue
+    #[arg(long, value_name = "NAME", value_parser = queue_name)]
+    queue: Option<String>,
+
+    /// Of this kind
+    #[arg(long, value_name = "NAME", value_parser = kind_name)]
+    kind: Option<String>,
+
+    /// With this tag
+    #[arg(long)]
+    tag: Option<String>,
+
+    /// Enqueued at this time or later: 2026-12-24T18:00:00Z, or 2h for two hours ago
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    created_after: Option<DateTime<Utc>>,
+
+    /// Enqueued before this time
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    created_before: Option<DateTime<Utc>>,
+
+    /// Finished at this time or later
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    finished_after: Option<DateTime<Utc>>,
+
+    /// Finished before this time
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    finished_before: Option<DateTime<Utc>>,
+
+    /// With this text in their last error
+    #[arg(long, value_name = "TEXT")]
+    error: Option<String>,
+
+    /// With this class of last error, such as timeout or panic
+    #[arg(long, value_name = "CLASS")]
+    error_class: Option<String>,
+
+    /// With this unique key, as it was enqueued with; needs --kind
+    #[arg(long, value_name = "KEY", requires = "kind")]
+    unique_key: Option<String>,
+
+    /// Enqueued by the handler of this job
+    #[arg(long, value_name = "ID")]
+    parent: Option<JobId>,
+
+    /// Descended from this job
+    #[arg(long, value_name = "ID")]
+    root: Option<JobId>,
+}
+
+impl Filter {
+    pub(crate) fn jobs(self) -> JobFilter {
+        let mut filter = JobFilter::new();
+        if let (Some(kind), Some(key)) = (&self.kind, &self.unique_key) {
+            filter = filter.unique_key(kind, key);
+        }
+        filter = given(filter, self.state, JobFilter::state);
+        filter = given(filter, self.queue, JobFilter::queue);
+        filter = given(filter, self.kind, JobFilter::kind);
+        filter = given(filter, self.tag, JobFilter::tag);
+        filter = given(filter, self.created_after, JobFilter::created_from);
+        filter = given(filter, self.created_before, JobFilter::created_before);
+        filter = given(filter, self.finished_after, JobFilter::finished_from);
+        filter = given(filter, self.finished_before, JobFilter::finished_before);
+        filter = given(filter, self.error, JobFilter::error);
+        filter = given(filter, self.error_class, JobFilter::error_class);
+        filter = given(filter, self.parent, JobFilter::parent);
+        given(filter, self.root, JobFilter::root)
+    }
+}
+
+fn given<T>(filter: JobFilter, value: Option<T>, set: impl FnOnce(JobFilter, T) -> JobFilter) -> JobFilter {
+    match value {
+        Some(value) => set(filter, value),
+        None => filter,
+    }
+}
+
+pub(crate) fn queue_name(text: &str) -> Result<String, haulage::NameError> {
+    check_name("queue", text).map(|()| text.to_owned())
+}
+
+fn kind_name(text: &str) -> Result<String, haulage::NameError> {
+    check_name("kind", text).map(|()| text.to_owned())
+}
+
+/// A moment, or how long ago it was.
+fn moment(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(time.to_utc());
+    }
+    length::parse(text)
+        .ok()
+        .and_then(|ago| Utc::now().checked_sub_signed(chrono::TimeDelta::from_std(ago).ok()?))
+        .ok_or_else(|| "give a moment, such as 2026-12-24T18:00:00Z, or how long ago, such as 90s, 2h or 1d".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_a_date_or_how_long_ago() {
+        assert_eq!(moment("2026-12-24T19:00:00+01:00").unwrap().to_rfc3339(), "2026-12-24T18:00:00+00:00");
+        let ago = Utc::now() - moment("2h").unwrap();
+        assert!((7_199..7_260).contains(&ago.num_seconds()), "{ago}");
+        for text in ["yesterday", "5", "99999999999y", ""] {
+            assert!(moment(text).unwrap_err().contains("2026-12-24T18:00:00Z"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The options that say who acts and why.
+
+use anyhow::Context;
+use haulage::Operator;
+
+/// Who acts, and why: both stand in the audit.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct By {
+    /// Why, for people: it stands in the audit, and as the error of jobs that are cancelled or discarded
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+
+    /// Who acts, for the audit
+    #[arg(long = "as", value_name = "NAME", env = "USER", hide_env_values = true)]
+    name: Option<String>,
+}
+
+impl By {
+    pub(crate) fn operator(self) -> anyhow::Result<Operator> {
+        let name = self.name.filter(|name| !name.is_empty()).context("who acts? pass --as NAME, or set USER; it stands in the audit")?;
+        let operator = Operator::new(name);
+        Ok(match self.reason {
+            Some(reason) => operator.because(reason),
+            None => operator,
+        })
+    }
+}
