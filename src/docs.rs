@@ -15,6 +15,9 @@ struct Operations;
 #[doc = include_str!("../docs/other-languages.md")]
 struct OtherLanguages;
 
+#[doc = include_str!("../docs/worker-binary.md")]
+struct WorkerBinary;
+
 #[doc = include_str!("../docs/defaults.md")]
 struct Defaults;
 

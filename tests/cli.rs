@@ -217,6 +217,7 @@ fn help_of_every_command_has_examples_and_hides_the_url() {
         &["jobs", "--help"],
         &["jobs", "list", "--help"],
         &["jobs", "show", "--help"],
+        &["work", "--help"],
         &["dev", "--help"],
         &["dashboard", "--help"],
     ] {

@@ -6,6 +6,7 @@ mod dev;
 mod enqueue;
 mod jobs;
 mod migrate;
+mod work;
 
 mod connect;
 mod length;
@@ -35,6 +36,7 @@ Examples:
   haulage migrate                      makes the schema or brings it up to date
   haulage enqueue send_email '{\"to\": \"a@example.org\"}'
   haulage jobs list --state dead
+  haulage work --config worker.toml    runs jobs as programs or HTTP calls
 
 Exit codes: 0 done, 1 failed, 2 wrong command line, 3 not found";
 
@@ -44,6 +46,7 @@ enum Command {
     Migrate(migrate::Migrate),
     Enqueue(enqueue::Enqueue),
     Jobs(jobs::Jobs),
+    Work(work::Work),
     Dashboard(dashboard::Dashboard),
     Bench(bench::Bench),
     #[command(hide = true)]
@@ -57,6 +60,7 @@ impl Cli {
             Command::Migrate(command) => command.run(&self.database).await?,
             Command::Enqueue(command) => command.run(&self.database).await?,
             Command::Jobs(command) => command.run(&self.database).await?,
+            Command::Work(command) => command.run(&self.database).await?,
             Command::Dashboard(command) => command.run(&self.database).await?,
             Command::Bench(command) => command.run().await?,
             Command::BenchWorker(command) => command.run().await?,

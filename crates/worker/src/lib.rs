@@ -63,6 +63,9 @@ mod rescue;
 mod rest;
 mod sweep;
 
+#[cfg(all(feature = "exec", unix))]
+pub mod exec;
+
 pub use backoff::default_backoff;
 pub use builder::{BuildError, Builder, Duty};
 pub use context::{Ctx, LeaseLost, OutputError};
