@@ -295,7 +295,7 @@ mod tests {
         let count = Arc::clone(&asked);
         // A public address first, then ours: a check that resolves apart from the connection would let the second through.
         let lookup: Lookup = Arc::new(move |_| {
-            let address = if count.fetch_add(1, Ordering::SeqCst) % 2 == 0 { "192.0.1.1:0" } else { "127.0.0.1:0" };
+            let address = if count.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) { "192.0.1.1:0" } else { "127.0.0.1:0" };
             Box::pin(async move { Ok(vec![address.parse().unwrap()]) })
         });
         let endpoint = endpoint(&format!("url = \"http://flips.example.org:{port}/\""), lookup).unwrap();
