@@ -13,7 +13,7 @@ use std::{
 
 use rustix::{
     io::Errno,
-    process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid},
+    process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, getpid, kill_process_group, waitid, waitpgid},
 };
 use tokio::{
     process::Child,
@@ -27,6 +27,8 @@ use super::{processes::Processes, warden::Warden};
 const MEMORY_LOOK: Duration = Duration::from_millis(100);
 /// How often a group that was told to end is looked at.
 const END_LOOK: Duration = Duration::from_millis(20);
+/// How long to wait for the end of what was killed.
+const ORPHANS: Duration = Duration::from_millis(300);
 /// Without a working SIGCHLD: how often to look whether a program has ended.
 const CHILD_LOOK: Duration = Duration::from_millis(100);
 
@@ -50,6 +52,10 @@ impl Group {
         let id = leader.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)?;
         groups.warden.watch(id);
         Some(Self { id, groups })
+    }
+
+    pub(super) fn id(&self) -> Pid {
+        self.id
     }
 
     /// Waits until the program itself has ended, without taking its status.
@@ -103,6 +109,23 @@ impl Group {
             Err(error) => tracing::warn!(group = %self.id, %error, "a program could not be signalled"),
         }
     }
+}
+
+/// Takes the status of what an ended program had started, if that falls to us: as process 1 of a container we inherit orphans, which
+/// would stay there as zombies. Called after `Child::wait`, whose status it would take too.
+pub(super) async fn reap_orphans(group: Pid) {
+    if !getpid().is_init() {
+        return;
+    }
+    let reap = async {
+        // Until there is none.
+        while let Ok(reaped) = waitpgid(group, WaitOptions::NOHANG) {
+            if reaped.is_none() {
+                sleep(END_LOOK).await;
+            }
+        }
+    };
+    timeout(ORPHANS, reap).await.ok();
 }
 
 impl Drop for Group {

@@ -24,7 +24,7 @@ use super::{
     clock,
     config::{Environment, Problem},
     file,
-    group::{Group, Groups},
+    group::{Group, Groups, reap_orphans},
     limit, time_out, timed_out, timeout_error, verdict,
 };
 use crate::{JobError, Outcome, Run, execute::LAST_WORDS};
@@ -115,9 +115,13 @@ impl Program {
         let mut child = self.command(&run, limit).spawn().map_err(|error| self.not_started(&error))?;
         // Made after the child, so that it is dropped before it: the group is killed before its program is waited for.
         let group = Group::of(&child, Arc::clone(&self.groups));
+        let id = group.as_ref().map(Group::id);
         let (mut stdout, mut stderr) = (Head::new(MAX_OUTPUT_BYTES), Tail::new(STDERR_TAIL));
         let end = self.attend(&run, limit, &mut child, group, &mut stdout, &mut stderr).await;
         let status = child.wait().await.map_err(|error| JobError::from(error).with_class(verdict::CLASS))?;
+        if let Some(id) = id {
+            reap_orphans(id).await;
+        }
         match end {
             End::Itself => verdict::of(status, &stdout, &stderr, &run.ctx),
             End::TimedOut => {
