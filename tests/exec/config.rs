@@ -37,6 +37,7 @@ fn a_mistake_is_answered_with_one_line_that_names_file_place_and_value() {
         (format!("{ok}[kinds.a]\ncommand = [\"true\"]\nenv = {{ \"A=B\" = \"c\" }}"), "kinds.a.env: ", &["\"A=B\""]),
         (format!("{ok}[kinds.a]\ncommand = [\"true\"]\npass_env = [\"HAULAGE_JOB_ID\"]"), "kinds.a.pass_env: ", &["HAULAGE_JOB_ID"]),
         (format!("{ok}[kinds.a]\nurl = \"example.org/hook\""), "kinds.a.url: ", &["https://example.org/hook"]),
+        (format!("{ok}[kinds.a]\nurl = \"https://me:x@example.org\""), "kinds.a.url: ", &["user or password", "`secret_env`"]),
         (format!("{ok}[kinds.a]\nurl = \"ftp://example.org\""), "kinds.a.url: ", &["\"ftp\""]),
         (format!("{ok}[kinds.a]\nurl = \"http://169.254.169.254/\""), "kinds.a.url: ", &["169.254.169.254", "link-local", "allow_private"]),
         (format!("{ok}[kinds.a]\nurl = \"https://example.org\"\nsecret_env = \"NOPE\""), "kinds.a.secret_env: ", &["\"NOPE\"", "not set"]),

