@@ -31,7 +31,7 @@ pub struct Config {
 
 enum Handler {
     Program(Program),
-    Endpoint(Endpoint),
+    Endpoint(Box<Endpoint>),
 }
 
 /// Where the values of environment variables come from: in a program `&|name| std::env::var_os(name)`.
@@ -198,7 +198,7 @@ fn handler(table: file::Kind, folder: &Path, environment: Environment<'_>, group
         },
         (None, Some(_)) => match table.of_programs() {
             Some(field) => problem(field, "this belongs to kinds with `command`: remove it".into()),
-            None => Endpoint::new(table, environment).map(Handler::Endpoint),
+            None => Endpoint::new(table, environment).map(Box::new).map(Handler::Endpoint),
         },
     }
 }

@@ -7,7 +7,7 @@
 //!                   └── kinds.NAME.url ─────> Endpoint: signed POST, status as verdict
 //! ```
 //! A program runs in a process group of its own, which is ended as a whole: on a timeout, on a cancel, at shutdown, when it takes
-//! too much memory, and by the [`warden`] when the worker itself was killed. `docs/worker-binary.md` is the page for users.
+//! too much memory, and by a warden when the worker itself was killed. `docs/worker-binary.md` is the page for users.
 
 mod config;
 mod file;
