@@ -67,7 +67,8 @@ async fn a_program_that_floods_both_streams_takes_no_memory_of_the_worker() {
 async fn programs_of_a_worker_that_is_killed_are_ended() {
     let (database, folder) = (database().await, Folder::new());
     let pool = database.pool();
-    let script = "trap '' TERM\necho $$ > leader\nsleep 300 &\necho $! > sleeper\nwait\nsleep 300\n";
+    // A program that has its args is watched.
+    let script = "cat > args\ntrap '' TERM\necho $$ > leader\nsleep 300 &\necho $! > sleeper\nwait\nsleep 300\n";
     let file = folder.write("worker.toml", &format!("[queues]\ndefault = 5\n{}", folder.kind("stubborn", script, "")));
     let mut worker = work(&file, &database.url()).spawn().unwrap();
     enqueue_named(&pool, &once("stubborn")).await.unwrap();

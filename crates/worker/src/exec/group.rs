@@ -39,6 +39,13 @@ pub(super) struct Groups {
     processes: Processes,
 }
 
+impl Groups {
+    /// Call it before a program is started.
+    pub(super) fn prepare(&self) {
+        self.warden.prepare();
+    }
+}
+
 /// A running group. Dropping it kills what is left of it.
 #[derive(Debug)]
 pub(super) struct Group {

@@ -112,6 +112,7 @@ impl Program {
     /// Runs the program for one job.
     pub(super) async fn run(&self, run: Run) -> Result<Outcome, JobError> {
         let limit = limit(&run, self.timeout);
+        self.groups.prepare();
         let mut child = self.command(&run, limit).spawn().map_err(|error| self.not_started(&error))?;
         // Made after the child, so that it is dropped before it: the group is killed before its program is waited for.
         let group = Group::of(&child, Arc::clone(&self.groups));

@@ -22,7 +22,7 @@ use rustix::{io::ioctl_fionbio, process::Pid};
 
 const SCRIPT: &str = include_str!("warden.sh");
 
-/// Started with the first program.
+/// Started before the first program. A program knows that it is watched when it gets its args, which are sent after that.
 #[derive(Debug, Default)]
 pub(super) struct Warden {
     state: Mutex<State>,
@@ -37,14 +37,18 @@ struct State {
 }
 
 impl Warden {
+    /// Starts the shell if there is none. Called before a program is started, so that little time is left in which nobody knows of it.
+    pub(super) fn prepare(&self) {
+        let mut state = self.lock();
+        if state.process.is_none() && !state.impossible {
+            state.start();
+        }
+    }
+
     pub(super) fn watch(&self, group: Pid) {
         let mut state = self.lock();
         state.groups.insert(group.as_raw_pid());
-        if state.process.is_some() {
-            state.tell('+', group.as_raw_pid());
-        } else if !state.impossible {
-            state.start();
-        }
+        state.tell('+', group.as_raw_pid());
     }
 
     pub(super) fn forget(&self, group: Pid) {
