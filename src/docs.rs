@@ -24,6 +24,8 @@ struct Schedules;
 
 #[doc = include_str!("../docs/limits.md")]
 struct Limits;
+#[doc = include_str!("../docs/worker-binary.md")]
+struct WorkerBinary;
 
 #[doc = include_str!("../docs/defaults.md")]
 struct Defaults;

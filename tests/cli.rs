@@ -243,6 +243,7 @@ fn help_of_every_command_has_examples_and_hides_the_url() {
         &["operations", "resume", "--help"],
         &["workers", "--help"],
         &["audit", "--help"],
+        &["work", "--help"],
         &["dev", "--help"],
         &["dashboard", "--help"],
     ] {

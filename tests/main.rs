@@ -13,6 +13,8 @@ mod dashboard;
 mod dependencies;
 mod enqueue;
 mod examples;
+#[cfg(all(feature = "exec", unix))]
+mod exec;
 mod layers;
 mod lease;
 mod limits;

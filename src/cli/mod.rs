@@ -11,6 +11,7 @@ mod migrate;
 mod operations;
 mod queues;
 mod schedules;
+mod work;
 mod workers;
 
 mod connect;
@@ -45,6 +46,7 @@ Examples:
   haulage jobs list --state dead
   haulage jobs retry --queue mail --error 'no paper' --dry-run
   haulage workers
+  haulage work --config worker.toml    runs jobs as programs or HTTP calls
 
 Exit codes: 0 done, 1 failed, 2 wrong command line, 3 not found";
 
@@ -60,6 +62,7 @@ enum Command {
     Operations(operations::Operations),
     Workers(workers::Workers),
     Audit(audit::Audit),
+    Work(work::Work),
     Dashboard(dashboard::Dashboard),
     Bench(bench::Bench),
     #[command(hide = true)]
@@ -79,6 +82,7 @@ impl Cli {
             Command::Operations(command) => command.run(&self.database).await?,
             Command::Workers(command) => command.run(&self.database).await?,
             Command::Audit(command) => command.run(&self.database).await?,
+            Command::Work(command) => command.run(&self.database).await?,
             Command::Dashboard(command) => command.run(&self.database).await?,
             Command::Bench(command) => command.run().await?,
             Command::BenchWorker(command) => command.run().await?,

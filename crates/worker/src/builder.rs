@@ -214,6 +214,19 @@ impl<S: Clone + Send + Sync + 'static> Builder<S> {
         self
     }
 
+    /// Adds an async handler of a kind known only by name; it gets the args as text. The name is never freed: it comes from a
+    /// configuration that a process reads once.
+    #[cfg(all(feature = "exec", unix))]
+    pub(crate) fn handle_named<F, Fut>(mut self, kind: String, handler: F) -> Self
+    where
+        F: Fn(Run) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Answer> + Send + 'static,
+    {
+        let call: Erased<S> = Arc::new(move |run, _| Box::pin(handler(run)));
+        self.handlers.push(Registered { kind: kind.leak(), aliases: &[], call, blocking: false });
+        self
+    }
+
     fn register<J: Job>(&mut self, call: Erased<S>, blocking: bool) {
         const { assert!(valid_name(J::KIND), "Job::KIND must be 1 to 128 of the characters A-Z a-z 0-9 _ . : / -") };
         self.handlers.push(Registered { kind: J::KIND, aliases: J::KIND_ALIASES, call, blocking });

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How long a handler may go on after it was told to stop for a cancel or a timeout, before it is dropped.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(5);
 /// The same when the worker is stopping: its grace period is over already.
 const LAST_WORDS_AT_SHUTDOWN: Duration = Duration::from_secs(1);
 
@@ -185,6 +185,12 @@ fn stopped(shared: &Shared, attempt: &Attempt, stop: Stop, answer: Option<Answer
             _ => cancelled(None, ran),
         },
         Stop::Timeout => {
+            // The runtime's own handlers know more about it, such as a program's last words.
+            if let Some(Err(error)) = &answer
+                && error.class() == TIMEOUT
+            {
+                return failure(shared, attempt, error, ran.unwrap_or_default());
+            }
             let limit = attempt.timeout.unwrap_or_default();
             let error = JobError::from(format!("timed out after {limit:?}: raise the job's TIMEOUT or make the handler quicker"))
                 .with_class(TIMEOUT);
@@ -228,7 +234,7 @@ fn fail(attempt: &Attempt, error: &JobError, ran: Option<Duration>, backoff: &dy
 
 /// Classes of errors that no handler returned.
 const PANIC: &str = "panic";
-const TIMEOUT: &str = "timeout";
+pub(crate) const TIMEOUT: &str = "timeout";
 
 /// Call it on the thread that panicked.
 pub(crate) fn panicked(payload: &(dyn Any + Send)) -> JobError {

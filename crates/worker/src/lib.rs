@@ -64,6 +64,8 @@ mod rescue;
 mod rest;
 mod sweep;
 
+#[cfg(all(feature = "exec", unix))]
+pub mod exec;
 #[cfg(feature = "testing")]
 pub mod testing;
 
