@@ -83,6 +83,8 @@ DECLARE
     starts int;
 BEGIN
     admitted := 0;
+    -- An admission lost in a server crash only means that the job waits again.
+    PERFORM set_config('synchronous_commit', 'off', true);
     PERFORM pg_advisory_xact_lock(1751217519, hashtext(wanted));
     -- From here on each statement sees what others admitted before.
     SELECT * INTO q FROM haulage.queues AS u WHERE u.name = wanted;
@@ -144,6 +146,8 @@ DECLARE
     open_queues text[];
 BEGIN
     admitted := 0;
+    -- An admission lost in a server crash only means that the jobs wait again.
+    PERFORM set_config('synchronous_commit', 'off', true);
     PERFORM pg_advisory_xact_lock(1751217518, 3);
     -- From here on each statement sees what others admitted before. Of a paused queue nothing is let in, or it would hold slots that
     -- jobs of other queues could use.

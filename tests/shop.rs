@@ -81,6 +81,13 @@ async fn every_order_gets_its_receipt_and_its_stock_message_although_the_partner
         "the welcome mail is {welcome}"
     );
 
+    // The digest of the night, asked for by hand.
+    let digest = haulage::run_schedule(&pool, "nightly-digest").await?;
+    completed(&pool, digest).await?;
+    let caught = shop.get(&format!("http://127.0.0.1:{}/mails.json", shop.mails_port)).await?;
+    let digest = caught.as_array().into_iter().flatten().find(|mail| mail["subject"] == "Yesterday in the shop").context("no digest")?;
+    ensure!(digest["text"].as_str().is_some_and(|text| text.contains(" orders, EUR ")), "the digest is {digest}");
+
     // Each order once at the partner, however often it was sent.
     let stock = shop.get(&format!("http://127.0.0.1:{}/stock.json", shop.partner_port)).await?;
     let received = stock["received"].as_array().context("the stock is no list")?;

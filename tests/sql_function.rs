@@ -95,7 +95,7 @@ async fn bad_values_get_an_error_that_names_the_value_and_the_remedy() {
         ("'count', unique_for => '1 h'".into(), "unique_for 01:00:00", "unique_key"),
         ("'count', on_conflict => 'explode'".into(), "'explode'", "keep"),
         ("'count', trace_relation => 'cousin'".into(), "'cousin'", "auto"),
-        ("'count', limit_key => 'x'".into(), "limit keys", "leave limit_key out"),
+        ("'count', limit_key => 'no good'".into(), "limit key 'no good'", "characters"),
         ("'count', tags => ARRAY['']".into(), "tags", "1 to 128"),
     ];
     for (call, value, remedy) in cases {

@@ -7,9 +7,10 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use haulage::Limit;
 use sqlx::{PgPool, postgres::PgPoolOptions};
 
-use crate::options::Options;
+use crate::{options::Options, stock};
 
 /// Connects, and brings the database up to date. Any process may come first.
 pub(crate) async fn open(options: &Options) -> anyhow::Result<PgPool> {
@@ -23,6 +24,10 @@ pub(crate) async fn open(options: &Options) -> anyhow::Result<PgPool> {
         .context("could not connect to the database")?;
     haulage::migrate(&pool).await?;
     prepare(&pool, options.orders).await.context("could not prepare the schema \"shop\"")?;
+    // Once: whoever changes it with `haulage keys limit` keeps the change.
+    if haulage::key_limits(&pool).await?.iter().all(|limit| limit.key != stock::CUSTOMERS) {
+        haulage::limit_key(&pool, stock::CUSTOMERS, Limit::running(stock::AT_ONCE), "shop").await?;
+    }
     Ok(pool)
 }
 

@@ -99,7 +99,7 @@ impl Mailer {
         Self(AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous("127.0.0.1").port(port).build())
     }
 
-    async fn send(&self, to: &str, subject: &str, text: String, ctx: &Ctx) -> Result<(), JobError> {
+    pub(crate) async fn send(&self, to: &str, subject: &str, text: String, ctx: &Ctx) -> Result<(), JobError> {
         // A bad address will not get better: no retry. A refused connection will: `?` retries.
         let to: Address = to.parse().map_err(JobError::fatal)?;
         let message = Message::builder()

@@ -20,6 +20,7 @@ mod options;
 
 mod order;
 
+mod digest;
 mod mail;
 mod picture;
 mod report;

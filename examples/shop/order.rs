@@ -66,7 +66,7 @@ pub(crate) async fn place(pool: &PgPool, new: &NewOrder) -> Result<Placed, Probl
     }
 
     let receipt_job = ReceiptMail { order }.enqueue(&mut *tx).await?.id();
-    let sync_job = StockSync { order }.enqueue(&mut *tx).await?.id();
+    let sync_job = StockSync { order, customer }.enqueue(&mut *tx).await?.id();
 
     sqlx::query("UPDATE shop.orders SET receipt_job = $2, sync_job = $3 WHERE id = $1")
         .bind(order)

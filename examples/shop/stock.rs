@@ -2,7 +2,8 @@
 //!
 //! The partner is somebody else's server: it fails, it is slow, and sometimes it does the work and
 //! loses the answer. So the call carries an idempotency key, the same on every attempt, and the
-//! partner's own word on when to come back decides the next try.
+//! partner's own word on when to come back decides the next try. It takes one message of a customer
+//! at a time, so the jobs of a customer share a key with a limit of one.
 
 use std::time::Duration;
 
@@ -14,12 +15,23 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct StockSync {
     pub(crate) order: i64,
+    /// 0 in jobs from before this field was there.
+    #[serde(default)]
+    pub(crate) customer: i64,
 }
+
+/// The class of the keys, and what the partner bears: see `database.rs`.
+pub(crate) const CUSTOMERS: &str = "customer:*";
+pub(crate) const AT_ONCE: u32 = 1;
 
 impl Job for StockSync {
     const KIND: &'static str = "stock_sync";
     const QUEUE: &'static str = "partner";
     const TIMEOUT: Option<Duration> = Some(Duration::from_secs(30));
+
+    fn limit_key(&self) -> Option<String> {
+        (self.customer != 0).then(|| format!("customer:{}", self.customer))
+    }
 }
 
 pub(crate) async fn sync_stock(job: StockSync, ctx: Ctx, State(partner): State<Partner>) -> Result<(), JobError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use haulage::{FromRef, Worker};
 
 use crate::{
-    database,
+    database, digest,
     mail::{self, Mailer},
     options::Options,
     picture, report,
@@ -48,6 +48,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         .handle(stock::sync_stock)
         .handle(report::make_report)
         .handle_blocking(picture::make_thumbnail)
+        .handle(digest::send_digest)
+        .schedules("shop", [digest::schedule()])
         // Shorter than the defaults, so that whoever kills a worker or the partner to see what
         // happens need not wait. In production, leave these three lines out.
         .heartbeat(Duration::from_secs(2))
