@@ -36,4 +36,4 @@ deny: ## licenses and sources of what we depend on
 	cargo deny check licenses bans sources
 
 setup: ## installs what is missing: Postgres, cargo-deny
-	@.ci/setup postgres deny
+	@.ci/setup postgres python deny

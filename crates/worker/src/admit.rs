@@ -18,6 +18,8 @@ use crate::shared::Shared;
 
 /// Keys a statement.
 const BATCH: usize = 500;
+/// Between two admissions because of jobs that have ended: many that end one after the other are let in together.
+const GATHER: Duration = Duration::from_millis(3);
 /// After a pass over all keys the next one waits at least so many times as long as the pass took: with thousands of full keys
 /// passes would take the whole time.
 const REST: u32 = 5;
@@ -62,12 +64,19 @@ pub(crate) struct Admit {
     started: Instant,
     /// No pass begins before.
     rested: Instant,
+    /// When jobs were last let in because others had ended.
+    last: Instant,
 }
 
 impl Admit {
     pub(crate) fn new() -> Self {
         let now = Instant::now();
-        Self { cursor: None, started: now, rested: now }
+        Self { cursor: None, started: now, rested: now, last: now }
+    }
+
+    /// A job of a key has ended; returns when to look.
+    pub(crate) fn freed(&self) -> Instant {
+        (self.last + GATHER).max(Instant::now())
     }
 
     /// Some job waits for its key; returns when to look.
@@ -84,6 +93,7 @@ impl Admit {
         let queues: Vec<&str> = shared.lanes.iter().map(|lane| lane.queue.as_str()).collect();
         let freed = shared.freed.take();
         if !freed.is_empty() {
+            self.last = Instant::now();
             let admission = store::admit_keys(connection, &freed, &queues, &shared.kinds).await?;
             let next = admission.next.map(|next| self.again(next));
             let pass = self.cursor.is_some().then_some(self.started);

@@ -47,7 +47,10 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => break,
             () = shared.due.notified() => duties.look_now(),
-            () = shared.freed.told() => duties.admit_at = Some(Instant::now()),
+            () = shared.freed.told() => {
+                let look = duties.admit.freed();
+                duties.admit_at = Some(duties.admit_at.map_or(look, |at| at.min(look)));
+            }
             () = shared.progress.reported() => duties.progress_at = duties.progress_at.or(Some(Instant::now() + PROGRESS_EVERY / 10)),
             () = tokio::time::sleep_until(next.into()) => {}
         }

@@ -18,10 +18,10 @@ const COST: u32 = 50;
 /// enqueue that was under way for longer than the bound waits: claims then go on behind what the sweep has taken.
 const MOST: i64 = 1_000;
 /// A part of a pass over everything should take about so long: it holds up the claims of its process.
-const PART: Duration = Duration::from_millis(10);
+const PART: Duration = Duration::from_millis(4);
 /// Positions of the first part; later ones are as large as the time allows. The end comes first because dead entries that vacuum
 /// can't remove yet are the newest ones.
-const FIRST_PART: i64 = 10_000;
+const FIRST_PART: i64 = 5_000;
 
 #[derive(Debug)]
 pub(crate) struct Sweep {
