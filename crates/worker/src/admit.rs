@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use haulage_queue::store;
+use haulage_queue::store::{self, Admission};
 use sqlx::PgConnection;
 use tokio::sync::Notify;
 
@@ -19,7 +19,7 @@ use crate::shared::Shared;
 /// Keys a statement.
 const BATCH: usize = 500;
 /// Between two admissions because of jobs that have ended: many that end one after the other are let in together.
-const GATHER: Duration = Duration::from_millis(3);
+const GATHER: Duration = Duration::from_millis(1);
 /// After a pass over all keys the next one waits at least so many times as long as the pass took: with thousands of full keys
 /// passes would take the whole time.
 const REST: u32 = 5;
@@ -95,6 +95,7 @@ impl Admit {
         if !freed.is_empty() {
             self.last = Instant::now();
             let admission = store::admit_keys(connection, &freed, &queues, &shared.kinds).await?;
+            claim_soon(shared, &admission);
             let next = admission.next.map(|next| self.again(next));
             let pass = self.cursor.is_some().then_some(self.started);
             let more = (freed.len() >= BATCH).then(Instant::now);
@@ -108,6 +109,7 @@ impl Admit {
         let mut next = None;
         if !keys.is_empty() {
             let admission = store::admit_keys(connection, &keys, &queues, &shared.kinds).await?;
+            claim_soon(shared, &admission);
             next = admission.next;
         }
         if keys.len() >= BATCH {
@@ -126,5 +128,12 @@ impl Admit {
             self.started = self.rested.max(Instant::now() + next);
         }
         self.started
+    }
+}
+
+/// What was let in is claimed at once by this process, which is awake: others are notified only if they sleep.
+fn claim_soon(shared: &Shared, admission: &Admission) {
+    if admission.admitted > 0 {
+        shared.lanes.iter().for_each(|lane| lane.room.notify_one());
     }
 }
