@@ -105,7 +105,7 @@ async fn a_full_key_starves_no_other_and_is_said_to_wait() {
     let workers = {
         let handler = |job: Sync| async move {
             if job.tenant == 1 {
-                sleep(Duration::from_secs(600)).await;
+                std::future::pending::<()>().await;
             }
         };
         vec![worker(&pool).shutdown_grace(Duration::ZERO).handle(handler).build().unwrap().start().await.unwrap()]
@@ -127,7 +127,7 @@ async fn a_full_key_starves_no_other_and_is_said_to_wait() {
 async fn failures_snoozes_and_crashes_give_the_slot_back() {
     let pool = database().await.pool();
     limit_key(&pool, "tenant:1", Limit::running(1), "ana").await.unwrap();
-    let stuck = fleet(&pool, 1, Duration::from_secs(600)).await;
+    let stuck = worker(&pool).handle(|_: Sync| std::future::pending::<()>()).build().unwrap().start().await.unwrap();
     let first = Sync { tenant: 1, n: 0 }.enqueue(&pool).await.unwrap().id();
     wait_for_state(&pool, first, JobState::Running).await;
     let others: Vec<JobId> = enqueue_all(&pool, (1..5).map(|n| Sync { tenant: 1, n })).await.unwrap().into_iter().map(|e| e.id()).collect();

@@ -131,7 +131,7 @@ async fn a_crash_leaks_no_slot_of_a_limited_queue() {
     let pool = database().await.pool();
     limit_queue(&pool, "default", Limit::running(2)).await.unwrap();
     enqueue_all(&pool, (0..6).map(|n| Count { n })).await.unwrap();
-    let (dying, _) = fleet(&pool, 1, Duration::from_secs(600)).await;
+    let dying = worker(&pool).handle(|_: Count| std::future::pending::<()>()).build().unwrap().start().await.unwrap();
     eventually("two run", async || jobs_in(&pool, JobState::Running).await == 2).await;
     // As if its process had been killed: it is declared dead, and what it says later is fenced.
     sqlx::raw_sql("UPDATE haulage.workers SET dead_at = now()").execute(&pool).await.unwrap();

@@ -19,6 +19,7 @@ mod length;
 mod limit;
 mod operator;
 mod output;
+mod pause;
 mod stop;
 mod table;
 

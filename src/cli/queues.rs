@@ -7,9 +7,9 @@ use haulage::{QueueStatus, limit_queue, pause_queue, queues, resume_queue};
 use super::{
     NotFound,
     connect::DatabaseUrl,
-    length,
     limit::{LimitOptions, shown},
-    output::{print, print_json, safe, time},
+    output::{print, print_json},
+    pause::{self, PauseOptions},
     table::table,
 };
 
@@ -41,15 +41,8 @@ enum Command {
     /// Stops the whole fleet from starting jobs of a queue; what runs goes on
     Pause {
         queue: String,
-        /// Why, for whoever finds it paused
-        #[arg(long)]
-        reason: String,
-        /// Resume by itself after this long, such as 30m
-        #[arg(long = "for", value_name = "LENGTH", value_parser = length::parse)]
-        length: Option<Duration>,
-        /// Who pauses it
-        #[arg(long = "as", value_name = "NAME", env = "USER", default_value = "haulage")]
-        who: String,
+        #[command(flatten)]
+        options: PauseOptions,
     },
     /// Lets the fleet start jobs of a queue again
     Resume { queue: String },
@@ -78,12 +71,9 @@ impl Queues {
                 let rows: Vec<_> = queues.iter().map(row).collect();
                 print(&table(["QUEUE", "AVAILABLE", "RUNNING", "PARKED", "OLDEST", "WORKERS", "SLOTS", "LIMIT", "PAUSED"], &rows))
             }
-            Command::Pause { queue, reason, length, who } => {
-                let until = pause_queue(&pool, &queue, &who, &reason, length).await?;
-                print(&match until {
-                    Some(until) => format!("{queue} is paused until {}\n", time(until)),
-                    None => format!("{queue} is paused until `haulage queues resume {queue}`\n"),
-                })
+            Command::Pause { queue, options } => {
+                let until = pause_queue(&pool, &queue, &options.who, &options.reason, options.length).await?;
+                print(&pause::begun(&queue, until, "queues"))
             }
             Command::Resume { queue } => {
                 if !resume_queue(&pool, &queue).await? {
@@ -117,13 +107,6 @@ fn row(queue: &QueueStatus) -> [String; 9] {
         queue.workers.to_string(),
         queue.slots.to_string(),
         shown(&queue.limit),
-        paused(queue).unwrap_or_default(),
+        pause::shown(queue.paused_at, queue.paused_until, queue.paused_by.as_deref(), queue.paused_why.as_deref()).unwrap_or_default(),
     ]
-}
-
-fn paused(queue: &QueueStatus) -> Option<String> {
-    queue.paused_at?;
-    let end = queue.paused_until.map_or_else(String::new, |until| format!(", until {}", time(until)));
-    let who = queue.paused_by.as_deref().unwrap_or("somebody");
-    Some(safe(&format!("by {who}{end}: {}", queue.paused_why.as_deref().unwrap_or("no reason given"))))
 }

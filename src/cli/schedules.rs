@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::{
     NotFound,
     connect::DatabaseUrl,
-    length,
-    output::{print, print_json, safe, time},
+    output::{print, print_json, time},
+    pause::{self, PauseOptions},
     table::table,
 };
 
@@ -46,15 +46,8 @@ enum Command {
     /// Stops a schedule from firing; what comes meanwhile is not made up
     Pause {
         name: String,
-        /// Why, for whoever finds it paused
-        #[arg(long)]
-        reason: String,
-        /// Resume by itself after this long, such as 2h
-        #[arg(long = "for", value_name = "LENGTH", value_parser = length::parse)]
-        length: Option<std::time::Duration>,
-        /// Who pauses it
-        #[arg(long = "as", value_name = "NAME", env = "USER", default_value = "haulage")]
-        who: String,
+        #[command(flatten)]
+        options: PauseOptions,
     },
     /// Lets a schedule fire again, from its next instant after now
     Resume { name: String },
@@ -89,21 +82,15 @@ impl Schedules {
             }
             Command::Show { name, json } => {
                 let schedule = schedule(&pool, &name).await.map_err(found)?;
-                let from: DateTime<Utc> = sqlx::query_scalar("SELECT now()").fetch_one(&pool).await?;
-                let upcoming = schedule.upcoming(from, UPCOMING);
+                let upcoming = schedule.upcoming(UPCOMING);
                 if json {
                     return print_json(&Shown { schedule: &schedule, upcoming: &upcoming });
                 }
                 print(&shown(&schedule, &upcoming))
             }
-            Command::Pause { name, reason, length, who } => {
-                let now: DateTime<Utc> = sqlx::query_scalar("SELECT now()").fetch_one(&pool).await?;
-                let until = length.map(|length| now + length);
-                pause_schedule(&pool, &name, &who, &reason, until).await.map_err(found)?;
-                print(&match until {
-                    Some(until) => format!("{name} is paused until {}\n", time(until)),
-                    None => format!("{name} is paused until `haulage schedules resume {name}`\n"),
-                })
+            Command::Pause { name, options } => {
+                let until = pause_schedule(&pool, &name, &options.who, &options.reason, options.length).await.map_err(found)?;
+                print(&pause::begun(&name, until, "schedules"))
             }
             Command::Resume { name } => {
                 resume_schedule(&pool, &name).await.map_err(found)?;
@@ -137,10 +124,7 @@ fn row(schedule: &ScheduleStatus) -> [String; 9] {
 }
 
 fn paused(schedule: &ScheduleStatus) -> Option<String> {
-    schedule.paused_at?;
-    let end = schedule.paused_until.map_or_else(String::new, |until| format!(", until {}", time(until)));
-    let who = schedule.paused_by.as_deref().unwrap_or("somebody");
-    Some(safe(&format!("by {who}{end}: {}", schedule.paused_why.as_deref().unwrap_or("no reason given"))))
+    pause::shown(schedule.paused_at, schedule.paused_until, schedule.paused_by.as_deref(), schedule.paused_why.as_deref())
 }
 
 fn shown(schedule: &ScheduleStatus, upcoming: &[DateTime<Utc>]) -> String {

@@ -182,7 +182,12 @@ pub(crate) struct Stored {
 /// # Errors
 /// [`ManageError::Limit`] says what is wrong with the key or the limit; nothing is changed then.
 pub async fn limit_key<'c>(executor: impl PgExecutor<'c>, key: &str, limit: Limit, who: &str) -> Result<(), ManageError> {
-    check_key(key.strip_suffix(":*").map_or(key, |word| if word.contains(':') { "" } else { word })).map_err(|_| wrong_key(key))?;
+    let name = match key.strip_suffix(":*") {
+        Some(word) if word.contains(':') => return Err(wrong_key(key).into()),
+        Some(word) => word,
+        None => key,
+    };
+    check_key(name).map_err(|_| wrong_key(key))?;
     limit.check()?;
     Ok(store::limit_key(executor, key, limit, &store::clean_text(who)).await?)
 }

@@ -9,7 +9,7 @@ use sqlx::PgExecutor;
 use crate::{Limit, ManageError, check_name, store};
 
 /// The longest pause that ends by itself: 100 years.
-const LONGEST_PAUSE: Duration = Duration::from_secs(36_525 * 86_400);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(36_525 * 86_400);
 
 /// A queue as it stands. Counts of jobs stop at 10,001 each, so that reading them costs the same however deep the queue is.
 #[derive(Debug, Clone, Serialize)]

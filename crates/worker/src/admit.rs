@@ -48,12 +48,7 @@ impl Freed {
     /// Up to a batch of them.
     fn take(&self) -> Vec<String> {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if keys.len() <= BATCH {
-            return keys.drain().collect();
-        }
-        let some: Vec<String> = keys.iter().take(BATCH).cloned().collect();
-        keys.retain(|key| !some.contains(key));
-        some
+        keys.extract_if(|_| true).take(BATCH).collect()
     }
 }
 
@@ -81,22 +76,18 @@ impl Admit {
 
     /// Some job waits for its key; returns when to look.
     pub(crate) fn waits(&mut self) -> Instant {
-        if self.cursor.is_none() {
-            self.cursor = Some(String::new());
-            self.started = self.rested.max(Instant::now());
-        }
-        self.started
+        self.begin(Instant::now())
     }
 
     /// Admits for a batch of keys; returns when the next batch is due, `None`: when somebody says so.
     pub(crate) async fn run(&mut self, connection: &mut PgConnection, shared: &Shared) -> Result<Option<Instant>, sqlx::Error> {
-        let queues: Vec<&str> = shared.lanes.iter().map(|lane| lane.queue.as_str()).collect();
+        let queues = shared.queues();
         let freed = shared.freed.take();
         if !freed.is_empty() {
             self.last = Instant::now();
             let admission = store::admit_keys(connection, &freed, &queues, &shared.kinds).await?;
             claim_soon(shared, &admission);
-            let next = admission.next.map(|next| self.again(next));
+            let next = admission.next.map(|next| self.begin(Instant::now() + next));
             let pass = self.cursor.is_some().then_some(self.started);
             let more = (freed.len() >= BATCH).then(Instant::now);
             return Ok([next, pass, more].into_iter().flatten().min());
@@ -118,14 +109,15 @@ impl Admit {
         }
         self.cursor = None;
         self.rested = Instant::now() + self.started.elapsed() * REST;
-        Ok(next.map(|next| self.again(next)))
+        // A rate lets the next in after this time.
+        Ok(next.map(|next| self.begin(Instant::now() + next)))
     }
 
-    /// A rate lets the next in after this time: a pass begins then.
-    fn again(&mut self, next: Duration) -> Instant {
+    /// A pass over all keys begins then, unless one is under way or about to begin; returns when.
+    fn begin(&mut self, at: Instant) -> Instant {
         if self.cursor.is_none() {
             self.cursor = Some(String::new());
-            self.started = self.rested.max(Instant::now() + next);
+            self.started = self.rested.max(at);
         }
         self.started
     }

@@ -1,4 +1,5 @@
-//! The fleet's duties, on one connection: promote due jobs, let in what waits for its key, fire schedules, rescue the jobs of dead workers, keep partitions, and write down progress.
+//! The fleet's duties, on one connection: promote due jobs, let in what waits for its key, fire schedules, rescue the jobs of dead
+//! workers, keep partitions, and write down progress.
 //! Leaderless: every worker does them, the database arbitrates, and each can be switched off per process.
 
 use std::{
@@ -47,10 +48,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => break,
             () = shared.due.notified() => duties.look_now(),
-            () = shared.freed.told() => {
-                let look = duties.admit.freed();
-                duties.admit_at = Some(duties.admit_at.map_or(look, |at| at.min(look)));
-            }
+            () = shared.freed.told() => sooner(&mut duties.admit_at, duties.admit.freed()),
             () = shared.progress.reported() => duties.progress_at = duties.progress_at.or(Some(Instant::now() + PROGRESS_EVERY / 10)),
             () = tokio::time::sleep_until(next.into()) => {}
         }
@@ -158,8 +156,7 @@ impl<'a> Duties<'a> {
             Due::Promote => {
                 let (next, waiting) = self.promote.run(connection).await?;
                 if waiting {
-                    let look = self.admit.waits();
-                    self.admit_at = Some(self.admit_at.map_or(look, |at| at.min(look)));
+                    sooner(&mut self.admit_at, self.admit.waits());
                 }
                 Some(Instant::now() + next)
             }
@@ -196,6 +193,11 @@ impl<'a> Duties<'a> {
             }
         })
     }
+}
+
+/// Makes a duty due at this time, if it is not before.
+fn sooner(duty: &mut Option<Instant>, at: Instant) {
+    *duty = Some(duty.map_or(at, |due| due.min(at)));
 }
 
 #[derive(Debug, Clone, Copy)]

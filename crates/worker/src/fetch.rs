@@ -225,8 +225,7 @@ impl Fetch {
             // What the bounds wait for has likely ended during the walk; the next claim should not walk again.
             bounds.catch_up(store::oldest_running(self.link.get().await?, bounds.exempt()).await?);
         }
-        let queues: Vec<&str> = self.shared.lanes.iter().map(|lane| lane.queue.as_str()).collect();
-        sweep.due(&mut self.link, bounds, &queues, kinds).await
+        sweep.due(&mut self.link, bounds, &self.shared, kinds).await
     }
 
     /// Another server may answer next, with other positions, or what was learnt says nothing any more.
@@ -316,7 +315,7 @@ impl Fetch {
         }
         self.suspect_at = Instant::now();
         let epoch = shared.epoch();
-        let queues: Vec<&str> = shared.lanes.iter().map(|lane| lane.queue.as_str()).collect();
+        let queues = shared.queues();
         let connection = self.link.get().await?;
         let token = Token { shared, token: shared.leases.draw(), kept: false };
         let job = store::claim_suspect(connection, token.token, shared.worker_id(), &shared.kinds, &queues).await?;

@@ -150,6 +150,11 @@ impl Shared {
         }
     }
 
+    /// The names of its queues, in the order of the lanes.
+    pub(crate) fn queues(&self) -> Vec<&str> {
+        self.lanes.iter().map(|lane| lane.queue.as_str()).collect()
+    }
+
     fn lock_running(&self) -> MutexGuard<'_, HashMap<Settled, Arc<Attempt>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use haulage_queue::store;
 
-use crate::{bounds::Bounds, link::Link};
+use crate::{bounds::Bounds, link::Link, shared::Shared};
 
 /// Not more often than this, but for a line where something is known to have come.
 const SOONEST: Duration = Duration::from_secs(1);
@@ -52,7 +52,7 @@ impl Sweep {
         &mut self,
         link: &mut Link,
         bounds: &mut Bounds,
-        queues: &[&str],
+        shared: &Shared,
         kinds: &[String],
     ) -> Result<bool, sqlx::Error> {
         let started = Instant::now();
@@ -67,8 +67,9 @@ impl Sweep {
         let mut found = false;
         for line in lines {
             let range = bounds.recent(line);
-            let last = self.look(link, bounds, queues, kinds, line, range, &mut found).await?;
-            if last {
+            let looked = look(link, bounds, shared, kinds, line, range).await?;
+            found |= looked.found;
+            if looked.clear {
                 bounds.swept(line);
             }
         }
@@ -81,8 +82,9 @@ impl Sweep {
             && let Some((line, to)) = self.pass.pop()
         {
             let (begun, from) = (Instant::now(), (to - self.part).max(0));
-            let clear = self.look(link, bounds, queues, kinds, line, (from, to), &mut found).await?;
-            if clear && from > 0 {
+            let looked = look(link, bounds, shared, kinds, line, (from, to)).await?;
+            found |= looked.found;
+            if looked.clear && from > 0 {
                 self.pass.push((line, from));
             }
             match begun.elapsed() {
@@ -98,32 +100,36 @@ impl Sweep {
         self.next = started + (self.took * COST).max(SOONEST);
         Ok(found)
     }
+}
 
-    /// Looks at these positions; returns whether that was all there was, and not a backlog.
-    #[expect(clippy::too_many_arguments, reason = "the parts of a view, which its caller has apart")]
-    async fn look(
-        &self,
-        link: &mut Link,
-        bounds: &mut Bounds,
-        queues: &[&str],
-        kinds: &[String],
-        line: (usize, usize),
-        range: (i64, i64),
-        found: &mut bool,
-    ) -> Result<bool, sqlx::Error> {
-        let queue = queues[line.0];
-        let priority = i16::try_from(line.1).unwrap_or(i16::MAX);
-        let missed = store::sweep_line(link.get().await?, queue, priority, range, kinds).await?;
-        if missed.jobs > 0 {
-            *found = true;
-            tracing::debug!(queue, jobs = missed.jobs, "a sweep found jobs that the bound had passed");
-        }
-        match missed.last_pos {
-            Some(to) if missed.jobs >= MOST => {
-                bounds.turn_back(line, to);
-                Ok(false)
-            }
-            _ => Ok(true),
-        }
+/// What was at some positions.
+struct Looked {
+    found: bool,
+    /// What was found was all, and not a backlog.
+    clear: bool,
+}
+
+async fn look(
+    link: &mut Link,
+    bounds: &mut Bounds,
+    shared: &Shared,
+    kinds: &[String],
+    line: (usize, usize),
+    range: (i64, i64),
+) -> Result<Looked, sqlx::Error> {
+    let queue = &shared.lanes[line.0].queue;
+    let priority = i16::try_from(line.1).unwrap_or(i16::MAX);
+    let missed = store::sweep_line(link.get().await?, queue, priority, range, kinds).await?;
+    let found = missed.jobs > 0;
+    if found {
+        tracing::debug!(queue, jobs = missed.jobs, "a sweep found jobs that the bound had passed");
     }
+    let clear = match missed.last_pos {
+        Some(to) if missed.jobs >= MOST => {
+            bounds.turn_back(line, to);
+            false
+        }
+        _ => true,
+    };
+    Ok(Looked { found, clear })
 }

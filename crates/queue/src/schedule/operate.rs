@@ -1,11 +1,14 @@
 //! What operators read of schedules and do to them.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{Acquire, PgExecutor, Postgres};
 
 use crate::{
     JobId,
+    queue::LONGEST_PAUSE,
     schedule::{Cron, ScheduleError},
     store,
 };
@@ -44,12 +47,15 @@ pub struct ScheduleStatus {
     pub paused_by: Option<String>,
     /// Why.
     pub paused_why: Option<String>,
+    /// The database's clock when this was read.
+    #[serde(skip)]
+    pub(crate) clock: DateTime<Utc>,
 }
 
 impl ScheduleStatus {
-    /// The next instants after this one, whether it is paused or not; none if this program can't read the expression.
-    pub fn upcoming(&self, after: DateTime<Utc>, many: usize) -> Vec<DateTime<Utc>> {
-        Cron::new(&self.cron, &self.zone).map_or_else(|_| Vec::new(), |cron| cron.after(after).take(many).collect())
+    /// The next instants after it was read, whether it is paused or not; none if this program can't read the expression.
+    pub fn upcoming(&self, many: usize) -> Vec<DateTime<Utc>> {
+        Cron::new(&self.cron, &self.zone).map_or_else(|_| Vec::new(), |cron| cron.after(self.clock).take(many).collect())
     }
 }
 
@@ -69,8 +75,8 @@ pub async fn schedule<'c>(executor: impl PgExecutor<'c>, name: &str) -> Result<S
     store::list_schedules(executor, Some(name)).await?.pop().ok_or_else(|| not_found(name))
 }
 
-/// Stops a schedule from firing, with a reason for people, until a time or until it is resumed. Its jobs stay. What comes while it
-/// is paused is not made up.
+/// Stops a schedule from firing, with a reason for people, for a time or until it is resumed; returns until when. Its jobs stay. What
+/// comes while it is paused is not made up.
 ///
 /// # Errors
 /// [`ScheduleError::NotFound`], or another of the database; nothing is changed then.
@@ -79,14 +85,14 @@ pub async fn pause_schedule<'c>(
     name: &str,
     who: &str,
     why: &str,
-    until: Option<DateTime<Utc>>,
-) -> Result<(), ScheduleError> {
+    length: Option<Duration>,
+) -> Result<Option<DateTime<Utc>>, ScheduleError> {
+    let length = length.map(|length| length.min(LONGEST_PAUSE));
     let mut tx = database.begin().await?;
-    if !store::pause_schedule(&mut tx, name, &store::clean_text(who), &store::clean_text(why), until).await? {
-        return Err(not_found(name));
-    }
+    let paused = store::pause_schedule(&mut tx, name, &store::clean_text(who), &store::clean_text(why), length).await?;
+    let until = paused.ok_or_else(|| not_found(name))?;
     tx.commit().await?;
-    Ok(())
+    Ok(until)
 }
 
 /// Lets a schedule fire again, from its next instant after now.
@@ -95,10 +101,9 @@ pub async fn pause_schedule<'c>(
 /// [`ScheduleError::NotFound`], or another of the database; nothing is changed then.
 pub async fn resume_schedule<'c>(database: impl Acquire<'c, Database = Postgres>, name: &str) -> Result<(), ScheduleError> {
     let mut tx = database.begin().await?;
-    let clock = store::get_clock(&mut tx).await?;
     let status = store::list_schedules(&mut *tx, Some(name)).await?.pop().ok_or_else(|| not_found(name))?;
     let cron = Cron::new(&status.cron, &status.zone).map_err(|source| ScheduleError::Cron { schedule: name.to_owned(), source })?;
-    store::resume_schedule(&mut tx, name, cron.next_after(clock)).await?;
+    store::resume_schedule(&mut tx, name, cron.next_after(status.clock)).await?;
     tx.commit().await?;
     Ok(())
 }

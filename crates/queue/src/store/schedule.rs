@@ -1,5 +1,7 @@
 //! Schedules: declaring, firing, operating.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor, Row, postgres::PgRow};
 
@@ -131,17 +133,21 @@ pub(crate) async fn list_schedules<'c>(executor: impl PgExecutor<'c>, name: Opti
     rows.iter().map(status).collect()
 }
 
-/// Pauses a schedule; returns whether it exists.
+/// Pauses a schedule; returns until when, `None`: there is no such schedule.
 pub(crate) async fn pause_schedule(
     connection: &mut PgConnection,
     name: &str,
     who: &str,
     why: &str,
-    until: Option<DateTime<Utc>>,
-) -> Result<bool, sqlx::Error> {
-    let done =
-        sqlx::query(include_str!("../sql/pause_schedule.sql")).bind(name).bind(who).bind(why).bind(until).execute(connection).await?;
-    Ok(done.rows_affected() > 0)
+    length: Option<Duration>,
+) -> Result<Option<Option<DateTime<Utc>>>, sqlx::Error> {
+    sqlx::query_scalar(include_str!("../sql/pause_schedule.sql"))
+        .bind(name)
+        .bind(who)
+        .bind(why)
+        .bind(length.map(|length| length.as_secs_f64()))
+        .fetch_optional(connection)
+        .await
 }
 
 /// Resumes a schedule from this instant on; returns whether it exists.
@@ -179,5 +185,6 @@ fn status(row: &PgRow) -> Result<ScheduleStatus, sqlx::Error> {
         paused_until: row.try_get("paused_until")?,
         paused_by: row.try_get("paused_by")?,
         paused_why: row.try_get("paused_why")?,
+        clock: row.try_get("clock")?,
     })
 }

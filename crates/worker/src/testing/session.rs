@@ -95,13 +95,12 @@ impl<'a> Session<'a> {
         if keys.is_empty() {
             return Ok(false);
         }
-        let queues: Vec<&str> = self.shared.lanes.iter().map(|lane| lane.queue.as_str()).collect();
-        Ok(store::admit_keys(connection, &keys, &queues, &self.shared.kinds).await?.admitted > 0)
+        Ok(store::admit_keys(connection, &keys, &self.shared.queues(), &self.shared.kinds).await?.admitted > 0)
     }
 
     /// Puts the job that is due next in line; returns whether there was one.
     pub(super) async fn bring_forward(&mut self) -> Result<bool, DrainError> {
-        let queues = self.queues();
+        let queues = self.shared.queues();
         let kinds = &self.shared.kinds;
         Ok(store::bring_forward_job(self.settle.connection().await?, &queues, kinds).await?.is_some())
     }
@@ -109,7 +108,7 @@ impl<'a> Session<'a> {
     /// Claims the next job, one, so that no other waits in this process while it runs.
     pub(super) async fn next(&mut self) -> Result<Option<Taken>, DrainError> {
         let shared = self.shared;
-        for queue in self.queues() {
+        for queue in self.shared.queues() {
             // Of a limited queue nothing is claimed that was not let in.
             store::admit_queue(self.settle.connection().await?, queue, &shared.kinds).await?;
             let token = self.draw();
@@ -131,7 +130,7 @@ impl<'a> Session<'a> {
             }
             shared.leases.claimed(token, 0);
         }
-        let (token, queues) = (self.draw(), self.queues());
+        let (token, queues) = (self.draw(), self.shared.queues());
         let connection = self.settle.connection().await?;
         let suspect = store::claim_suspect(connection, token, shared.worker_id(), &shared.kinds, &queues).await?;
         if suspect.is_none() {
@@ -160,9 +159,5 @@ impl<'a> Session<'a> {
             return Err(DrainError::Hook { job: ran.id });
         }
         Ok(ran)
-    }
-
-    fn queues(&self) -> Vec<&'a str> {
-        self.shared.lanes.iter().map(|lane| lane.queue.as_str()).collect()
     }
 }
