@@ -19,14 +19,14 @@ const FIRST: Duration = Duration::from_millis(20);
 const LAST: Duration = Duration::from_secs(1);
 /// The same while awake.
 const AWAKE_FIRST: Duration = Duration::from_millis(5);
-const AWAKE_LAST: Duration = Duration::from_millis(20);
+const AWAKE_LAST: Duration = Duration::from_millis(40);
 /// A wake-up so soon after the wait began is a quick one.
 const QUICK: Duration = Duration::from_millis(5);
 /// So many quick ones in succession are a stream.
 const STREAM: u32 = 3;
 /// How long to stay awake: longer each time that going to sleep meets the stream again.
-const FIRST_STAY: Duration = Duration::from_millis(100);
-const LAST_STAY: Duration = Duration::from_secs(2);
+const FIRST_STAY: Duration = Duration::from_millis(400);
+const LAST_STAY: Duration = Duration::from_secs(4);
 
 #[derive(Debug)]
 pub(crate) struct Rest {

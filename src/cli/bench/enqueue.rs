@@ -17,8 +17,11 @@ use super::{
 /// Clients, idle workers.
 const SINGLES: [(u32, u32); 9] = [(1, 0), (16, 0), (64, 0), (1, 1), (16, 1), (64, 1), (1, 8), (16, 8), (64, 8)];
 
+/// Workers go to sleep and are woken again within seconds: a shorter time sees only the beginning of a stream.
+const SHORTEST: Duration = Duration::from_secs(3);
+
 pub(crate) async fn singles(stage: &Stage, seconds: u32) -> anyhow::Result<Vec<Row>> {
-    let time = Duration::from_secs_f64(f64::from(seconds) / 10.0).max(Duration::from_secs(1));
+    let time = Duration::from_secs_f64(f64::from(seconds) / 10.0).max(SHORTEST);
     let mut rows = Vec::new();
     for (clients, workers) in SINGLES {
         let mut rounds = Vec::new();
