@@ -57,7 +57,8 @@ impl<J> Lane<J> {
         inner.runners > 0 || !inner.waiting.is_empty() || inner.rate > 1.0
     }
 
-    /// How many jobs to claim now, while so many lanes are busy: none until a slot is free with nothing waiting for it, or half of what is allowed ahead is used.
+    /// How many jobs to claim now, while so many lanes are busy: none until a slot is free with nothing waiting for it, or half of
+    /// what is allowed ahead is used.
     pub(crate) fn want(&self, busy: usize) -> usize {
         let mut inner = self.lock();
         inner.measure();
