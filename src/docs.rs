@@ -9,12 +9,21 @@ struct Enqueueing;
 #[doc = include_str!("../docs/handlers.md")]
 struct Handlers;
 
+#[doc = include_str!("../docs/which-feature.md")]
+struct WhichFeature;
+
+#[doc = include_str!("../docs/recipes.md")]
+struct Recipes;
+
 #[cfg(feature = "testing")]
 #[doc = include_str!("../docs/testing.md")]
 struct Testing;
 
 #[doc = include_str!("../docs/operations.md")]
 struct Operations;
+
+#[doc = include_str!("../docs/deployment.md")]
+struct Deployment;
 
 #[doc = include_str!("../docs/other-languages.md")]
 struct OtherLanguages;
@@ -24,6 +33,7 @@ struct Schedules;
 
 #[doc = include_str!("../docs/limits.md")]
 struct Limits;
+
 #[doc = include_str!("../docs/worker-binary.md")]
 struct WorkerBinary;
 

@@ -84,38 +84,3 @@ async fn two_makers_at_once_make_each_partition_once() {
     let made = partitions(&pool, "attempts").await.into_iter().filter(|name| name.starts_with("attempts_2031")).count();
     assert_eq!(made, 20);
 }
-
-#[tokio::test]
-async fn a_role_with_the_documented_grants_can_run_a_worker_and_makes_the_partitions_it_needs() {
-    let database = database().await;
-    let owner = database.pool();
-    let role = format!("worker_{}", std::process::id());
-    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).unwrap();
-    let grants = docs.split("## A role for workers").nth(1).unwrap().split("```sql").nth(1).unwrap().split("```").next().unwrap();
-    let grants = grants.replace(" TO worker;", &format!(" TO {role};"));
-    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE ROLE {role} LOGIN PASSWORD 'x'; {grants}"))).execute(&owner).await.unwrap();
-    for parent in ["finished_completed", "finished_failed", "attempts"] {
-        for name in partitions(&owner, parent).await {
-            sqlx::raw_sql(sqlx::AssertSqlSafe(format!("DROP TABLE haulage.{name}"))).execute(&owner).await.unwrap();
-        }
-    }
-    let options = database.url().parse::<sqlx::postgres::PgConnectOptions>().unwrap().username(&role).password("x");
-    let pool = sqlx::postgres::PgPoolOptions::new().connect_with(options).await.unwrap();
-    let worker = worker(&pool)
-        .handle(|job: Count, ctx: haulage::Ctx| async move {
-            ctx.progress(50, "half");
-            if job.n == 0 { Err("fails") } else { Ok(()) }
-        })
-        .build()
-        .unwrap()
-        .start()
-        .await
-        .unwrap();
-    let dead = Count { n: 0 }.with().max_attempts(1).enqueue(&pool).await.unwrap().id();
-    wait_for_state(&owner, dead, JobState::Dead).await;
-    let completed = Count { n: 1 }.enqueue(&pool).await.unwrap().id();
-    wait_for_state(&owner, completed, JobState::Completed).await;
-    worker.shutdown().await;
-    pool.close().await;
-    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("DROP OWNED BY {role}; DROP ROLE {role}"))).execute(&owner).await.unwrap();
-}
