@@ -25,6 +25,7 @@ mod migrate;
 mod operations;
 mod other_languages;
 mod outcomes;
+mod pages;
 mod partitions;
 mod queues;
 mod roles;

@@ -11,7 +11,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::support::{Count, empty_database, eventually, wait_for_state, worker};
+use crate::support::{Count, Database, database, empty_database, eventually, wait_for_state, worker};
 
 const ROLES: [&str; 5] = ["owner", "worker", "app", "operator", "viewer"];
 
@@ -25,16 +25,20 @@ struct Roles {
 
 impl Roles {
     async fn new(test: &'static str) -> Self {
-        let database = empty_database().await;
+        let roles = Self::on(empty_database().await, test).await;
+        haulage::migrate(&roles.connect("owner").await).await.unwrap();
+        roles.apply().await;
+        roles.apply().await;
+        roles
+    }
+
+    async fn on(database: Database, test: &'static str) -> Self {
         let roles = Self { url: database.url(), admin: database.pool(), test };
         roles.forget().await;
         roles.apply().await;
         for role in ROLES {
             roles.admin_runs(&format!("ALTER ROLE {} PASSWORD 'secret'", roles.name(role))).await;
         }
-        haulage::migrate(&roles.connect("owner").await).await.unwrap();
-        roles.apply().await;
-        roles.apply().await;
         roles
     }
 
@@ -251,4 +255,14 @@ async fn what_a_later_migration_makes_is_granted_by_itself() {
     let app = roles.connect("app").await;
     refused(&app, "SELECT n FROM haulage.later").await;
     sqlx::raw_sql("SELECT nextval('haulage.later_id_seq')").execute(&app).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_schema_that_another_role_has_made_is_granted_too_now_and_later() {
+    let roles = Roles::on(database().await, "older").await;
+    let (app, pool) = (roles.connect("app").await, roles.connect("worker").await);
+    Count { n: 1 }.enqueue(&app).await.unwrap();
+    assert_eq!(worker(&pool).handle(async |_: Count| {}).build().unwrap().drain().await.unwrap().completed(), 1);
+    roles.admin_runs("CREATE TABLE haulage.later (n int)").await;
+    sqlx::raw_sql("INSERT INTO haulage.later (n) VALUES (1)").execute(&pool).await.unwrap();
 }

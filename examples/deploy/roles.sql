@@ -6,7 +6,8 @@
 --   haulage_operator  retries, pauses, limits; reads everything
 --   haulage_viewer    reads everything, args included
 --
--- Apply it as a superuser, before the first migration and again after each. It can be applied any number of times:
+-- Apply it before the first migration and again after each, any number of times: as a superuser, or as the owner of the database
+-- with the right to create roles.
 --
 --   psql "$ADMIN_URL" -v ON_ERROR_STOP=1 -f roles.sql
 --
@@ -14,18 +15,21 @@
 -- GRANT haulage_app TO shop_web. What a handler needs in your own tables you grant to haulage_worker yourself.
 
 BEGIN;
--- Two at once would both make the roles.
-SELECT pg_advisory_xact_lock(hashtext('haulage roles'));
-
 DO $$
 DECLARE
     wanted text;
 BEGIN
+    -- Two at once would both make the roles.
+    PERFORM pg_advisory_xact_lock(hashtext('haulage roles'));
     FOREACH wanted IN ARRAY ARRAY['haulage_owner', 'haulage_worker', 'haulage_app', 'haulage_operator', 'haulage_viewer'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
             EXECUTE format('CREATE ROLE %I LOGIN', wanted);
         END IF;
     END LOOP;
+    -- To grant what the owner owns one must be the owner, or a member.
+    IF NOT pg_has_role(current_user, 'haulage_owner', 'USAGE') THEN
+        EXECUTE format('GRANT haulage_owner TO %I', current_user);
+    END IF;
     -- A migration looks first whether it may make its schema, also when that is there.
     EXECUTE format('GRANT CREATE ON DATABASE %I TO haulage_owner', current_database());
 END $$;
