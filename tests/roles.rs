@@ -216,7 +216,7 @@ async fn a_viewer_reads_everything_and_changes_nothing() {
     assert_eq!(list_jobs(&viewer, &JobFilter::new()).await.unwrap().len(), 1);
     assert_eq!(queues(&viewer).await.unwrap()[0].available, 1);
     assert!(list_workers(&viewer).await.unwrap().is_empty());
-    haulage::check_schema(&mut *viewer.acquire().await.unwrap()).await.unwrap();
+    haulage::check_schema(&mut viewer.acquire().await.unwrap()).await.unwrap();
     let args: serde_json::Value =
         sqlx::query_scalar("SELECT args FROM haulage.jobs WHERE id = $1").bind(id.0).fetch_one(&viewer).await.unwrap();
     assert_eq!(args["n"], 7);
