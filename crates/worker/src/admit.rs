@@ -45,6 +45,10 @@ impl Freed {
         self.told.notified().await;
     }
 
+    fn is_any(&self) -> bool {
+        !self.keys.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Up to a batch of them.
     fn take(&self) -> Vec<String> {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
@@ -61,12 +65,13 @@ pub(crate) struct Admit {
     rested: Instant,
     /// When jobs were last let in because others had ended.
     last: Instant,
+    freed_went_last: bool,
 }
 
 impl Admit {
     pub(crate) fn new() -> Self {
         let now = Instant::now();
-        Self { cursor: None, started: now, rested: now, last: now }
+        Self { cursor: None, started: now, rested: now, last: now, freed_went_last: false }
     }
 
     /// A job of a key has ended; returns when to look.
@@ -80,18 +85,41 @@ impl Admit {
     }
 
     /// Admits for a batch of keys; returns when the next batch is due, `None`: when somebody says so.
+    ///
+    /// Freed keys and the pass take turns: freed keys alone only let in as many as have ended, so that without the pass the line
+    /// would never be longer than it was when the first of them came.
     pub(crate) async fn run(&mut self, connection: &mut PgConnection, shared: &Shared) -> Result<Option<Instant>, sqlx::Error> {
-        let queues = shared.queues();
-        let freed = shared.freed.take();
-        if !freed.is_empty() {
-            self.last = Instant::now();
-            let admission = store::admit_keys(connection, &freed, &queues, &shared.kinds).await?;
-            claim_soon(shared, &admission);
-            let next = admission.next.map(|next| self.begin(Instant::now() + next));
-            let pass = self.cursor.is_some().then_some(self.started);
-            let more = (freed.len() >= BATCH).then(Instant::now);
-            return Ok([next, pass, more].into_iter().flatten().min());
+        let pass_is_due = self.cursor.is_some() && self.started <= Instant::now();
+        if !(pass_is_due && self.freed_went_last) {
+            let freed = shared.freed.take();
+            if !freed.is_empty() {
+                self.freed_went_last = true;
+                return self.admit_freed(connection, shared, &freed).await;
+            }
         }
+        self.freed_went_last = false;
+        let next = self.admit_waiting(connection, shared).await?;
+        let more = shared.freed.is_any().then(|| self.freed());
+        Ok([next, more].into_iter().flatten().min())
+    }
+
+    async fn admit_freed(
+        &mut self,
+        connection: &mut PgConnection,
+        shared: &Shared,
+        freed: &[String],
+    ) -> Result<Option<Instant>, sqlx::Error> {
+        self.last = Instant::now();
+        let admission = store::admit_keys(connection, freed, &shared.queues(), &shared.kinds).await?;
+        claim_soon(shared, &admission);
+        let next = admission.next.map(|next| self.begin(Instant::now() + next));
+        let pass = self.cursor.is_some().then_some(self.started);
+        let more = (freed.len() >= BATCH).then(Instant::now);
+        Ok([next, pass, more].into_iter().flatten().min())
+    }
+
+    /// One step of the pass over all keys for which a job waits.
+    async fn admit_waiting(&mut self, connection: &mut PgConnection, shared: &Shared) -> Result<Option<Instant>, sqlx::Error> {
         let Some(cursor) = &self.cursor else { return Ok(None) };
         if self.started > Instant::now() {
             return Ok(Some(self.started));
@@ -99,7 +127,7 @@ impl Admit {
         let keys = store::waiting_keys(connection, cursor, i32::try_from(BATCH).unwrap_or(i32::MAX)).await?;
         let mut next = None;
         if !keys.is_empty() {
-            let admission = store::admit_keys(connection, &keys, &queues, &shared.kinds).await?;
+            let admission = store::admit_keys(connection, &keys, &shared.queues(), &shared.kinds).await?;
             claim_soon(shared, &admission);
             next = admission.next;
         }

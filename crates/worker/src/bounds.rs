@@ -1,9 +1,9 @@
 //! The lower bound of each line: a claim looks only at positions above it, so that it never walks over dead index entries again.
 //! Without it every queue in a table slows down while anything holds an old snapshot.
 //!
-//! A claim has examined its line up to some position. The bound moves there once every transaction that ran at the claim's
-//! snapshot has ended, as this or a later snapshot tells; those that have run for long are not waited for, so that a forgotten
-//! writer does not pin the bound. What was passed all the same (an insert that committed late, a row that was locked) is found by
+//! A claim has examined its line up to some position. The bound moves there once every transaction that had its number by then has
+//! ended, as this or a later claim's snapshot tells: the claims until then look from the old bound on and find what these have
+//! stored. Those that have run for long are not waited for, so that a forgotten writer does not pin the bound. What was passed all the same (an insert that committed late, a row that was locked) is found by
 //! a sweep, which is due again and again until every transaction from before the last move has ended. Where all transactions that
 //! were given a position have ended, one sweep has seen everything: later ones begin behind it, so that they stay cheap however
 //! long the stretch of dead entries is. At low rates nothing moves: a bound that saves less than `WORTH` entries is not worth its
@@ -63,7 +63,8 @@ struct Line {
 #[derive(Debug, Clone, Copy)]
 struct Move {
     to: i64,
-    xmax: i64,
+    /// The first transaction that it does not wait for.
+    before: i64,
 }
 
 /// What a claim brought from one queue.
@@ -153,7 +154,7 @@ impl Bounds {
     /// Makes the moves that have waited long enough, given the oldest transaction that still runs, of those that are waited for.
     pub(crate) fn catch_up(&mut self, oldest: i64) {
         for line in &mut self.lines {
-            if let Some(step) = line.pending.take_if(|step| oldest >= step.xmax) {
+            if let Some(step) = line.pending.take_if(|step| oldest >= step.before) {
                 line.advance(step.to, self.xmin, self.exempt);
             }
         }
@@ -166,7 +167,7 @@ impl Bounds {
             return;
         }
         // What took its number or its lock during the claim before is older than this snapshot.
-        self.lines.iter_mut().filter(|line| line.unswept == UNKNOWN).for_each(|line| line.unswept = claim.xmax);
+        self.lines.iter_mut().filter(|line| line.unswept == UNKNOWN).for_each(|line| line.unswept = claim.next_xid);
         self.xmin = claim.xmin;
         self.catch_up(claim.oldest);
         let mut taken: HashMap<&str, Taken> = HashMap::new();
@@ -189,11 +190,11 @@ impl Bounds {
                 if examined - line.bound < WORTH {
                     continue;
                 }
-                if claim.oldest >= claim.xmax {
+                if claim.oldest >= claim.next_xid {
                     // Nothing else ran at the claim's own snapshot.
                     line.advance(examined, self.xmin, self.exempt);
                 } else {
-                    line.pending = Some(Move { to: examined, xmax: claim.xmax });
+                    line.pending = Some(Move { to: examined, before: claim.next_xid });
                 }
             }
         }
@@ -202,20 +203,20 @@ impl Bounds {
         match self.young {
             Some((since, _)) if since.elapsed() < LONG => {}
             young => {
-                self.exempt = young.map_or(self.exempt, |(_, xmax)| xmax);
-                self.young = Some((Instant::now(), claim.xmax));
+                self.exempt = young.map_or(self.exempt, |(_, next)| next);
+                self.young = Some((Instant::now(), claim.next_xid));
             }
         }
     }
 
     /// What had been handed out before this claim, and who may still store something there.
     fn note(&mut self, claim: &Claim) {
-        while let Some((pos, _)) = self.notes.pop_front_if(|(_, xmax)| *xmax <= claim.xmin) {
+        while let Some((pos, _)) = self.notes.pop_front_if(|(_, next)| *next <= claim.xmin) {
             self.settled = pos;
         }
         if self.noted.is_none_or(|at| at.elapsed() >= NOTE_EVERY) {
             self.noted = Some(Instant::now());
-            self.notes.push_back((self.last_pos, claim.xmax));
+            self.notes.push_back((self.last_pos, claim.next_xid));
         }
     }
 
@@ -240,10 +241,10 @@ mod tests {
 
     const NORMAL: (usize, usize) = (0, 1);
 
-    /// The oldest transaction that is waited for, the first not yet started, the last position handed out.
-    fn claim(oldest: i64, xmax: i64, last_pos: i64) -> Claim {
+    /// The oldest transaction that is waited for, the next to be given a number, the last position handed out.
+    fn claim(oldest: i64, next_xid: i64, last_pos: i64) -> Claim {
         let mut claim = Claim::default();
-        (claim.oldest, claim.xmax, claim.last_pos, claim.alive) = (oldest, xmax, last_pos, true);
+        (claim.oldest, claim.next_xid, claim.last_pos, claim.alive) = (oldest, next_xid, last_pos, true);
         claim
     }
 
@@ -264,6 +265,17 @@ mod tests {
         learn(&mut bounds, &claim(11, 13, 6_000));
         assert_eq!(bound(&bounds), 0);
         learn(&mut bounds, &claim(12, 13, 6_000));
+        assert_eq!(bound(&bounds), 5_000);
+    }
+
+    /// The snapshot ends with 10, and 10 runs: a snapshot does not tell of it, and the bound once passed what it had stored.
+    #[test]
+    fn the_newest_transaction_of_all_is_waited_for() {
+        let mut bounds = Bounds::new(1);
+        learn(&mut bounds, &claim(10, 11, 5_000));
+        learn(&mut bounds, &claim(10, 11, 5_000));
+        assert_eq!(bound(&bounds), 0);
+        learn(&mut bounds, &claim(11, 11, 5_000));
         assert_eq!(bound(&bounds), 5_000);
     }
 
@@ -296,9 +308,9 @@ mod tests {
     #[test]
     fn what_all_transactions_have_left_behind_is_swept_once() {
         let mut bounds = Bounds::new(1);
-        let at = |bounds: &mut Bounds, xmin: i64, xmax: i64, last_pos: i64| {
+        let at = |bounds: &mut Bounds, xmin: i64, next_xid: i64, last_pos: i64| {
             bounds.noted = None;
-            learn(bounds, &Claim { xmin, ..claim(xmax, xmax, last_pos) });
+            learn(bounds, &Claim { xmin, ..claim(next_xid, next_xid, last_pos) });
             bounds.swept(NORMAL);
         };
         at(&mut bounds, 10, 20, 5_000);
@@ -344,7 +356,7 @@ mod tests {
         let mut bounds = Bounds::new(1);
         learn(&mut bounds, &claim(10, 12, 0));
         assert_eq!(bounds.exempt(), 0);
-        bounds.young = bounds.young.map(|(since, xmax)| (since - LONG, xmax));
+        bounds.young = bounds.young.map(|(since, next)| (since - LONG, next));
         learn(&mut bounds, &claim(10, 15, 0));
         assert_eq!(bounds.exempt(), 12, "everything that runs now and is older than 12 has run for long");
     }

@@ -75,17 +75,19 @@ leased AS (
     HAVING count(*) > 0
 )
 SELECT
-    one.oldest, one.xmin, one.xmax, one.last_pos, one.alive, one.paused, one.limited,
+    one.oldest, one.xmin, one.next_xid, one.last_pos, one.alive, one.paused, one.limited,
     c.id, c.queue, c.kind, c.args, c.priority, c.place, c.pos, c.attempt, c.failures, c.max_attempts, c.timeout_ms,
     c.root_id, c.trace_id, c.span_id, c.trace_flags, c.limit_key
 FROM (
     SELECT
         coalesce(
             (SELECT min(x::text::bigint) FROM pg_snapshot_xip(pg_current_snapshot()) AS x WHERE x::text::bigint >= $7::bigint),
-            pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+            m.xmax
         ) AS oldest,
         pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
-        pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax,
+        -- A snapshot's own upper end is the last transaction that has *ended*: later ones may run, with numbers and positions drawn.
+        -- age() counts from the next number to be given, in 32 bits.
+        m.xmax + ((age('3'::xid)::bigint + 3 - m.xmax) & 4294967295) AS next_xid,
         (SELECT last_value FROM haulage.job_pos) AS last_pos,
         EXISTS (SELECT FROM haulage.workers AS me WHERE me.id = $2::bigint AND me.dead_at IS NULL) AS alive,
         (
@@ -98,5 +100,6 @@ FROM (
             FROM haulage.queues AS s
             WHERE s.name = ANY ($4::text[]) AND (s.max_running IS NOT NULL OR s.rate_count IS NOT NULL)
         ) AS limited
+    FROM (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax) AS m
 ) AS one
 LEFT JOIN claimed AS c ON true

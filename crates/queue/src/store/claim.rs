@@ -11,12 +11,14 @@ pub struct Claim {
     pub jobs: Vec<Claimed>,
     /// Rows that could not be read: their ids and why. They stay under the lease and must be settled.
     pub unreadable: Vec<(JobId, String)>,
-    /// The oldest transaction that still ran at the claim's snapshot, of those that are waited for; if none, `xmax`.
+    /// The oldest transaction that still ran at the claim's snapshot, of those that are waited for; if none, the one after
+    /// the last that had ended.
     pub oldest: i64,
     /// The same of all transactions.
     pub xmin: i64,
-    /// First transaction not yet started at the claim's snapshot.
-    pub xmax: i64,
+    /// The next transaction to be given a number. More than the end of the snapshot: a transaction that had its number and had not
+    /// ended is invisible to the snapshot and not among those that it says are running.
+    pub next_xid: i64,
     /// The last position handed out.
     pub last_pos: i64,
     /// Whether the worker was alive; if not, nothing was looked at.
@@ -121,7 +123,7 @@ pub async fn claim_jobs(connection: &mut PgConnection, request: &Request<'_>) ->
     for row in &rows {
         claim.oldest = row.try_get(0)?;
         claim.xmin = row.try_get(1)?;
-        claim.xmax = row.try_get(2)?;
+        claim.next_xid = row.try_get(2)?;
         claim.last_pos = row.try_get(3)?;
         claim.alive = row.try_get(4)?;
         let Some(id) = row.try_get::<Option<i64>, _>(7)? else { continue };
