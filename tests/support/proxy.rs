@@ -58,7 +58,7 @@ async fn pump(mut client: TcpStream, mut server: impl AsyncRead + AsyncWrite + U
                 let commits = asked[..read].windows(7).any(|text| text == b"COMMIT\0");
                 if commits && armed.swap(false, Ordering::AcqRel) {
                     // Committed, as the server says; nobody else hears of it.
-                    server.read(&mut answered).await.unwrap();
+                    server.read_u8().await.unwrap();
                     return;
                 }
             }
