@@ -430,6 +430,27 @@ async fn workers_are_listed_by_the_command() {
     worker.shutdown().await;
 }
 
+#[tokio::test]
+async fn jobs_that_no_worker_takes_are_shown_below_the_workers_and_as_json() {
+    let url = database().await.url();
+    assert_eq!(json_of(haulage(&url, &["queues", "unhandled", "--json"])), json!([]));
+    ok(haulage(&url, &["enqueue", "report", "--queue", "mail", "--revision", "2"]));
+    let list = json_of(haulage(&url, &["queues", "unhandled", "--json"]));
+    assert!(list[0]["oldest_s"].is_number(), "{list}");
+    let mut first = list[0].clone();
+    first.as_object_mut().unwrap().remove("oldest_s");
+    assert_eq!(
+        first,
+        json!({ "queue": "mail", "kind": "report", "revision": 2, "jobs": 1, "at_least": false, "missing": "queue", "known_revision": null })
+    );
+    for command in [&["workers"][..], &["queues", "unhandled"]] {
+        let text = ok(haulage(&url, command));
+        assert!(text.contains("report") && text.contains("a worker of the queue"), "{text}");
+    }
+    let shown = ok(haulage(&url, &["jobs", "show", "1"]));
+    assert!(shown.contains("revision   2"), "{shown}");
+}
+
 fn haulage(url: &str, args: &[&str]) -> Output {
     command(Some(url), args).output().unwrap()
 }

@@ -80,7 +80,7 @@ async fn plan(pool: &PgPool, sql: &str, arguments: &str) -> String {
 async fn hot_statements_use_their_indexes_and_never_scan_the_jobs() {
     let pool = database().await.pool();
     let all = statements();
-    let claim = "1, 2, ARRAY['a'], ARRAY['q'], ARRAY[100], ARRAY[0, 0, 0, 0]::bigint[], 0";
+    let claim = "1, 2, ARRAY['a'], ARRAY['q'], ARRAY[100], ARRAY[0, 0, 0, 0]::bigint[], 0, ARRAY[0]::smallint[]";
     let verdict = "ARRAY[1]::bigint[], ARRAY[2]::bigint[], ARRAY[1.5]::double precision[], ARRAY['failed'], ARRAY['E'], ARRAY['m'], \
                    ARRAY[1], ARRAY[true]";
     let cases = [
@@ -90,6 +90,8 @@ async fn hot_statements_use_their_indexes_and_never_scan_the_jobs() {
             "ARRAY[1]::bigint[], ARRAY[2]::bigint[], 3, ARRAY[2]::bigint[], ARRAY[]::bigint[], ARRAY[]::text[]",
             vec!["live_jobs_pkey", "Tid Scan", "leases_pkey"],
         ),
+        ("forget_jobs", "ARRAY[1]::bigint[], ARRAY[2]::bigint[], ARRAY[2]::bigint[]", vec!["live_jobs_pkey", "Tid Scan", "leases_pkey"]),
+        ("list_unhandled", "2500, 1", vec!["live_jobs_line", "live_jobs_returned", "live_jobs_parked"]),
         ("find_settled", "ARRAY[1]::bigint[], ARRAY[2]::bigint[]", vec!["live_jobs_pkey"]),
         ("save_progress", "ARRAY[1]::bigint[], ARRAY[2]::bigint[], ARRAY[1]::smallint[], ARRAY['m']", vec!["live_jobs_pkey"]),
         ("return_jobs", "ARRAY[1]::bigint[], ARRAY[2]::bigint[]", vec!["live_jobs_pkey"]),
@@ -100,8 +102,8 @@ async fn hot_statements_use_their_indexes_and_never_scan_the_jobs() {
             vec!["live_jobs_pkey", "Tid Scan"],
         ),
         ("promote_jobs", "now(), 100", vec!["live_jobs_timed", "Tid Scan"]),
-        ("sweep_line", "'q', 1::smallint, 0, 100, ARRAY['a']", vec!["live_jobs_line"]),
-        ("claim_suspect", "1, 2, ARRAY['a'], ARRAY['q']", vec!["live_jobs_suspect"]),
+        ("sweep_line", "'q', 1::smallint, 0, 100, ARRAY['a'], ARRAY[0]::smallint[]", vec!["live_jobs_line"]),
+        ("claim_suspect", "1, 2, ARRAY['a'], ARRAY['q'], ARRAY[0]::smallint[]", vec!["live_jobs_suspect"]),
         ("rescue_jobs", "ARRAY[]::bigint[]", vec!["live_jobs_pkey"]),
         ("look_at_jobs", "ARRAY[1, 2]::bigint[]", vec!["live_jobs_pkey"]),
         ("retry_jobs", "ARRAY[1, 2]::bigint[], now(), now()", vec!["finished_failed_"]),

@@ -76,6 +76,10 @@ pub(crate) struct Enqueue {
     #[arg(long, value_name = "WHAT", requires = "unique_key", default_value = "keep")]
     on_conflict: Conflict,
 
+    /// The revision of the kind that the args are of; workers whose code knows only earlier ones leave the job alone
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=32_767), default_value = "0")]
+    revision: u16,
+
     /// Print {"id": .., "duplicate": ..}
     #[arg(long)]
     json: bool,
@@ -110,6 +114,7 @@ impl Enqueue {
             .priority(self.priority)
             .max_attempts(self.max_attempts)
             .timeout(self.timeout.0)
+            .revision(self.revision)
             .on_conflict(match self.on_conflict {
                 Conflict::Keep => OnConflict::Keep,
                 Conflict::ReplaceArgs => OnConflict::ReplaceArgs,

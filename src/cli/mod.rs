@@ -22,6 +22,7 @@ mod output;
 mod pause;
 mod stop;
 mod table;
+mod unhandled;
 
 use std::{fmt, process::ExitCode};
 

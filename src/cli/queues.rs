@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use haulage::{QueueStatus, limit_queue, pause_queue, queues, resume_queue};
+use haulage::{QueueStatus, limit_queue, pause_queue, queues, resume_queue, unhandled_kinds};
 
 use super::{
     NotFound,
@@ -11,6 +11,7 @@ use super::{
     output::{print, print_json},
     pause::{self, PauseOptions},
     table::table,
+    unhandled,
 };
 
 /// Counts are exact up to here.
@@ -24,7 +25,8 @@ Examples:
   haulage queues pause mail --reason 'the mail server is down' --for 30m
   haulage queues resume mail
   haulage queues limit reports --max 3
-  haulage queues limit mail --rate 100/1m --burst 10")]
+  haulage queues limit mail --rate 100/1m --burst 10
+  haulage queues unhandled --json | jq -r '.[].kind'")]
 pub(crate) struct Queues {
     #[command(subcommand)]
     command: Command,
@@ -34,6 +36,12 @@ pub(crate) struct Queues {
 enum Command {
     /// Lists queues that have jobs, workers, a pause or a limit
     List {
+        /// Print one JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lists kinds whose jobs wait and that no live worker takes
+    Unhandled {
         /// Print one JSON array
         #[arg(long)]
         json: bool,
@@ -70,6 +78,14 @@ impl Queues {
                 }
                 let rows: Vec<_> = queues.iter().map(row).collect();
                 print(&table(["QUEUE", "AVAILABLE", "RUNNING", "PARKED", "OLDEST", "WORKERS", "SLOTS", "LIMIT", "PAUSED"], &rows))
+            }
+            Command::Unhandled { json } => {
+                let waiting = unhandled_kinds(&pool).await?;
+                match json {
+                    true => print_json(&waiting),
+                    false if waiting.is_empty() => print("no job waits for a worker that is not there\n"),
+                    false => print(&unhandled::shown(&waiting)),
+                }
             }
             Command::Pause { queue, options } => {
                 let until = pause_queue(&pool, &queue, &options.who, &options.reason, options.length).await?;

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use haulage::{WorkerInfo, list_workers};
+use haulage::{WorkerInfo, list_workers, unhandled_kinds};
 
 use super::{
     connect::DatabaseUrl,
     output::{print, print_json, safe, time},
     table::table,
+    unhandled,
 };
 
 /// Lists the worker processes: who lives, on which queues, with how much to do
@@ -17,7 +18,8 @@ Examples:
   haulage workers
   haulage workers --json | jq '.[] | select(.life != \"alive\") | .name'
 
-A dead worker stays in the list for an hour; one that stopped in order leaves it at once.")]
+A dead worker stays in the list for an hour; one that stopped in order leaves it at once. Jobs that no
+live worker takes are shown below; `haulage queues unhandled --json` has them for programs.")]
 pub(crate) struct Workers {
     /// Print one JSON array
     #[arg(long)]
@@ -26,15 +28,21 @@ pub(crate) struct Workers {
 
 impl Workers {
     pub(crate) async fn run(self, database: &DatabaseUrl) -> anyhow::Result<()> {
-        let workers = list_workers(&database.connect().await?).await?;
+        let pool = database.connect().await?;
+        let workers = list_workers(&pool).await?;
         if self.json {
             return print_json(&workers);
         }
-        if workers.is_empty() {
-            return print("no workers\n");
-        }
         let rows: Vec<_> = workers.iter().map(row).collect();
-        print(&table(["NAME", "LIFE", "HEARTBEAT", "RUNNING", "SLOTS", "QUEUES", "KINDS", "STARTED", "VERSION"], &rows))
+        let mut text = match rows.is_empty() {
+            true => "no workers\n".to_owned(),
+            false => table(["NAME", "LIFE", "HEARTBEAT", "RUNNING", "SLOTS", "QUEUES", "KINDS", "STARTED", "VERSION"], &rows),
+        };
+        let waiting = unhandled_kinds(&pool).await?;
+        if !waiting.is_empty() {
+            text += &format!("\njobs that no live worker takes:\n{}", unhandled::shown(&waiting));
+        }
+        print(&text)
     }
 }
 

@@ -33,6 +33,7 @@ fn a_mistake_is_answered_with_one_line_that_names_file_place_and_value() {
         (format!("{ok}[kinds.a]\ncommand = [\"./data.txt\"]"), "kinds.a.command: ", &["data.txt\"", "executable"]),
         (format!("{ok}[kinds.a]\ncommand = [\"true\"]\ncwd = \"nowhere\""), "kinds.a.cwd: ", &["nowhere\"", "not a folder"]),
         (format!("{ok}[kinds.a]\ncommand = [\"true\"]\nmemory_mb = 0"), "kinds.a.memory_mb: ", &["0 is too little"]),
+        (format!("{ok}[kinds.a]\ncommand = [\"true\"]\nrevision = 40000"), "kinds.a.revision: ", &["40000", "0 to 32767"]),
         (format!("{ok}[kinds.a]\ncommand = [\"true\"]\nkill_grace = \"1m\""), "kinds.a.kill_grace: ", &["60s", "up to 4s"]),
         (format!("{ok}[kinds.a]\ncommand = [\"true\"]\nenv = {{ \"A=B\" = \"c\" }}"), "kinds.a.env: ", &["\"A=B\""]),
         (format!("{ok}[kinds.a]\ncommand = [\"true\"]\npass_env = [\"HAULAGE_JOB_ID\"]"), "kinds.a.pass_env: ", &["HAULAGE_JOB_ID"]),

@@ -6,7 +6,7 @@ use haulage::{JobId, JobState, NamedJob, cancel, enqueue_named, job, job_detail}
 use serde_json::{Value, json};
 
 use super::{Folder, gone, message, once, start, story, written};
-use crate::support::{database, wait_for_state};
+use crate::support::{database, eventually, wait_for_state};
 
 /// Goes on for minutes, whatever it is told, and so does what it has started.
 const STUBBORN: &str = "trap '' TERM\nsleep 300 &\necho $! > sleeper\necho working >&2\nwait\nsleep 300\n";
@@ -226,4 +226,18 @@ async fn a_program_that_is_gone_when_it_should_start_is_a_failure_that_names_it(
     worker.shutdown().await;
     let error = job(&pool, id).await.unwrap().unwrap().error.unwrap();
     assert!(error.contains("tool\" could not be started: No such file"), "{error}");
+}
+
+#[tokio::test]
+async fn a_kind_has_a_revision_and_may_keep_nothing_of_what_completed() {
+    let (database, folder) = (database().await, Folder::new());
+    let pool = database.pool();
+    let job = |revision| NamedJob::new("ping", json!({})).revision(revision);
+    let newer = enqueue_named(&pool, &job(3)).await.unwrap().id();
+    let known = enqueue_named(&pool, &job(2)).await.unwrap().id();
+    let worker = start(&pool, &folder, &folder.kind("ping", "true", "revision = 2\nkeep_completed = false")).await;
+    eventually("the known one has run and left nothing", async || haulage::job(&pool, known).await.unwrap().is_none()).await;
+    worker.shutdown().await;
+    let newer = haulage::job(&pool, newer).await.unwrap().unwrap();
+    assert_eq!((newer.state, newer.attempt), (JobState::Available, 0));
 }

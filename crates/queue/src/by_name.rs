@@ -45,6 +45,7 @@ pub struct NamedJob {
     pub(crate) unique_for: Option<Duration>,
     pub(crate) on_conflict: OnConflict,
     pub(crate) limit_key: Option<String>,
+    pub(crate) revision: u16,
 }
 
 impl NamedJob {
@@ -65,6 +66,7 @@ impl NamedJob {
             unique_for: None,
             on_conflict: OnConflict::default(),
             limit_key: None,
+            revision: 0,
         }
     }
 
@@ -138,6 +140,12 @@ impl NamedJob {
     /// The key whose limits the job shares; see [`Job::limit_key`](crate::Job::limit_key).
     pub fn limit_key(mut self, key: impl Into<String>) -> Self {
         self.limit_key = Some(key.into());
+        self
+    }
+
+    /// The revision of the kind that the args are of: 0 to 32,767; 0 unless set. See [`Job::REVISION`](crate::Job::REVISION).
+    pub fn revision(mut self, revision: u16) -> Self {
+        self.revision = revision;
         self
     }
 

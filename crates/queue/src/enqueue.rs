@@ -181,7 +181,7 @@ impl From<sqlx::Error> for EnqueueError {
     }
 }
 
-/// A wrong KIND, QUEUE or MAX_ATTEMPTS does not compile. (`cargo check` passes; `cargo build` and `cargo test` do not.)
+/// A wrong KIND, QUEUE, MAX_ATTEMPTS or REVISION does not compile. (`cargo check` passes; `cargo build` and `cargo test` do not.)
 struct Check<J>(std::marker::PhantomData<J>);
 
 impl<J: Job> Check<J> {
@@ -189,6 +189,7 @@ impl<J: Job> Check<J> {
         assert!(valid_name(J::KIND), "Job::KIND must be 1 to 128 of the characters A-Z a-z 0-9 _ . : / -");
         assert!(valid_name(J::QUEUE), "Job::QUEUE must be 1 to 128 of the characters A-Z a-z 0-9 _ . : / -");
         assert!(J::MAX_ATTEMPTS >= 1 && J::MAX_ATTEMPTS <= i16::MAX as u16, "Job::MAX_ATTEMPTS must be 1 to 32767");
+        assert!(J::REVISION <= i16::MAX as u16, "Job::REVISION must be 0 to 32767");
     };
 }
 
@@ -375,6 +376,8 @@ impl<J: Job> Enqueue<J> {
             relation: self.relation.code(),
             unique,
             limit_key,
+            // In range, as checked above.
+            revision: i16::try_from(J::REVISION).unwrap_or(i16::MAX),
         })
     }
 }
@@ -415,6 +418,7 @@ pub(crate) struct Draft {
     pub(crate) relation: Option<i16>,
     pub(crate) unique: Option<StoredKey>,
     pub(crate) limit_key: Option<String>,
+    pub(crate) revision: i16,
 }
 
 fn array_literal(items: &[String]) -> String {

@@ -39,6 +39,11 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const KIND: &'static str;
     /// Former kinds that the handler still takes, for renames.
     const KIND_ALIASES: &'static [&'static str] = &[];
+    /// Raise it when the args change so that the code before can't read them any more: 0 to 32,767. It is stored with each job, and a
+    /// worker leaves jobs alone whose revision is higher than that of its own code. So in a rolling deploy the old workers leave new
+    /// args to the new ones. Jobs of an equal or lower revision are taken: the type must still read what is stored, so give new
+    /// fields `#[serde(default)]`.
+    const REVISION: u16 = 0;
     /// The queue; it exists on first use.
     const QUEUE: &'static str = "default";
     /// Which jobs of the queue go first.
@@ -47,6 +52,10 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const MAX_ATTEMPTS: u16 = 25;
     /// How long one attempt may run: 1 ms to 24 days, `None` without limit.
     const TIMEOUT: Option<Duration> = Some(Duration::from_secs(15 * 60));
+
+    /// Whether a completed job is kept in the history. With `false` its row goes when it completes: it can't be looked up any more,
+    /// and its output is not kept. Jobs that die or are cancelled are kept all the same.
+    const KEEP_COMPLETED: bool = true;
 
     /// The unique key: jobs with equal keys are stored once while one is unfinished, or for a window.
     fn unique(&self) -> Option<Unique> {

@@ -15,7 +15,7 @@ use tower::{Layer, Service};
 
 use crate::{
     BlockingHandler, BoxError, DeadJob, Extract, Handler, IntoOutcome, JobError, JobService, Outcome, Run, Worker, default_backoff,
-    execute::{Call, Entry, Registry, Target, panicked},
+    execute::{Call, Entry, Registry, Target, Traits, panicked},
     middleware,
     shared::{OnDead, Settings, Shared},
 };
@@ -45,6 +45,7 @@ pub struct Builder<S = ()> {
 struct Registered<S> {
     kind: &'static str,
     aliases: &'static [&'static str],
+    traits: Traits,
     call: Erased<S>,
     blocking: bool,
 }
@@ -217,19 +218,21 @@ impl<S: Clone + Send + Sync + 'static> Builder<S> {
     /// Adds an async handler of a kind known only by name; it gets the args as text. The name is never freed: it comes from a
     /// configuration that a process reads once.
     #[cfg(all(feature = "exec", unix))]
-    pub(crate) fn handle_named<F, Fut>(mut self, kind: String, handler: F) -> Self
+    pub(crate) fn handle_named<F, Fut>(mut self, kind: String, traits: Traits, handler: F) -> Self
     where
         F: Fn(Run) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Answer> + Send + 'static,
     {
         let call: Erased<S> = Arc::new(move |run, _| Box::pin(handler(run)));
-        self.handlers.push(Registered { kind: kind.leak(), aliases: &[], call, blocking: false });
+        self.handlers.push(Registered { kind: kind.leak(), aliases: &[], traits, call, blocking: false });
         self
     }
 
     fn register<J: Job>(&mut self, call: Erased<S>, blocking: bool) {
         const { assert!(valid_name(J::KIND), "Job::KIND must be 1 to 128 of the characters A-Z a-z 0-9 _ . : / -") };
-        self.handlers.push(Registered { kind: J::KIND, aliases: J::KIND_ALIASES, call, blocking });
+        const { assert!(J::REVISION <= i16::MAX as u16, "Job::REVISION must be 0 to 32767") };
+        let traits = Traits { revision: i16::try_from(J::REVISION).unwrap_or(i16::MAX), keep_completed: J::KEEP_COMPLETED };
+        self.handlers.push(Registered { kind: J::KIND, aliases: J::KIND_ALIASES, traits, call, blocking });
     }
 
     /// Wraps every handler in a tower layer; the last one added is the outermost.
@@ -351,7 +354,7 @@ impl<S: Clone + Send + Sync + 'static> Builder<S> {
             });
             for kind in std::iter::once(&handler.kind).chain(handler.aliases) {
                 check_name("kind", kind)?;
-                let entry = Entry { kind: handler.kind, target: Arc::clone(&target), blocking: handler.blocking };
+                let entry = Entry { kind: handler.kind, traits: handler.traits, target: Arc::clone(&target), blocking: handler.blocking };
                 if kinds.insert(*kind, entry).is_some() {
                     return Err(BuildError::DuplicateKind { kind: (*kind).to_owned() });
                 }

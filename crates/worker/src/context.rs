@@ -14,7 +14,7 @@ use haulage_queue::{
     store::{self, Claimed, Settled, Unsettled},
 };
 use serde::Serialize;
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
@@ -120,10 +120,9 @@ impl Ctx {
     /// When the lease is lost or the commit fails; then none of the transaction's effects is kept.
     pub async fn complete(&self, mut tx: Transaction<'static, Postgres>) -> Result<Outcome, JobError> {
         let settled = self.attempt.settled;
-        let output = self.attempt.output();
-        let outputs: Vec<_> = output.as_deref().map(|output| (settled.id, output)).into_iter().collect();
+        let keep = self.attempt.shared.registry.keeps_completed(&self.attempt.kind);
         let (patience, mut pause) = (Instant::now() + self.attempt.shared.settings.lease, Duration::from_millis(20));
-        while store::complete_jobs(&mut *tx, self.attempt.shared.worker_id(), &[settled], &[], &outputs).await?.is_empty() {
+        while self.attempt.complete(&mut tx, keep).await?.is_empty() {
             // The row is not ours any more, or somebody has locked it.
             let ours = store::find_settled(&mut *tx, &[settled]).await?.first().is_some_and(|(_, what)| *what == Unsettled::Ours);
             if !ours || Instant::now() > patience {
@@ -134,9 +133,12 @@ impl Ctx {
         }
         match tx.commit().await {
             Ok(()) => {}
-            // The commit may have happened: the row knows.
+            // The commit may have happened: the row knows. One that leaves no history was locked by this transaction until its end,
+            // so if it is gone, either this committed, or another attempt has completed the job since, with its own effects, or an
+            // operator has deleted it. In each case nothing is left to run.
             Err(error) => match store::find_settled(self.pool(), &[settled]).await?.first() {
                 Some((_, Unsettled::Finished)) => {}
+                Some((_, Unsettled::Gone)) if !keep => {}
                 _ => return Err(error.into()),
             },
         }
@@ -259,6 +261,16 @@ impl Attempt {
             4 => Some(Stop::Timeout),
             _ => None,
         }
+    }
+
+    /// Completes the job in a transaction of the handler's; empty if its row is not ours, or locked.
+    async fn complete(&self, tx: &mut PgConnection, keep: bool) -> Result<Vec<JobId>, sqlx::Error> {
+        if !keep {
+            return store::forget_jobs(tx, &[self.settled], &[]).await;
+        }
+        let output = self.output();
+        let outputs: Vec<_> = output.as_deref().map(|output| (self.settled.id, output)).into_iter().collect();
+        store::complete_jobs(tx, self.shared.worker_id(), &[self.settled], &[], &outputs).await
     }
 
     /// Whether `ctx.complete()` has committed the completion.

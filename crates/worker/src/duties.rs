@@ -1,5 +1,5 @@
 //! The fleet's duties, on one connection: promote due jobs, let in what waits for its key, fire schedules, rescue the jobs of dead
-//! workers, keep partitions, and write down progress.
+//! workers, keep partitions, say what waits for a worker that is not there, and write down progress.
 //! Leaderless: every worker does them, the database arbitrates, and each can be switched off per process.
 
 use std::{
@@ -10,7 +10,7 @@ use std::{
 use haulage_queue::{Firing, fire_schedules, store};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Duty, admit::Admit, link::Link, promote::Promote, prune, rescue, shared::Shared};
+use crate::{Duty, admit::Admit, link::Link, promote::Promote, prune, rescue, shared::Shared, unhandled::Unhandled};
 
 /// Progress is written this often at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
@@ -24,6 +24,8 @@ const SCHEDULES_LATEST: Duration = Duration::from_secs(10);
 const SCHEDULES_SOONEST: Duration = Duration::from_millis(500);
 /// Rows beside jobs that are gone.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
+/// What waits for a worker that is not there.
+const UNHANDLED_EVERY: Duration = Duration::from_secs(60);
 /// Partitions are looked after at the start and then hourly.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 
@@ -70,6 +72,8 @@ struct Duties<'a> {
     rescue_at: Option<Instant>,
     prune_at: Option<Instant>,
     tidy_at: Option<Instant>,
+    unhandled: Unhandled,
+    unhandled_at: Option<Instant>,
     progress_at: Option<Instant>,
     progress_written: Instant,
 }
@@ -91,6 +95,9 @@ impl<'a> Duties<'a> {
             rescue_at: on(Duty::Rescue),
             prune_at: on(Duty::Prune),
             tidy_at: on(Duty::Prune),
+            unhandled: Unhandled::default(),
+            // By then the others of a fleet that starts together are there.
+            unhandled_at: Some(now + shared.settings.heartbeat * 2),
             progress_at: None,
             progress_written: now - PROGRESS_EVERY,
         }
@@ -104,7 +111,7 @@ impl<'a> Duties<'a> {
     }
 
     fn next(&self) -> Instant {
-        [self.promote_at, self.admit_at, self.schedule_at, self.rescue_at, self.prune_at, self.tidy_at, self.progress_at]
+        [self.promote_at, self.admit_at, self.schedule_at, self.rescue_at, self.prune_at, self.tidy_at, self.unhandled_at, self.progress_at]
             .into_iter()
             .flatten()
             .min()
@@ -114,7 +121,7 @@ impl<'a> Duties<'a> {
     /// Does what is due. A duty that fails is tried again after a while and holds up no other; returns the last error.
     async fn work(&mut self) -> Result<(), sqlx::Error> {
         let mut result = Ok(());
-        for duty in [Due::Schedule, Due::Promote, Due::Admit, Due::Progress, Due::Rescue, Due::Tidy, Due::Prune] {
+        for duty in [Due::Schedule, Due::Promote, Due::Admit, Due::Progress, Due::Rescue, Due::Tidy, Due::Prune, Due::Unhandled] {
             if self.at(duty).is_none_or(|at| at > Instant::now()) {
                 continue;
             }
@@ -141,6 +148,7 @@ impl<'a> Duties<'a> {
             Due::Rescue => &mut self.rescue_at,
             Due::Tidy => &mut self.tidy_at,
             Due::Prune => &mut self.prune_at,
+            Due::Unhandled => &mut self.unhandled_at,
         }
     }
 
@@ -191,6 +199,10 @@ impl<'a> Duties<'a> {
                 prune::run(connection, &shared.settings).await?;
                 Some(Instant::now() + PRUNE_EVERY.mul_f64(rand::random_range(0.5..=1.0)))
             }
+            Due::Unhandled => {
+                self.unhandled.look(connection, shared.worker_id()).await?;
+                Some(Instant::now() + UNHANDLED_EVERY.mul_f64(rand::random_range(0.8..=1.2)))
+            }
         })
     }
 }
@@ -209,4 +221,5 @@ enum Due {
     Rescue,
     Tidy,
     Prune,
+    Unhandled,
 }

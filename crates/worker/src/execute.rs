@@ -50,15 +50,32 @@ pub(crate) struct Registry {
 
 pub(crate) struct Entry {
     pub(crate) kind: &'static str,
+    pub(crate) traits: Traits,
     pub(crate) target: Arc<Target>,
     pub(crate) blocking: bool,
+}
+
+/// What the worker must know of a kind besides its handler; aliases have those of their job type.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Traits {
+    /// The last revision whose args the handler reads.
+    pub(crate) revision: i16,
+    /// Whether a completed job goes to the history.
+    pub(crate) keep_completed: bool,
+}
+
+impl Registry {
+    /// Whether completed jobs of the kind go to the history.
+    pub(crate) fn keeps_completed(&self, kind: &str) -> bool {
+        self.kinds.get(kind).is_none_or(|entry| entry.traits.keep_completed)
+    }
 }
 
 /// What is to be written about an attempt.
 #[derive(Debug)]
 pub(crate) enum Resolution {
-    /// Completed, with what was recorded.
-    Complete(Option<String>),
+    /// Completed, with what was recorded; or without a trace.
+    Complete { output: Option<String>, keep: bool },
     /// Runs again later.
     Later { delay: Duration, end: End },
     /// Dead, or cancelled.
@@ -140,7 +157,7 @@ async fn run(shared: &Shared, attempt: &Arc<Attempt>, args: String) -> Resolutio
     match (attempt.stopped(), answer) {
         (Some(Stop::LeaseLost), _) => Resolution::Nothing,
         // It made it all the same.
-        (_, Some(Ok(Outcome::Done))) => Resolution::Complete(attempt.output()),
+        (_, Some(Ok(Outcome::Done))) => Resolution::Complete { output: attempt.output(), keep: entry.traits.keep_completed },
         (Some(stop), answer) => stopped(shared, attempt, stop, answer, Some(ran)),
         (None, Some(Ok(Outcome::Snooze(delay)))) => snoozed(delay, Some(ran)),
         (None, Some(Ok(Outcome::Cancel(reason)))) => cancelled(Some(&reason), Some(ran)),

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use haulage_queue::store::{self, Claimed, Request};
+use haulage_queue::store::{self, Claimed, Kinds, Request};
 use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
@@ -119,14 +119,14 @@ struct Fetch {
 
 /// What is known of the lines by somebody who claims these kinds.
 struct View {
-    kinds: Vec<String>,
+    kinds: Kinds,
     bounds: Bounds,
     sweep: Sweep,
 }
 
 impl View {
-    fn new(shared: &Shared, kinds: &[String]) -> Self {
-        Self { kinds: kinds.to_vec(), bounds: Bounds::new(shared.lanes.len()), sweep: Sweep::new() }
+    fn new(shared: &Shared, kinds: &Kinds) -> Self {
+        Self { kinds: kinds.clone(), bounds: Bounds::new(shared.lanes.len()), sweep: Sweep::new() }
     }
 }
 
@@ -170,7 +170,7 @@ impl Fetch {
         }
         // While every blocking thread is taken, blocking kinds are left to other processes.
         let view = usize::from(self.shared.registry.blocking.available_permits() == 0);
-        if self.views[view].kinds.is_empty() {
+        if self.views[view].kinds.names.is_empty() {
             // Nothing but blocking kinds: a thread that comes free is room, and told.
             self.awake();
             return Some(NO_ROOM);

@@ -63,6 +63,7 @@ mod prune;
 mod rescue;
 mod rest;
 mod sweep;
+mod unhandled;
 
 #[cfg(all(feature = "exec", unix))]
 pub mod exec;

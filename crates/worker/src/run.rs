@@ -150,7 +150,7 @@ impl Worker {
             tracker.spawn(part("listen", listen::run(Arc::clone(&shared), asked, stop_rest), broken.clone()));
         }
         tracker.close();
-        tracing::info!(worker = shared.worker_id(), name = shared.name, kinds = shared.kinds.len(), "worker started");
+        tracing::info!(worker = shared.worker_id(), name = shared.name, kinds = shared.kinds.names.len(), "worker started");
         let ended = TaskTracker::new();
         let stopping = ended.spawn({
             let (stop, broken) = (stop.clone(), broken.clone());
@@ -270,7 +270,7 @@ async fn stop_signal() {
 
 impl fmt::Debug for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Worker").field("name", &self.shared.name).field("kinds", &self.shared.kinds).finish_non_exhaustive()
+        f.debug_struct("Worker").field("name", &self.shared.name).field("kinds", &self.shared.kinds.names).finish_non_exhaustive()
     }
 }
 

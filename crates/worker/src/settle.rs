@@ -151,7 +151,7 @@ impl Settle {
         for pending in &self.batch {
             rows.add(&pending.resolved);
         }
-        let Rows { completed, outputs, mut later, mut buried, returned, nothing } = rows;
+        let Rows { completed, forgotten, outputs, mut later, mut buried, returned, nothing } = rows;
         self.went(&nothing, &[]);
         if !later.is_empty() {
             let ids = write_verdicts(&self.shared, self.link.get().await?, &mut later).await?;
@@ -166,15 +166,17 @@ impl Settle {
             self.went(&of(&ids, returned.iter().copied()), &[]);
         }
         if !completed.is_empty() {
-            let mut by_lease: HashMap<i64, usize> = HashMap::new();
-            for settled in &completed {
-                *by_lease.entry(settled.lease).or_default() += 1;
-            }
-            let emptied = self.shared.leases.emptied_by(&by_lease);
+            let emptied = self.emptied_by(&completed);
             let (ids, as_one) = complete(self.link.get().await?, worker, &completed, &emptied, &outputs).await?;
             // When every row went, the statement itself has removed the leases it emptied.
             let removed = if as_one && ids.len() == completed.len() { emptied.as_slice() } else { &[] };
             self.went(&of(&ids, completed.iter().copied()), removed);
+        }
+        if !forgotten.is_empty() {
+            let emptied = self.emptied_by(&forgotten);
+            let ids = store::forget_jobs(self.link.get().await?, &forgotten, &emptied).await?;
+            let removed = if ids.len() == forgotten.len() { emptied.as_slice() } else { &[] };
+            self.went(&of(&ids, forgotten.iter().copied()), removed);
         }
         self.explain_missing().await?;
         if !self.emptied.is_empty() {
@@ -182,6 +184,15 @@ impl Settle {
             self.emptied.clear();
         }
         Ok(())
+    }
+
+    /// The leases that the end of these attempts empties.
+    fn emptied_by(&self, attempts: &[Settled]) -> Vec<i64> {
+        let mut by_lease: HashMap<i64, usize> = HashMap::new();
+        for settled in attempts {
+            *by_lease.entry(settled.lease).or_default() += 1;
+        }
+        self.shared.leases.emptied_by(&by_lease)
     }
 
     /// These attempts are written. `removed` are leases whose rows are gone already.
@@ -217,6 +228,8 @@ impl Settle {
                     continue;
                 }
                 Some(Unsettled::Finished) => {}
+                // It leaves no history: gone is what completed looks like. Deleted by an operator, too, who wants no word of it.
+                Some(Unsettled::Gone) if matches!(pending.resolved.resolution, Resolution::Complete { keep: false, .. }) => {}
                 _ => {
                     tracing::warn!(job = %attempt.settled.id, "the attempt had lost its lease, or an answer was lost; nothing more is written for it");
                 }
@@ -325,6 +338,8 @@ async fn write_verdicts<R: Verdict>(shared: &Shared, connection: &mut PgConnecti
 #[derive(Default)]
 struct Rows {
     completed: Vec<Settled>,
+    /// Completed, and of a kind that leaves no history.
+    forgotten: Vec<Settled>,
     outputs: Vec<(JobId, String)>,
     later: Vec<Reschedule>,
     buried: Vec<Burial>,
@@ -336,7 +351,8 @@ impl Rows {
     fn add(&mut self, resolved: &Resolved) {
         let settled = resolved.attempt.settled;
         match &resolved.resolution {
-            Resolution::Complete(output) => {
+            Resolution::Complete { keep: false, .. } => self.forgotten.push(settled),
+            Resolution::Complete { output, .. } => {
                 self.completed.push(settled);
                 if let Some(output) = output {
                     self.outputs.push((settled.id, output.clone()));

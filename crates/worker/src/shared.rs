@@ -12,7 +12,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use haulage_queue::{
     JobId,
-    store::{self, Registration, Rescued, Settled},
+    store::{self, Kinds, Registration, Rescued, Settled},
 };
 use sqlx::{PgPool, postgres::PgConnectOptions};
 use tokio::sync::Notify;
@@ -22,7 +22,7 @@ use crate::{
     DeadJob, Duty,
     admit::Freed,
     context::{Attempt, Stop},
-    execute::{Registry, Resolution, Resolved},
+    execute::{Entry, Registry, Resolution, Resolved},
     lane::Lane,
     leases::Leases,
     settle,
@@ -33,9 +33,9 @@ pub(crate) struct Shared {
     /// The application's pool: for handlers.
     pub(crate) pool: PgPool,
     pub(crate) name: String,
-    pub(crate) kinds: Vec<String>,
+    pub(crate) kinds: Kinds,
     /// Those of the kinds whose handlers need no blocking thread.
-    pub(crate) async_kinds: Vec<String>,
+    pub(crate) async_kinds: Kinds,
     pub(crate) lanes: Vec<Lane<(Arc<Attempt>, String)>>,
     pub(crate) registry: Registry,
     pub(crate) settings: Settings,
@@ -92,10 +92,11 @@ impl Shared {
         settings: Settings,
     ) -> Self {
         let name = name.unwrap_or_else(|| format!("{}:{}", host(), std::process::id()));
-        let mut kinds: Vec<String> = registry.kinds.keys().map(ToString::to_string).collect();
-        kinds.sort();
-        let async_kinds =
-            kinds.iter().filter(|kind| registry.kinds.get(kind.as_str()).is_some_and(|entry| !entry.blocking)).cloned().collect();
+        let mut sorted: Vec<_> = registry.kinds.iter().collect();
+        sorted.sort_by_key(|(kind, _)| **kind);
+        let named = |(kind, entry): &(&&str, &Entry)| ((**kind).to_owned(), entry.traits.revision);
+        let kinds = sorted.iter().map(named).collect();
+        let async_kinds = sorted.iter().filter(|(_, entry)| !entry.blocking).map(named).collect();
         Self {
             pool,
             name,

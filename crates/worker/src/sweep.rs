@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use haulage_queue::store;
+use haulage_queue::store::{self, Kinds};
 
 use crate::{bounds::Bounds, link::Link, shared::Shared};
 
@@ -48,13 +48,7 @@ impl Sweep {
     }
 
     /// Sweeps the lines that need it, if it is time. Comes after a claim; returns whether it put jobs in line.
-    pub(crate) async fn due(
-        &mut self,
-        link: &mut Link,
-        bounds: &mut Bounds,
-        shared: &Shared,
-        kinds: &[String],
-    ) -> Result<bool, sqlx::Error> {
+    pub(crate) async fn due(&mut self, link: &mut Link, bounds: &mut Bounds, shared: &Shared, kinds: &Kinds) -> Result<bool, sqlx::Error> {
         let started = Instant::now();
         let (time, affordable) = (started >= self.next, started >= self.last + self.took * COST);
         let all = time && self.pass.is_empty() && started >= self.all;
@@ -113,7 +107,7 @@ async fn look(
     link: &mut Link,
     bounds: &mut Bounds,
     shared: &Shared,
-    kinds: &[String],
+    kinds: &Kinds,
     line: (usize, usize),
     range: (i64, i64),
 ) -> Result<Looked, sqlx::Error> {

@@ -10,7 +10,7 @@ use std::{
 
 use haulage::{
     Job,
-    store::{self, Claim, Registration, Request, Settled},
+    store::{self, Claim, Kinds, Registration, Request, Settled},
 };
 use sqlx::{ConnectOptions, PgConnection, PgPool};
 use tokio::sync::mpsc;
@@ -87,7 +87,7 @@ pub(crate) async fn time_claims(pool: &PgPool, round: u32, claims: u32, want: i3
 
 /// One claim on the queue "default".
 pub(crate) async fn claim(connection: &mut PgConnection, token: i64, worker: i64, want: i32, bounds: &Bounds) -> anyhow::Result<Claim> {
-    let kinds = [Noop::KIND.to_owned(), Timed::KIND.to_owned()];
+    let kinds = [Noop::KIND, Timed::KIND].map(|kind| (kind.to_owned(), 0)).into_iter().collect();
     let request = Request { token, worker, kinds: &kinds, queues: &["default"], wants: &[want], bounds, exempt: 0 };
     Ok(store::claim_jobs(connection, &request).await?)
 }
@@ -95,7 +95,7 @@ pub(crate) async fn claim(connection: &mut PgConnection, token: i64, worker: i64
 /// A connection that may claim as this worker, which must not be registered yet.
 pub(crate) async fn claimer(pool: &PgPool, worker: i64) -> anyhow::Result<PgConnection> {
     let mut connection = connect(pool).await?;
-    let who = Registration { name: "floor".into(), queues: Vec::new(), slots: Vec::new(), kinds: Vec::new(), lease_ms: 3_600_000 };
+    let who = Registration { name: "floor".into(), queues: Vec::new(), slots: Vec::new(), kinds: Kinds::default(), lease_ms: 3_600_000 };
     store::register_worker(&mut connection, worker, &who).await?;
     Ok(connection)
 }

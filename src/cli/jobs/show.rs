@@ -54,6 +54,9 @@ fn describe(job: &JobDetail) -> String {
         text.push_str(&format!("  {name:10} {value}\n"));
     };
     line("kind", status.kind.clone());
+    if job.revision > 0 {
+        line("revision", job.revision.to_string());
+    }
     line("queue", status.queue.clone());
     line("state", job.parked_for.map_or_else(|| status.state.to_string(), |why| format!("{} ({})", status.state, why.as_str())));
     line("priority", job.priority.to_string());

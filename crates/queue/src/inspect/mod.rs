@@ -1,6 +1,8 @@
-//! Reading jobs: one by id, cheaply, as a web page does to show how its job fares; many by filter, for operators; and who works.
+//! Reading jobs: one by id, cheaply, as a web page does to show how its job fares; many by filter, for operators; who works, and
+//! what waits for a worker that is not there.
 
 mod filter;
+mod unhandled;
 mod worker;
 
 use chrono::{DateTime, Utc};
@@ -10,6 +12,7 @@ use sqlx::{PgExecutor, PgPool};
 use crate::{JobId, JobState, ParkedFor, Priority, store};
 
 pub use filter::JobFilter;
+pub use unhandled::{MissingWorker, UnhandledKind, unhandled_kinds};
 pub use worker::{WorkerInfo, WorkerLife, list_workers};
 
 /// How one job fares.
@@ -135,6 +138,8 @@ pub struct JobDetail {
     pub origin: Option<serde_json::Value>,
     /// Times its process died while it held the job.
     pub crashes: i16,
+    /// The revision of its kind: a worker that knows only earlier ones leaves it alone.
+    pub revision: i16,
     /// The attempts that did not simply succeed, oldest first, at most 1,000.
     pub attempts: Vec<Attempt>,
 }

@@ -24,6 +24,8 @@ pub struct WorkerInfo {
     pub slots: Vec<i32>,
     /// The kinds it handles.
     pub kinds: Vec<String>,
+    /// The last revision that it knows of each, parallel to `kinds`. Empty of a version of Haulage that takes every revision.
+    pub revisions: Vec<i16>,
     /// Jobs that it held at its last heartbeat.
     pub running: i32,
     /// How long ago its last heartbeat came, in seconds.

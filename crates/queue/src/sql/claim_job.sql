@@ -1,12 +1,14 @@
 -- Takes one job by its id, whether its time has come, its key has room or not, under a lease of its own: for a test that runs just this one. No
--- row: it is running, finished, set aside, or of another kind.
--- $1 the lease's token  $2 worker  $3 kinds  $4 id
+-- row: it is running, finished, set aside, of another kind, or of a
+-- later revision.
+-- $1 the lease's token  $2 worker  $3 kinds  $4 id  $5 the last revision known of each kind, parallel to $3
 -- Locks: the row, waiting for it. Index: the primary key.
 WITH claimed AS (
     UPDATE haulage.live_jobs AS j
     SET state = 2, place = 2, parked_for = NULL, attempt = j.attempt + 1, lease = $1::bigint, claimed_at = now(),
         eligible_at = least(j.eligible_at, now())
     WHERE j.id = $4::bigint AND (j.state IN (0, 1) OR j.parked_for IN (2, 3)) AND j.kind = ANY ($3::text[])
+      AND (j.kind_revision = 0 OR j.kind_revision <= ($5::smallint[])[array_position($3::text[], j.kind)])
     RETURNING
         j.id, j.queue, j.kind, j.args::text AS args, j.priority, j.place, j.pos, j.attempt, j.failures, j.max_attempts, j.timeout_ms,
         j.root_id, j.trace_id, j.span_id, j.trace_flags, j.limit_key

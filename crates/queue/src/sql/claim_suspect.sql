@@ -1,6 +1,7 @@
 -- Takes at most one suspect, a job whose process died twice while it ran, straight from parked to running under a lease of
 -- its own. The caller runs one suspect at a time, so that a third death names the culprit.
 -- It keeps the slot that it has of a limit. $1 the lease's token  $2 worker  $3 kinds  $4 queues
+-- $5 the last revision known of each kind, parallel to $3
 -- Locks: the row it takes. Index: live_jobs_suspect.
 WITH claimed AS (
     UPDATE haulage.live_jobs AS j
@@ -9,6 +10,7 @@ WITH claimed AS (
         SELECT s.id
         FROM haulage.live_jobs AS s
         WHERE s.parked_for = 3 AND s.queue = ANY ($4::text[]) AND s.kind = ANY ($3::text[])
+          AND (s.kind_revision = 0 OR s.kind_revision <= ($5::smallint[])[array_position($3::text[], s.kind)])
           AND NOT EXISTS (
               SELECT FROM haulage.queues AS q
               WHERE q.name = s.queue AND q.paused_at IS NOT NULL AND (q.paused_until IS NULL OR q.paused_until > now())

@@ -13,7 +13,8 @@ WITH drafts AS MATERIALIZED (
     ) AS u (kind, queue, args, priority, max_attempts, timeout_ms, run_at, delay_s, tags, meta, kind_revision, trace_relation,
             unique_key, window_s, on_conflict, limit_key),
     LATERAL haulage.reserve_unique_key(
-        u.unique_key, u.window_s, u.on_conflict, u.args::jsonb, coalesce(u.run_at, now() + make_interval(secs => u.delay_s), now())
+        u.unique_key, u.window_s, u.on_conflict, u.args::jsonb, coalesce(u.run_at, now() + make_interval(secs => u.delay_s), now()),
+        u.kind_revision
     ) AS r
     WHERE $13::bigint IS NULL OR EXISTS (SELECT FROM haulage.live_jobs AS p WHERE p.id = $11::bigint AND p.lease = $13::bigint)
 ),

@@ -27,7 +27,7 @@ fired AS (
 ),
 jobs AS (
     INSERT INTO haulage.live_jobs (
-        id, kind, queue, args, priority, max_attempts, timeout_ms, tags, meta, run_at, eligible_at, limit_key, state, place, parked_for
+        id, kind, queue, args, priority, max_attempts, timeout_ms, tags, meta, run_at, eligible_at, limit_key, state, place, parked_for, kind_revision
     )
     SELECT
         f.job_id, s.kind, s.queue, s.args, s.priority, s.max_attempts, s.timeout_ms, s.tags,
@@ -35,10 +35,11 @@ jobs AS (
         t.at, t.at, k.key,
         CASE WHEN t.at > now() THEN 0 WHEN k.key IS NOT NULL THEN 3 ELSE 1 END,
         CASE WHEN t.at > now() THEN 0 WHEN k.key IS NOT NULL THEN 3 ELSE 1 END,
-        CASE WHEN t.at <= now() AND k.key IS NOT NULL THEN 2 END
+        CASE WHEN t.at <= now() AND k.key IS NOT NULL THEN 2 END, s.kind_revision
     FROM fired AS f,
     LATERAL (
-        SELECT name, kind, queue, args, priority, max_attempts, timeout_ms, tags, meta, jitter_ms, overlap, limit_key
+        SELECT name, kind, queue, args, priority, max_attempts, timeout_ms, tags, meta, jitter_ms, overlap, limit_key,
+            kind_revision
         FROM haulage.schedules
         WHERE name = f.schedule
         OFFSET 0

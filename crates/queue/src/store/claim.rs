@@ -84,6 +84,23 @@ impl Claimed {
     }
 }
 
+/// The kinds that a worker handles, and of each the last revision that it knows. Jobs of a later one are to it as jobs of a kind that
+/// it does not know.
+#[derive(Debug, Clone, Default)]
+pub struct Kinds {
+    /// Their names, aliases included.
+    pub names: Vec<String>,
+    /// Parallel to `names`.
+    pub revisions: Vec<i16>,
+}
+
+impl FromIterator<(String, i16)> for Kinds {
+    fn from_iter<T: IntoIterator<Item = (String, i16)>>(kinds: T) -> Self {
+        let (names, revisions) = kinds.into_iter().unzip();
+        Self { names, revisions }
+    }
+}
+
 /// What a worker asks for.
 #[derive(Debug)]
 pub struct Request<'a> {
@@ -92,7 +109,7 @@ pub struct Request<'a> {
     /// The worker.
     pub worker: i64,
     /// Kinds it handles.
-    pub kinds: &'a [String],
+    pub kinds: &'a Kinds,
     /// Queues to claim from.
     pub queues: &'a [&'a str],
     /// At most so many jobs, parallel to `queues`.
@@ -108,11 +125,12 @@ pub async fn claim_jobs(connection: &mut PgConnection, request: &Request<'_>) ->
     let rows = sqlx::query(include_str!("../sql/claim_jobs.sql"))
         .bind(request.token)
         .bind(request.worker)
-        .bind(request.kinds)
+        .bind(&request.kinds.names)
         .bind(request.queues)
         .bind(request.wants)
         .bind(request.bounds)
         .bind(request.exempt)
+        .bind(&request.kinds.revisions)
         .fetch_all(connection)
         .await?;
     let mut claim = Claim::default();
@@ -145,14 +163,15 @@ pub async fn claim_suspect(
     connection: &mut PgConnection,
     token: i64,
     worker: i64,
-    kinds: &[String],
+    kinds: &Kinds,
     queues: &[&str],
 ) -> Result<Option<Claimed>, sqlx::Error> {
     let row = sqlx::query(include_str!("../sql/claim_suspect.sql"))
         .bind(token)
         .bind(worker)
-        .bind(kinds)
+        .bind(&kinds.names)
         .bind(queues)
+        .bind(&kinds.revisions)
         .fetch_optional(connection)
         .await?;
     row.map(|row| read(&row, 0)).transpose()

@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row};
 
-use crate::{JobId, store::Settled};
+use crate::{
+    JobId,
+    store::{Kinds, Settled},
+};
 
 /// What one promotion did.
 #[derive(Debug, Clone)]
@@ -92,14 +95,15 @@ pub async fn sweep_line(
     queue: &str,
     priority: i16,
     (from, to): (i64, i64),
-    kinds: &[String],
+    kinds: &Kinds,
 ) -> Result<Missed, sqlx::Error> {
     let (jobs, last_pos) = sqlx::query_as(include_str!("../sql/sweep_line.sql"))
         .bind(queue)
         .bind(priority)
         .bind(from)
         .bind(to)
-        .bind(kinds)
+        .bind(&kinds.names)
+        .bind(&kinds.revisions)
         .fetch_one(connection)
         .await?;
     Ok(Missed { jobs, last_pos })

@@ -32,7 +32,7 @@ pub(crate) async fn enqueue_job<'c>(executor: impl PgExecutor<'c>, draft: &Draft
         .bind(context.parent.as_ref().map(|parent| parent.id.0))
         .bind(context.parent.as_ref().map(|parent| parent.root.unwrap_or(parent.id).0))
         .bind(context.parent.as_ref().map(|parent| parent.lease))
-        .bind(0_i16)
+        .bind(draft.revision)
         .bind(trace.map(|trace| trace.0))
         .bind(trace.map(|trace| trace.1))
         .bind(trace.map(|trace| trace.2))
@@ -113,6 +113,7 @@ pub(crate) async fn call_enqueue<'c>(
             OnConflict::Reschedule => "reschedule",
         })
         .bind(job.limit_key.as_deref())
+        .bind(i32::from(job.revision))
         .fetch_one(executor)
         .await?;
     enqueued(&row, "job_id")
@@ -153,7 +154,7 @@ fn bind_batch<'q>(query: PgQuery<'q>, drafts: &[&'q Draft], context: &Context, f
         .bind(context.parent.as_ref().map(|parent| parent.id.0))
         .bind(context.parent.as_ref().map(|parent| parent.root.unwrap_or(parent.id).0))
         .bind(context.parent.as_ref().map(|parent| parent.lease))
-        .bind(folded(drafts, fold, |_| 0_i16))
+        .bind(folded(drafts, fold, |draft| draft.revision))
         .bind(trace.map(|trace| trace.0))
         .bind(trace.map(|trace| trace.1))
         .bind(trace.map(|trace| trace.2))

@@ -2,7 +2,9 @@
 
 use sqlx::{PgExecutor, Row, postgres::PgRow};
 
-use crate::{Attempt, JobDetail, JobId, JobState, JobStatus, ParkedFor, Priority, Progress, WorkerInfo, WorkerLife};
+use crate::{
+    Attempt, JobDetail, JobId, JobState, JobStatus, MissingWorker, ParkedFor, Priority, Progress, UnhandledKind, WorkerInfo, WorkerLife,
+};
 
 /// One job, live or finished.
 pub(crate) async fn get_job<'c>(executor: impl PgExecutor<'c>, id: JobId) -> Result<Option<JobStatus>, sqlx::Error> {
@@ -24,6 +26,7 @@ pub(crate) async fn get_job_detail<'c>(executor: impl PgExecutor<'c>, status: Jo
             parent: row.try_get::<Option<i64>, _>("parent_id")?.map(JobId),
             root: row.try_get::<Option<i64>, _>("root_id")?.map(JobId),
             crashes: row.try_get("crashes")?,
+            revision: row.try_get("kind_revision")?,
             parked_for: row.try_get::<Option<i16>, _>("parked_for")?.map(ParkedFor::from_code).transpose()?,
             origin: json(row.try_get("origin")?),
             attempts: Vec::new(),
@@ -70,10 +73,36 @@ pub(crate) async fn list_workers<'c>(executor: impl PgExecutor<'c>) -> Result<Ve
                 queues: row.try_get("queues")?,
                 slots: row.try_get("slots")?,
                 kinds: row.try_get("kinds")?,
+                revisions: row.try_get::<Option<_>, _>("revisions")?.unwrap_or_default(),
                 running: row.try_get("running")?,
                 heartbeat_age_s: row.try_get("heartbeat_age_s")?,
                 started_at: row.try_get("started_at")?,
                 dead_at,
+            })
+        })
+        .collect()
+}
+
+/// Entries that are looked at of each of a queue's four lines: 10,000 of a queue.
+const DEPTH: i32 = 2_500;
+
+/// Waiting jobs that no live worker takes; none if `worker` is given and another live one has a lower id.
+pub async fn list_unhandled<'c>(executor: impl PgExecutor<'c>, worker: Option<i64>) -> Result<Vec<UnhandledKind>, sqlx::Error> {
+    let rows = sqlx::query(include_str!("../sql/list_unhandled.sql")).bind(DEPTH).bind(worker).fetch_all(executor).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(UnhandledKind {
+                queue: row.try_get("queue")?,
+                kind: row.try_get("kind")?,
+                revision: row.try_get("revision")?,
+                jobs: row.try_get("jobs")?,
+                at_least: row.try_get("at_least")?,
+                oldest_s: row.try_get("oldest_s")?,
+                missing: match (row.try_get("served")?, row.try_get("known_revision")?) {
+                    (_, Some(known)) => MissingWorker::Revision { known },
+                    (true, None) => MissingWorker::Kind,
+                    (false, None) => MissingWorker::Queue,
+                },
             })
         })
         .collect()

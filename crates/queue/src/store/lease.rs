@@ -2,7 +2,7 @@
 
 use sqlx::{PgConnection, PgExecutor, Row};
 
-use crate::JobId;
+use crate::{JobId, store::Kinds};
 
 /// What a worker says of itself.
 #[derive(Debug, Clone)]
@@ -13,8 +13,8 @@ pub struct Registration {
     pub queues: Vec<String>,
     /// Jobs at once, parallel to `queues`.
     pub slots: Vec<i32>,
-    /// Kinds handled, aliases included.
-    pub kinds: Vec<String>,
+    /// Kinds handled.
+    pub kinds: Kinds,
     /// Silent for longer than this, in ms: dead.
     pub lease_ms: i32,
 }
@@ -38,8 +38,9 @@ pub async fn register_worker<'c>(executor: impl PgExecutor<'c>, id: i64, who: &R
         .bind(env!("CARGO_PKG_VERSION"))
         .bind(&who.queues)
         .bind(&who.slots)
-        .bind(&who.kinds)
+        .bind(&who.kinds.names)
         .bind(who.lease_ms)
+        .bind(&who.kinds.revisions)
         .execute(executor)
         .await?;
     Ok(())
@@ -72,6 +73,12 @@ pub async fn delete_leases(connection: &mut PgConnection, worker: i64, leases: &
 /// Takes a worker that stopped in order off the list.
 pub async fn remove_worker<'c>(executor: impl PgExecutor<'c>, worker: i64) -> Result<(), sqlx::Error> {
     sqlx::query(include_str!("../sql/remove_worker.sql")).bind(worker).execute(executor).await?;
+    Ok(())
+}
+
+/// Lets the server end each later statement of this transaction that takes longer.
+pub async fn limit_statement<'c>(executor: impl PgExecutor<'c>, limit: std::time::Duration) -> Result<(), sqlx::Error> {
+    sqlx::query(include_str!("../sql/limit_statement.sql")).bind(limit.as_millis().to_string()).execute(executor).await?;
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use sqlx::{PgConnection, PgExecutor, Row, postgres::PgRow};
 use crate::{
     limit::{KeyLimit, Limit, Rate},
     queue::QueueStatus,
+    store::Kinds,
 };
 
 /// What an admission did.
@@ -20,19 +21,25 @@ pub struct Admission {
 }
 
 /// Lets jobs of a limited queue in.
-pub async fn admit_queue(connection: &mut PgConnection, queue: &str, kinds: &[String]) -> Result<Admission, sqlx::Error> {
-    let row = sqlx::query(include_str!("../sql/admit_queue.sql")).bind(queue).bind(kinds).fetch_one(connection).await?;
+pub async fn admit_queue(connection: &mut PgConnection, queue: &str, kinds: &Kinds) -> Result<Admission, sqlx::Error> {
+    let row = sqlx::query(include_str!("../sql/admit_queue.sql"))
+        .bind(queue)
+        .bind(&kinds.names)
+        .bind(&kinds.revisions)
+        .fetch_one(connection)
+        .await?;
     admission(&row)
 }
 
 /// Lets jobs of these keys in that are of these queues and kinds.
-pub async fn admit_keys(
-    connection: &mut PgConnection,
-    keys: &[String],
-    queues: &[&str],
-    kinds: &[String],
-) -> Result<Admission, sqlx::Error> {
-    let row = sqlx::query(include_str!("../sql/admit_keys.sql")).bind(keys).bind(queues).bind(kinds).fetch_one(connection).await?;
+pub async fn admit_keys(connection: &mut PgConnection, keys: &[String], queues: &[&str], kinds: &Kinds) -> Result<Admission, sqlx::Error> {
+    let row = sqlx::query(include_str!("../sql/admit_keys.sql"))
+        .bind(keys)
+        .bind(queues)
+        .bind(&kinds.names)
+        .bind(&kinds.revisions)
+        .fetch_one(connection)
+        .await?;
     admission(&row)
 }
 

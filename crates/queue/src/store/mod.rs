@@ -18,7 +18,7 @@ mod sleep;
 #[cfg(feature = "testing")]
 mod testing;
 
-pub use claim::{Claim, Claimed, Request, claim_jobs, claim_suspect, oldest_running};
+pub use claim::{Claim, Claimed, Kinds, Request, claim_jobs, claim_suspect, oldest_running};
 pub use duty::{
     Missed, Promoted, Rescued, cancel_requested, drop_partition, make_partitions, mark_dead_workers, promote_jobs, prune_side_rows,
     rescue_jobs, save_progress, sweep_line,
@@ -27,8 +27,12 @@ use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 
 pub(crate) use audit::{AuditRow, write_audit};
 pub(crate) use enqueue::{call_enqueue, enqueue_job, enqueue_jobs, enqueue_unique_jobs};
+pub use inspect::list_unhandled;
 pub(crate) use inspect::{get_job, get_job_detail, list_attempts, list_workers};
-pub use lease::{Beat, Registration, beat_worker, delete_leases, limit_idle_transaction, register_worker, remove_worker, return_stranded};
+pub use lease::{
+    Beat, Registration, beat_worker, delete_leases, limit_idle_transaction, limit_statement, register_worker, remove_worker,
+    return_stranded,
+};
 pub use limit::{Admission, admit_keys, admit_queue, waiting_keys};
 pub(crate) use limit::{limit_key, limit_queue, list_key_limits, list_queues, pause_queue, resume_queue, unlimit_key};
 pub(crate) use manage::{
@@ -46,7 +50,9 @@ pub(crate) use schedule::{
     pause_schedule, resume_schedule, run_schedule,
 };
 pub(crate) use search::{PAGE_REACH, Parts, count_jobs, lock_jobs, pick_jobs, search_audit, search_jobs};
-pub use settle::{Burial, Reschedule, Settled, Unsettled, bury_jobs, complete_jobs, find_settled, reschedule_jobs, return_jobs};
+pub use settle::{
+    Burial, Reschedule, Settled, Unsettled, bury_jobs, complete_jobs, find_settled, forget_jobs, reschedule_jobs, return_jobs,
+};
 pub use sleep::{sleep_on_queues, sleep_until_due, stay_awake};
 #[cfg(feature = "testing")]
 pub(crate) use testing::{Listed, list_jobs_with_args, list_left_databases};
@@ -67,6 +73,8 @@ pub enum Failure {
     Schema,
     /// The history has no partition for today.
     NoPartition,
+    /// The statement was cancelled, or took longer than it may.
+    Cancelled,
     /// A value that Postgres refuses.
     Data,
     /// Anything else.
@@ -92,6 +100,7 @@ pub fn failure(error: &sqlx::Error) -> Failure {
         "42P01" | "3F000" | "42883" | "42703" => Failure::Schema,
         // "no partition of relation found for row" is the only check violation with a table and without a constraint.
         "23514" if database.constraint().is_none() => Failure::NoPartition,
+        "57014" => Failure::Cancelled,
         "57P01" | "57P02" | "57P03" | "53300" => Failure::Unavailable,
         code if code.starts_with("08") => Failure::Unavailable,
         code if code.starts_with("22") || code.starts_with("23") || code == "54000" => Failure::Data,

@@ -76,6 +76,7 @@ pub(crate) async fn declare_schedules(
         .bind(drafts().map(|draft| draft.meta.as_deref()).collect::<Vec<_>>())
         .bind(next)
         .bind(drafts().map(|draft| draft.limit_key.as_deref()).collect::<Vec<_>>())
+        .bind(drafts().map(|draft| draft.revision).collect::<Vec<_>>())
         .fetch_optional(connection)
         .await
 }

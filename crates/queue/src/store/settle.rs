@@ -20,6 +20,8 @@ pub enum Unsettled {
     Ours,
     /// It did finish under our lease; the answer was lost.
     Finished,
+    /// No unfinished job has its id, and no finished one our lease. Of a job that leaves no history: it is completed, or deleted.
+    Gone,
     /// Its lease is lost.
     Lost,
 }
@@ -80,6 +82,13 @@ pub async fn complete_jobs<'c>(
         .bind(outputs.iter().map(|(_, output)| *output).collect::<Vec<_>>())
         .fetch_all(executor)
         .await?;
+    rows.iter().map(|row| row.try_get(0).map(JobId)).collect()
+}
+
+/// Completes attempts of jobs that leave no history; `emptied` are the leases this empties.
+pub async fn forget_jobs<'c>(executor: impl PgExecutor<'c>, attempts: &[Settled], emptied: &[i64]) -> Result<Vec<JobId>, sqlx::Error> {
+    let (ids, leases) = pairs(attempts.iter());
+    let rows = sqlx::query(include_str!("../sql/forget_jobs.sql")).bind(ids).bind(leases).bind(emptied).fetch_all(executor).await?;
     rows.iter().map(|row| row.try_get(0).map(JobId)).collect()
 }
 
@@ -144,10 +153,11 @@ pub async fn find_settled<'c>(executor: impl PgExecutor<'c>, attempts: &[Settled
     let rows = sqlx::query(include_str!("../sql/find_settled.sql")).bind(ids).bind(leases).fetch_all(executor).await?;
     rows.iter()
         .map(|row| {
-            let what = match (row.try_get(2)?, row.try_get(3)?) {
-                (true, _) => Unsettled::Ours,
-                (false, true) => Unsettled::Finished,
-                (false, false) => Unsettled::Lost,
+            let what = match (row.try_get(2)?, row.try_get(3)?, row.try_get(4)?) {
+                (true, ..) => Unsettled::Ours,
+                (_, true, _) => Unsettled::Finished,
+                (.., true) => Unsettled::Gone,
+                _ => Unsettled::Lost,
             };
             Ok((Settled { id: JobId(row.try_get(0)?), lease: row.try_get(1)? }, what))
         })

@@ -5,7 +5,7 @@ use sqlx::{PgConnection, PgExecutor, Row};
 
 use crate::{
     JobId, JobState, Priority,
-    store::{Claimed, claim, inspect},
+    store::{Claimed, Kinds, claim, inspect},
 };
 
 /// A job as a test looks at it.
@@ -70,21 +70,27 @@ pub async fn claim_job(
     connection: &mut PgConnection,
     token: i64,
     worker: i64,
-    kinds: &[String],
+    kinds: &Kinds,
     id: JobId,
 ) -> Result<Option<Claimed>, sqlx::Error> {
     let row = sqlx::query(include_str!("../sql/claim_job.sql"))
         .bind(token)
         .bind(worker)
-        .bind(kinds)
+        .bind(&kinds.names)
         .bind(id.0)
+        .bind(&kinds.revisions)
         .fetch_optional(connection)
         .await?;
     row.map(|row| claim::read(&row, 0)).transpose()
 }
 
 /// Puts the next scheduled job in line before its time; returns its id.
-pub async fn bring_forward_job(connection: &mut PgConnection, queues: &[&str], kinds: &[String]) -> Result<Option<JobId>, sqlx::Error> {
-    let id = sqlx::query_scalar(include_str!("../sql/bring_forward_job.sql")).bind(queues).bind(kinds).fetch_optional(connection).await?;
+pub async fn bring_forward_job(connection: &mut PgConnection, queues: &[&str], kinds: &Kinds) -> Result<Option<JobId>, sqlx::Error> {
+    let id = sqlx::query_scalar(include_str!("../sql/bring_forward_job.sql"))
+        .bind(queues)
+        .bind(&kinds.names)
+        .bind(&kinds.revisions)
+        .fetch_optional(connection)
+        .await?;
     Ok(id.map(JobId))
 }

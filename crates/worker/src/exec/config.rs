@@ -18,7 +18,7 @@ use super::{
     http::Endpoint,
     subprocess::Program,
 };
-use crate::{BuildError, Builder, RunError, Worker};
+use crate::{BuildError, Builder, RunError, Worker, execute::Traits};
 
 /// A worker as its config file describes it, checked.
 #[must_use = "a config does nothing until it is run"]
@@ -26,7 +26,13 @@ pub struct Config {
     name: Option<String>,
     shutdown_grace: Option<Duration>,
     queues: Vec<(String, usize)>,
-    kinds: Vec<(String, Handler)>,
+    kinds: Vec<Kind>,
+}
+
+struct Kind {
+    name: String,
+    traits: Traits,
+    handler: Handler,
 }
 
 enum Handler {
@@ -129,9 +135,13 @@ impl Config {
         for (kind, table) in file.kinds {
             let at = format!("kinds.{}", kind.escape_debug());
             check_name("kind", &kind).map_err(|error| (at.clone(), error.to_string()))?;
+            let revision = table.revision.unwrap_or(0);
+            let revision =
+                i16::try_from(revision).map_err(|_| (format!("{at}.revision"), format!("{revision} is out of range: use 0 to 32767")))?;
+            let traits = Traits { revision, keep_completed: table.keep_completed.unwrap_or(true) };
             let handler = handler(table, folder, environment, &groups)
                 .map_err(|(field, text)| (if field.is_empty() { at } else { format!("{at}.{field}") }, text))?;
-            kinds.push((kind, handler));
+            kinds.push(Kind { name: kind, traits, handler });
         }
         Ok(Self { name: file.name, shutdown_grace, queues: file.queues.into_iter().collect(), kinds })
     }
@@ -140,7 +150,7 @@ impl Config {
     pub fn summary(&self) -> String {
         let queues: Vec<String> = self.queues.iter().map(|(queue, slots)| format!("{queue} ({slots} at once)")).collect();
         let mut text = format!("queues: {}\n", queues.join(", "));
-        for (kind, handler) in &self.kinds {
+        for Kind { name: kind, handler, .. } in &self.kinds {
             text.push_str(&match handler {
                 Handler::Program(program) => format!("{kind}: runs {program}\n"),
                 Handler::Endpoint(endpoint) => format!("{kind}: calls {endpoint}\n"),
@@ -162,9 +172,9 @@ impl Config {
         for (queue, slots) in self.queues {
             builder = builder.queue(queue, slots);
         }
-        for (kind, handler) in self.kinds {
+        for Kind { name, traits, handler } in self.kinds {
             let handler = Arc::new(handler);
-            builder = builder.handle_named(kind, move |run| {
+            builder = builder.handle_named(name, traits, move |run| {
                 let handler = Arc::clone(&handler);
                 async move {
                     match &*handler {
@@ -205,7 +215,7 @@ fn handler(table: file::Kind, folder: &Path, environment: Environment<'_>, group
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kinds: Vec<_> = self.kinds.iter().map(|(kind, _)| kind).collect();
+        let kinds: Vec<_> = self.kinds.iter().map(|kind| &kind.name).collect();
         f.debug_struct("Config").field("queues", &self.queues).field("kinds", &kinds).finish_non_exhaustive()
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct File {
 #[serde(deny_unknown_fields)]
 pub(super) struct Kind {
     pub(super) timeout: Option<Length>,
+    pub(super) revision: Option<u16>,
+    pub(super) keep_completed: Option<bool>,
 
     pub(super) command: Option<Vec<String>>,
     pub(super) cwd: Option<PathBuf>,

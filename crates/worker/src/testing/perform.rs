@@ -73,7 +73,7 @@ async fn work_one(session: &mut Session<'_>, id: JobId) -> Result<Ran, DrainErro
         return session.run(Taken { job, lease: token }).await;
     }
     let Some(job) = job(&mut *connection, id).await? else { return Err(DrainError::NotFound { job: id }) };
-    if !shared.kinds.contains(&job.kind) {
+    if !shared.kinds.names.contains(&job.kind) {
         return Err(DrainError::NoHandler { kind: job.kind });
     }
     Err(DrainError::NotRunnable { job: id, state: job.state })

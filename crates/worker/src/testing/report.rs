@@ -61,7 +61,7 @@ impl Ran {
     pub(super) fn new(attempt: &Attempt, resolution: &Resolution) -> Self {
         let output = || attempt.output().and_then(|json| serde_json::from_str(&json).ok());
         let ended = match resolution {
-            Resolution::Complete(_) => Ended::Completed { output: output() },
+            Resolution::Complete { .. } => Ended::Completed { output: output() },
             Resolution::Nothing if attempt.completed() => Ended::Completed { output: output() },
             Resolution::Nothing => Ended::LeaseLost,
             Resolution::Return => Ended::Returned,
