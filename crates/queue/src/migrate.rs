@@ -7,7 +7,7 @@ use sqlx::{
 };
 
 /// Every migration: number, name, SQL. Append-only.
-const MIGRATIONS: [(i64, &str, &str); 7] = [
+const MIGRATIONS: [(i64, &str, &str); 8] = [
     (1, "jobs", include_str!("../migrations/0001_jobs.sql")),
     (2, "partitions", include_str!("../migrations/0002_partitions.sql")),
     (3, "enqueue", include_str!("../migrations/0003_enqueue.sql")),
@@ -15,6 +15,7 @@ const MIGRATIONS: [(i64, &str, &str); 7] = [
     (5, "schedules", include_str!("../migrations/0005_schedules.sql")),
     (6, "limits", include_str!("../migrations/0006_limits.sql")),
     (7, "operations", include_str!("../migrations/0007_operations.sql")),
+    (9, "audit", include_str!("../migrations/0009_audit.sql")),
 ];
 
 /// The schema version that this build needs.
