@@ -4,6 +4,7 @@
 
 mod support;
 
+mod audit;
 mod bad_input;
 mod cancel;
 mod cli;
@@ -25,6 +26,7 @@ mod operations;
 mod outcomes;
 mod partitions;
 mod queues;
+mod retry_after;
 mod schedule;
 mod schedules;
 mod shop;
