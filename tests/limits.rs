@@ -171,6 +171,22 @@ async fn a_key_starts_no_more_in_a_time_than_its_rate() {
     assert!(spread.iter().all(|s| (0.85..6.0).contains(s)), "{spread:?}");
 }
 
+/// The next look at the keys was put off until the slowest rate let the next job in.
+#[tokio::test]
+async fn a_slow_rate_of_one_key_holds_up_no_other() {
+    let pool = database().await.pool();
+    ana().limit_key(&pool, "tenant:1", Limit::starts(1, Duration::from_secs(86_400))).await.unwrap();
+    let workers = fleet(&pool, 1, Duration::ZERO).await;
+    enqueue_all(&pool, (0..3).map(|n| Sync { tenant: 1, n })).await.unwrap();
+    eventually("the first has run", async || jobs_in(&pool, JobState::Completed).await == 1).await;
+    for n in 0..3 {
+        let id = Sync { tenant: 2, n }.enqueue(&pool).await.unwrap().id();
+        wait_for_state(&pool, id, JobState::Completed).await;
+    }
+    assert_eq!(jobs_in(&pool, JobState::Parked).await, 2);
+    stop(workers).await;
+}
+
 #[tokio::test]
 async fn keys_come_through_every_way_to_enqueue() {
     let pool = database().await.pool();

@@ -18,7 +18,7 @@ pub(crate) struct By {
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Who {
     /// Who acts, for the audit
-    #[arg(long = "as", value_name = "NAME", env = "USER", hide_env_values = true)]
+    #[arg(id = "who", long = "as", value_name = "NAME", env = "USER", hide_env_values = true)]
     name: Option<String>,
 }
 
