@@ -547,3 +547,72 @@ fn bench_prints_a_row_with_stable_names_beside_its_floor() {
         assert!(told.iter().all(|figure| figure["measured"].is_f64() && figure["goal"].is_string() && figure["met"].is_boolean()), "{row}");
     }
 }
+
+#[tokio::test]
+async fn what_is_done_to_queues_keys_and_schedules_says_who_and_why_and_is_found_in_the_audit() {
+    let database = database().await;
+    let url = database.url();
+    let schedule = haulage::Schedule::new("nightly", "@daily", Count { n: 1 });
+    haulage::declare_schedules(&database.pool(), "shop", [schedule]).await.unwrap();
+    let by = |args: &[&str]| haulage(&url, &[args, &["--as", "ana", "--reason", "a drill"]].concat());
+    ok(by(&["queues", "pause", "mail", "--for", "1h"]));
+    assert_eq!(ok(by(&["queues", "resume", "mail"])), "mail is resumed\n");
+    ok(by(&["queues", "limit", "mail", "--rate", "100/1m", "--burst", "10"]));
+    ok(by(&["queues", "unlimit", "mail"]));
+    ok(by(&["keys", "limit", "tenant:*", "--max", "3"]));
+    ok(by(&["keys", "unlimit", "tenant:*"]));
+    ok(by(&["schedules", "pause", "nightly"]));
+    ok(by(&["schedules", "resume", "nightly"]));
+    let job = ok(by(&["schedules", "run-now", "nightly"]));
+    ok(by(&["schedules", "delete", "nightly"]));
+
+    let lines = |args: &[&str]| {
+        let text = ok(haulage(&url, &[&["audit", "--by", "ana"], args].concat()));
+        let words = |line: &str| line.split_whitespace().skip(3).collect::<Vec<_>>().join(" ");
+        let mut lines: Vec<String> = text.lines().skip(1).map(words).collect();
+        lines.reverse();
+        lines
+    };
+    assert_eq!(
+        lines(&["--queue", "mail"]),
+        [
+            "ana pause queue mail 0 a drill not paused paused",
+            "ana resume queue mail 0 a drill paused not paused",
+            "ana limit queue mail 0 a drill 100 per 1m in bursts of 10",
+            "ana unlimit queue mail 0 a drill 100 per 1m in bursts of 10",
+        ]
+    );
+    assert_eq!(
+        lines(&["--key", "tenant:*"]),
+        ["ana limit key tenant:* 0 a drill 3 at once", "ana unlimit key tenant:* 0 a drill 3 at once"]
+    );
+    assert_eq!(
+        lines(&["--schedule", "nightly"]),
+        [
+            "ana pause schedule nightly 0 a drill not paused paused",
+            "ana resume schedule nightly 0 a drill paused not paused",
+            &format!("ana run-now schedule nightly 1 a drill not paused job {}", job.trim()),
+            "ana delete schedule nightly 0 a drill not paused",
+        ]
+    );
+    assert_eq!(lines(&[]).len(), 10);
+    assert_eq!(lines(&["--job", job.trim()]).len(), 1);
+
+    // What is not there has an exit code of its own, and nobody acts without a name.
+    for args in [&["queues", "resume", "mail"][..], &["keys", "unlimit", "tenant:*"], &["schedules", "run-now", "nightly"]] {
+        refused(by(args), 3);
+        let output = command(Some(&url), args).env_remove("USER").output().unwrap();
+        assert!(refused(output, 1).contains("--as NAME"), "{args:?}");
+    }
+}
+
+#[test]
+fn no_color_is_respected() {
+    let help = |no_color: &str| {
+        let mut command = command(None, &["help", "jobs"]);
+        let output = command.env("CLICOLOR_FORCE", "1").env("NO_COLOR", no_color).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(help("").contains("\u{1b}["), "it would be colored");
+    assert!(!help("1").contains('\u{1b}'));
+}

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use haulage::{
-    EnqueueError, Job, JobId, JobState, Limit, ManageError, NamedJob, WorkerHandle, enqueue_all, enqueue_named, job, key_limits, limit_key,
-    pause_queue, resume_queue, unlimit_key,
+    EnqueueError, Job, JobId, JobState, Limit, ManageError, NamedJob, WorkerHandle, enqueue_all, enqueue_named, job, key_limits,
 };
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use tokio::time::sleep;
 
-use crate::support::{Count, Log, database, eventually, jobs_in, wait_for_state, worker};
+use crate::support::{Count, Log, ana, database, eventually, jobs_in, wait_for_state, worker};
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Sync {
@@ -60,8 +59,8 @@ async fn most_at_once(pool: &PgPool) -> Vec<(String, i64)> {
 #[tokio::test]
 async fn a_key_never_has_more_at_once_in_the_fleet_than_its_limit() {
     let pool = database().await.pool();
-    limit_key(&pool, "tenant:*", Limit::running(2), "ana").await.unwrap();
-    limit_key(&pool, "tenant:3", Limit::running(5), "ana").await.unwrap();
+    ana().limit_key(&pool, "tenant:*", Limit::running(2)).await.unwrap();
+    ana().limit_key(&pool, "tenant:3", Limit::running(5)).await.unwrap();
     let workers = fleet(&pool, 3, Duration::from_millis(2)).await;
     enqueue_all(&pool, (0..400).map(|n| Sync { tenant: n % 4, n })).await.unwrap();
     enqueue_all(&pool, (0..100).map(|n| Count { n })).await.unwrap();
@@ -79,7 +78,7 @@ async fn a_key_never_has_more_at_once_in_the_fleet_than_its_limit() {
 #[tokio::test]
 async fn a_limit_of_one_gives_strict_order() {
     let pool = database().await.pool();
-    limit_key(&pool, "tenant:1", Limit::running(1), "ana").await.unwrap();
+    ana().limit_key(&pool, "tenant:1", Limit::running(1)).await.unwrap();
     let order = Log::default();
     let mut workers = Vec::new();
     for _ in 0..2 {
@@ -101,7 +100,7 @@ async fn a_limit_of_one_gives_strict_order() {
 #[tokio::test]
 async fn a_full_key_starves_no_other_and_is_said_to_wait() {
     let pool = database().await.pool();
-    limit_key(&pool, "tenant:1", Limit::running(1), "ana").await.unwrap();
+    ana().limit_key(&pool, "tenant:1", Limit::running(1)).await.unwrap();
     let workers = {
         let handler = |job: Sync| async move {
             if job.tenant == 1 {
@@ -118,7 +117,7 @@ async fn a_full_key_starves_no_other_and_is_said_to_wait() {
     let limits = key_limits(&pool).await.unwrap();
     assert_eq!((limits[0].admitted, limits[0].waiting), (Some(1), Some(999)));
     // Changed while it is full.
-    limit_key(&pool, "tenant:1", Limit::running(4), "ana").await.unwrap();
+    ana().limit_key(&pool, "tenant:1", Limit::running(4)).await.unwrap();
     eventually("four run", async || jobs_in(&pool, JobState::Running).await == 4).await;
     stop(workers).await;
 }
@@ -126,7 +125,7 @@ async fn a_full_key_starves_no_other_and_is_said_to_wait() {
 #[tokio::test]
 async fn failures_snoozes_and_crashes_give_the_slot_back() {
     let pool = database().await.pool();
-    limit_key(&pool, "tenant:1", Limit::running(1), "ana").await.unwrap();
+    ana().limit_key(&pool, "tenant:1", Limit::running(1)).await.unwrap();
     let stuck = worker(&pool).handle(|_: Sync| std::future::pending::<()>()).build().unwrap().start().await.unwrap();
     let first = Sync { tenant: 1, n: 0 }.enqueue(&pool).await.unwrap().id();
     wait_for_state(&pool, first, JobState::Running).await;
@@ -157,7 +156,7 @@ async fn failures_snoozes_and_crashes_give_the_slot_back() {
 #[tokio::test]
 async fn a_key_starts_no_more_in_a_time_than_its_rate() {
     let pool = database().await.pool();
-    limit_key(&pool, "tenant:*", Limit::starts(50, Duration::from_secs(1)).burst(5), "ana").await.unwrap();
+    ana().limit_key(&pool, "tenant:*", Limit::starts(50, Duration::from_secs(1)).burst(5)).await.unwrap();
     let workers = fleet(&pool, 2, Duration::ZERO).await;
     enqueue_all(&pool, (0..100).map(|n| Sync { tenant: n % 2, n })).await.unwrap();
     eventually("all have run", async || jobs_in(&pool, JobState::Completed).await == 100).await;
@@ -172,10 +171,26 @@ async fn a_key_starts_no_more_in_a_time_than_its_rate() {
     assert!(spread.iter().all(|s| (0.85..6.0).contains(s)), "{spread:?}");
 }
 
+/// The next look at the keys was put off until the slowest rate let the next job in.
+#[tokio::test]
+async fn a_slow_rate_of_one_key_holds_up_no_other() {
+    let pool = database().await.pool();
+    ana().limit_key(&pool, "tenant:1", Limit::starts(1, Duration::from_secs(86_400))).await.unwrap();
+    let workers = fleet(&pool, 1, Duration::ZERO).await;
+    enqueue_all(&pool, (0..3).map(|n| Sync { tenant: 1, n })).await.unwrap();
+    eventually("the first has run", async || jobs_in(&pool, JobState::Completed).await == 1).await;
+    for n in 0..3 {
+        let id = Sync { tenant: 2, n }.enqueue(&pool).await.unwrap().id();
+        wait_for_state(&pool, id, JobState::Completed).await;
+    }
+    assert_eq!(jobs_in(&pool, JobState::Parked).await, 2);
+    stop(workers).await;
+}
+
 #[tokio::test]
 async fn keys_come_through_every_way_to_enqueue() {
     let pool = database().await.pool();
-    limit_key(&pool, "tenant:7", Limit::running(1), "ana").await.unwrap();
+    ana().limit_key(&pool, "tenant:7", Limit::running(1)).await.unwrap();
     let parked = async |id: JobId| {
         let row: (i16, i16, Option<i16>, Option<String>) =
             sqlx::query_as("SELECT state, place, parked_for, limit_key FROM haulage.live_jobs WHERE id = $1")
@@ -207,14 +222,14 @@ async fn keys_come_through_every_way_to_enqueue() {
 #[tokio::test]
 async fn a_paused_queue_keeps_the_slots_it_has_and_takes_no_more() {
     let pool = database().await.pool();
-    limit_key(&pool, "tenant:1", Limit::running(2), "ana").await.unwrap();
-    pause_queue(&pool, "default", "ana", "why", None).await.unwrap();
+    ana().limit_key(&pool, "tenant:1", Limit::running(2)).await.unwrap();
+    ana().because("why").pause_queue(&pool, "default", None).await.unwrap();
     let workers = fleet(&pool, 1, Duration::ZERO).await;
     enqueue_all(&pool, (0..10).map(|n| Sync { tenant: 1, n })).await.unwrap();
     Sync { tenant: 1, n: 10 }.with().queue("open").enqueue(&pool).await.unwrap();
     let open = worker(&pool).queue("open", 5).handle(|_: Sync| async {}).build().unwrap().start().await.unwrap();
     eventually("the open queue's job has run", async || jobs_in(&pool, JobState::Completed).await == 1).await;
-    resume_queue(&pool, "default").await.unwrap();
+    ana().resume_queue(&pool, "default").await.unwrap();
     eventually("all have run", async || jobs_in(&pool, JobState::Completed).await == 11).await;
     open.shutdown().await;
     stop(workers).await;
@@ -230,11 +245,11 @@ async fn a_bad_key_or_limit_is_refused_and_nothing_is_stored() {
         assert!(error.to_string().contains("limit key"), "{key}: {error}");
     }
     for key in ["", "a b", "*", "a:b:*", "haulage-schedule:*"] {
-        let error = limit_key(&pool, key, Limit::running(1), "ana").await.unwrap_err();
+        let error = ana().limit_key(&pool, key, Limit::running(1)).await.unwrap_err();
         assert!(matches!(error, ManageError::Limit(_)), "{key}: {error}");
     }
-    assert!(limit_key(&pool, "tenant:1", Limit::running(0), "ana").await.unwrap_err().to_string().contains("1 to"));
-    assert!(!unlimit_key(&pool, "tenant:1").await.unwrap());
+    assert!(ana().limit_key(&pool, "tenant:1", Limit::running(0)).await.unwrap_err().to_string().contains("1 to"));
+    assert!(!ana().unlimit_key(&pool, "tenant:1").await.unwrap());
     assert!(key_limits(&pool).await.unwrap().is_empty());
     assert_eq!(jobs_in(&pool, JobState::Parked).await, 0);
 }

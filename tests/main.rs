@@ -4,6 +4,7 @@
 
 mod support;
 
+mod audit;
 mod bad_input;
 mod cancel;
 mod cli;
@@ -29,6 +30,7 @@ mod outcomes;
 mod pages;
 mod partitions;
 mod queues;
+mod retry_after;
 mod roles;
 mod rolling;
 mod schedule;

@@ -15,7 +15,7 @@ async fn ten_at_once_make_the_schema_once() {
     for result in results {
         result.unwrap();
     }
-    let ran: i64 = sqlx::query_scalar("SELECT count(*) FROM haulage.migrations").fetch_one(&pool).await.unwrap();
+    let ran: i64 = sqlx::query_scalar("SELECT max(version) FROM haulage.migrations").fetch_one(&pool).await.unwrap();
     assert_eq!(ran, SCHEMA_VERSION);
     migrate(&pool).await.unwrap();
     Count { n: 1 }.enqueue(&pool).await.unwrap();

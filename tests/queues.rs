@@ -9,11 +9,11 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use haulage::{Ctx, Job, JobState, Limit, ManageError, WorkerHandle, enqueue_all, limit_queue, pause_queue, queues, resume_queue};
+use haulage::{Ctx, Job, JobState, Limit, ManageError, WorkerHandle, enqueue_all, queues};
 use sqlx::PgPool;
 use tokio::time::sleep;
 
-use crate::support::{Count, Log, database, eventually, jobs_in, worker};
+use crate::support::{Count, Log, ana, database, eventually, jobs_in, worker};
 
 /// Several workers whose handlers note how many run at once in all of them.
 async fn fleet(pool: &PgPool, workers: usize, work: Duration) -> (Vec<WorkerHandle>, Arc<AtomicI64>) {
@@ -43,7 +43,7 @@ async fn stop(workers: Vec<WorkerHandle>) {
 #[tokio::test]
 async fn a_paused_queue_starts_nothing_until_it_is_resumed() {
     let pool = database().await.pool();
-    pause_queue(&pool, "default", "ana", "the partner is down", None).await.unwrap();
+    ana().because("the partner is down").pause_queue(&pool, "default", None).await.unwrap();
     let (workers, _) = fleet(&pool, 2, Duration::ZERO).await;
     let ran = Log::default();
     let noted = ran.clone();
@@ -68,11 +68,11 @@ async fn a_paused_queue_starts_nothing_until_it_is_resumed() {
         (status.available, status.paused_by.as_deref(), status.paused_why.as_deref()),
         (100, Some("ana"), Some("the partner is down"))
     );
-    assert!(resume_queue(&pool, "default").await.unwrap());
-    assert!(!resume_queue(&pool, "default").await.unwrap(), "it is not paused any more");
+    assert!(ana().resume_queue(&pool, "default").await.unwrap());
+    assert!(!ana().resume_queue(&pool, "default").await.unwrap(), "it is not paused any more");
     eventually("all have run", async || jobs_in(&pool, JobState::Completed).await == 101).await;
 
-    let until = pause_queue(&pool, "default", "ana", "for a moment", Some(Duration::from_secs(1))).await.unwrap().unwrap();
+    let until = ana().because("for a moment").pause_queue(&pool, "default", Some(Duration::from_secs(1))).await.unwrap().unwrap();
     Count { n: 1 }.enqueue(&pool).await.unwrap();
     eventually("the pause has ended by itself", async || jobs_in(&pool, JobState::Completed).await == 102).await;
     let claimed: DateTime<Utc> =
@@ -93,19 +93,19 @@ impl Job for Other {
 #[tokio::test]
 async fn a_queue_never_runs_more_at_once_in_the_fleet_than_its_limit() {
     let pool = database().await.pool();
-    limit_queue(&pool, "default", Limit::running(3)).await.unwrap();
+    ana().limit_queue(&pool, "default", Limit::running(3)).await.unwrap();
     let (workers, most) = fleet(&pool, 3, Duration::from_millis(3)).await;
     enqueue_all(&pool, (0..300).map(|n| Count { n })).await.unwrap();
     eventually("all have run", async || jobs_in(&pool, JobState::Completed).await == 300).await;
     assert_eq!(most.load(Ordering::SeqCst), 3);
     assert_eq!(overlap(&pool).await, 3, "by the database's clock, from claim to finish");
     // Edited while they run.
-    limit_queue(&pool, "default", Limit::running(1)).await.unwrap();
+    ana().limit_queue(&pool, "default", Limit::running(1)).await.unwrap();
     most.store(0, Ordering::SeqCst);
     enqueue_all(&pool, (0..50).map(|n| Count { n })).await.unwrap();
     eventually("all have run", async || jobs_in(&pool, JobState::Completed).await == 350).await;
     assert_eq!(most.load(Ordering::SeqCst), 1);
-    limit_queue(&pool, "default", None).await.unwrap();
+    ana().limit_queue(&pool, "default", None).await.unwrap();
     most.store(0, Ordering::SeqCst);
     enqueue_all(&pool, (0..300).map(|n| Count { n })).await.unwrap();
     eventually("all have run", async || jobs_in(&pool, JobState::Completed).await == 650).await;
@@ -129,7 +129,7 @@ async fn overlap(pool: &PgPool) -> i64 {
 #[tokio::test]
 async fn a_crash_leaks_no_slot_of_a_limited_queue() {
     let pool = database().await.pool();
-    limit_queue(&pool, "default", Limit::running(2)).await.unwrap();
+    ana().limit_queue(&pool, "default", Limit::running(2)).await.unwrap();
     enqueue_all(&pool, (0..6).map(|n| Count { n })).await.unwrap();
     let dying = worker(&pool).handle(|_: Count| std::future::pending::<()>()).build().unwrap().start().await.unwrap();
     eventually("two run", async || jobs_in(&pool, JobState::Running).await == 2).await;
@@ -145,7 +145,7 @@ async fn a_crash_leaks_no_slot_of_a_limited_queue() {
 #[tokio::test]
 async fn a_queue_starts_no_more_in_a_time_than_its_rate() {
     let pool = database().await.pool();
-    limit_queue(&pool, "default", Limit::starts(50, Duration::from_secs(1)).burst(5)).await.unwrap();
+    ana().limit_queue(&pool, "default", Limit::starts(50, Duration::from_secs(1)).burst(5)).await.unwrap();
     let (workers, _) = fleet(&pool, 2, Duration::ZERO).await;
     enqueue_all(&pool, (0..100).map(|n| Count { n })).await.unwrap();
     eventually("all have run", async || jobs_in(&pool, JobState::Completed).await == 100).await;
@@ -162,9 +162,9 @@ async fn a_queue_starts_no_more_in_a_time_than_its_rate() {
 async fn a_limit_or_a_queue_that_cannot_be_is_refused_and_nothing_changes() {
     let pool = database().await.pool();
     for error in [
-        limit_queue(&pool, "default", Limit::running(0)).await.unwrap_err(),
-        limit_queue(&pool, "no good", Limit::running(1)).await.unwrap_err(),
-        pause_queue(&pool, "no good", "ana", "why", None).await.unwrap_err(),
+        ana().limit_queue(&pool, "default", Limit::running(0)).await.unwrap_err(),
+        ana().limit_queue(&pool, "no good", Limit::running(1)).await.unwrap_err(),
+        ana().because("why").pause_queue(&pool, "no good", None).await.unwrap_err(),
     ] {
         assert!(matches!(error, ManageError::Limit(_) | ManageError::Name(_)), "{error}");
     }
@@ -174,7 +174,7 @@ async fn a_limit_or_a_queue_that_cannot_be_is_refused_and_nothing_changes() {
 #[tokio::test]
 async fn what_waits_for_its_time_or_fails_comes_through_the_limit_again() {
     let pool = database().await.pool();
-    limit_queue(&pool, "default", Limit::running(1)).await.unwrap();
+    ana().limit_queue(&pool, "default", Limit::running(1)).await.unwrap();
     let (running, most) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicI64::new(0)));
     let (noted, top) = (Arc::clone(&running), Arc::clone(&most));
     let handler = move |_: Count, ctx: Ctx| {

@@ -4,7 +4,7 @@ use std::{str::FromStr, time::Duration};
 
 use haulage::{
     Ctx, Duty, Job, JobError, JobFilter, JobState, OnConflict, Operator, Unique, Verb, enqueue_all, job, job_detail, list_jobs,
-    list_workers, pause_queue, queues, resume_queue, run_operation,
+    list_workers, queues, run_operation,
 };
 use sqlx::{
     PgPool,
@@ -190,10 +190,10 @@ async fn an_operator_retries_pauses_and_limits_and_can_not_rewrite_the_audit() {
     assert_eq!(run_operation(&operator, operation.id).await.unwrap().done, 2);
     ana.cancel(&operator, dead[0].id).await.unwrap();
     ana.delete(&operator, dead[1].id).await.unwrap();
-    pause_queue(&operator, "default", "ana", "mending", None).await.unwrap();
-    resume_queue(&operator, "default").await.unwrap();
-    haulage::limit_queue(&operator, "default", haulage::Limit::running(1)).await.unwrap();
-    haulage::limit_key(&operator, "tenant:*", haulage::Limit::running(1), "ana").await.unwrap();
+    ana.pause_queue(&operator, "default", None).await.unwrap();
+    ana.resume_queue(&operator, "default").await.unwrap();
+    ana.limit_queue(&operator, "default", haulage::Limit::running(1)).await.unwrap();
+    ana.limit_key(&operator, "tenant:*", haulage::Limit::running(1)).await.unwrap();
 
     for sql in [
         "DELETE FROM haulage.audit",
@@ -223,7 +223,7 @@ async fn a_viewer_reads_everything_and_changes_nothing() {
 
     assert!(Count { n: 8 }.enqueue(&viewer).await.is_err());
     assert!(Operator::new("eve").cancel(&viewer, id).await.is_err());
-    assert!(pause_queue(&viewer, "default", "eve", "", None).await.is_err());
+    assert!(Operator::new("eve").pause_queue(&viewer, "default", None).await.is_err());
     for sql in [
         "DELETE FROM haulage.live_jobs",
         "UPDATE haulage.live_jobs SET args = '{}'",

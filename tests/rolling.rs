@@ -1,8 +1,8 @@
 //! Rolling deploys: old code leaves newer args to new code, wherever the job stands.
 
 use haulage::{
-    Job, JobId, JobState, Limit, NamedJob, OnConflict, Schedule, Unique, Worker, declare_schedules, enqueue_all, enqueue_named, job,
-    job_detail, limit_key, limit_queue, list_workers, run_schedule,
+    Job, JobId, JobState, Limit, NamedJob, OnConflict, Operator, Schedule, Unique, Worker, declare_schedules, enqueue_all, enqueue_named,
+    job, job_detail, list_workers,
     store::{self, Kinds},
 };
 use serde::{Deserialize, Serialize};
@@ -117,8 +117,8 @@ async fn swept(connection: &mut PgConnection, revision: i16) -> i64 {
 async fn newer_jobs_are_left_alone_wherever_they_stand() {
     let db = haulage::testing::Database::new().await.unwrap();
     let pool = db.pool();
-    limit_queue(pool, "limited", Limit::running(1)).await.unwrap();
-    limit_key(pool, "tenant:1", Limit::running(1), "ana").await.unwrap();
+    Operator::new("ana").limit_queue(pool, "limited", Limit::running(1)).await.unwrap();
+    Operator::new("ana").limit_key(pool, "tenant:1", Limit::running(1)).await.unwrap();
     let mut newer = Vec::new();
     for (n, place) in ["line", "limited", "keyed", "timed", "returned", "suspect"].into_iter().enumerate() {
         let job = |job: NamedJob| match place {
@@ -182,7 +182,7 @@ async fn the_jobs_of_a_schedule_have_the_revision_of_its_code() {
     let declare = async |schedule: Schedule| declare_schedules(&pool, "shop", [schedule]).await.unwrap();
     declare(Schedule::new("greeting", "* * * * * *", old("a"))).await;
     declare(Schedule::new("greeting", "* * * * * *", new("b"))).await;
-    let by_hand = run_schedule(&pool, "greeting").await.unwrap();
+    let by_hand = Operator::new("ana").run_schedule(&pool, "greeting").await.unwrap();
     assert_eq!(revision(&pool, by_hand).await, 1);
     let mut worker = worker(&pool).handle(|_: old::Greet| async {}).build().unwrap().start().await.unwrap();
     let fired = async || -> Vec<i16> {
@@ -201,8 +201,8 @@ async fn the_jobs_of_a_schedule_have_the_revision_of_its_code() {
 #[tokio::test]
 async fn programs_of_the_version_before_admit_as_they_did() {
     let pool = database().await.pool();
-    limit_queue(&pool, "default", Limit::running(5)).await.unwrap();
-    limit_key(&pool, "tenant:1", Limit::running(5), "ana").await.unwrap();
+    Operator::new("ana").limit_queue(&pool, "default", Limit::running(5)).await.unwrap();
+    Operator::new("ana").limit_key(&pool, "tenant:1", Limit::running(5)).await.unwrap();
     new("a").enqueue(&pool).await.unwrap();
     new("b").with().limit_key("tenant:1").queue("other").enqueue(&pool).await.unwrap();
     let mut connection = pool.acquire().await.unwrap();

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use haulage::{
-    Cron, Duty, Job, Missed, Overlap, RunError, Schedule, ScheduleError, declare_schedules, delete_schedule, list_schedules,
-    pause_schedule, resume_schedule, run_schedule, schedule,
+    Cron, Duty, Job, ManageError, Missed, Overlap, RunError, Schedule, ScheduleError, declare_schedules, list_schedules, schedule,
 };
 use proptest::{prelude::*, test_runner::Config};
 use sqlx::PgPool;
 
-use crate::support::{Count, Log, database, eventually, worker};
+use crate::support::{Count, Log, ana, database, eventually, worker};
 
 fn every_second(name: &str) -> Schedule {
     Schedule::new(name, "* * * * * *", Count { n: 1 })
@@ -179,22 +178,22 @@ impl Job for Other {
 async fn what_comes_while_it_is_paused_is_not_made_up() {
     let pool = database().await.pool();
     declare_schedules(&pool, "shop", [every_second("tick").missed(Missed::AllWithin(Duration::from_secs(3_600)))]).await.unwrap();
-    pause_schedule(&pool, "tick", "ana", "the partner is down", None).await.unwrap();
+    ana().because("the partner is down").pause_schedule(&pool, "tick", None).await.unwrap();
     set_back(&pool, "tick", 100).await;
     let worker = worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
     let status = schedule(&pool, "tick").await.unwrap();
     assert_eq!((status.paused_by.as_deref(), status.paused_why.as_deref()), (Some("ana"), Some("the partner is down")));
 
-    let by_hand = run_schedule(&pool, "tick").await.unwrap();
+    let by_hand = ana().run_schedule(&pool, "tick").await.unwrap();
     eventually("the one run by hand has finished", async || haulage::job(&pool, by_hand).await.unwrap().unwrap().state.is_final()).await;
     assert!(fires(&pool, "tick").await.is_empty());
-    resume_schedule(&pool, "tick").await.unwrap();
+    ana().resume_schedule(&pool, "tick").await.unwrap();
     let resumed: DateTime<Utc> = sqlx::query_scalar("SELECT now()").fetch_one(&pool).await.unwrap();
     eventually("it fires again", async || !fires(&pool, "tick").await.is_empty()).await;
     assert!(fires(&pool, "tick").await[0].0 > resumed - TimeDelta::seconds(1));
 
     // A pause with an end ends by itself.
-    let until = pause_schedule(&pool, "tick", "ana", "for a moment", Some(Duration::from_secs(2))).await.unwrap().unwrap();
+    let until = ana().because("for a moment").pause_schedule(&pool, "tick", Some(Duration::from_secs(2))).await.unwrap().unwrap();
     eventually("it has gone on by itself", async || fires(&pool, "tick").await.last().unwrap().0 > until).await;
     worker.shutdown().await;
     let within: i64 = sqlx::query_scalar("SELECT count(*) FROM haulage.fires WHERE instant > $1 AND instant <= $2 AND fired_at > $3")
@@ -212,7 +211,7 @@ async fn the_rows_of_a_service_become_what_it_declares_and_those_of_others_stay(
     let pool = database().await.pool();
     declare_schedules(&pool, "shop", [every_second("a"), every_second("b")]).await.unwrap();
     declare_schedules(&pool, "mailer", [every_second("m")]).await.unwrap();
-    pause_schedule(&pool, "a", "ana", "why", None).await.unwrap();
+    ana().because("why").pause_schedule(&pool, "a", None).await.unwrap();
     let changed = Schedule::new("a", "@yearly", Count { n: 2 }.with().queue("slow")).zone("Asia/Tokyo");
     declare_schedules(&pool, "shop", [changed, every_second("c")]).await.unwrap();
     let all = list_schedules(&pool).await.unwrap();
@@ -251,12 +250,12 @@ async fn a_schedule_that_cannot_work_is_refused_with_what_to_do() {
     }
     assert!(declare_schedules(&pool, "shop", [new("@daily"), new("@hourly")]).await.unwrap_err().to_string().contains("twice"));
     for error in [
-        pause_schedule(&pool, "it", "ana", "why", None).await.unwrap_err(),
-        resume_schedule(&pool, "it").await.unwrap_err(),
-        run_schedule(&pool, "it").await.unwrap_err(),
-        delete_schedule(&pool, "it").await.unwrap_err(),
+        ana().because("why").pause_schedule(&pool, "it", None).await.unwrap_err(),
+        ana().resume_schedule(&pool, "it").await.unwrap_err(),
+        ana().run_schedule(&pool, "it").await.unwrap_err(),
+        ana().delete_schedule(&pool, "it").await.unwrap_err(),
     ] {
-        assert!(matches!(error, ScheduleError::NotFound { .. }), "{error}");
+        assert!(matches!(error, ManageError::Schedule(ScheduleError::NotFound { .. })), "{error}");
     }
     assert!(list_schedules(&pool).await.unwrap().is_empty());
 }

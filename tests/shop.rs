@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use haulage::{JobId, JobState, JobStatus};
+use haulage::{JobId, JobState, JobStatus, Operator};
 use image::{ImageFormat, RgbaImage};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
@@ -82,7 +82,7 @@ async fn every_order_gets_its_receipt_and_its_stock_message_although_the_partner
     );
 
     // The digest of the night, asked for by hand.
-    let digest = haulage::run_schedule(&pool, "nightly-digest").await?;
+    let digest = Operator::new("ana").run_schedule(&pool, "nightly-digest").await?;
     completed(&pool, digest).await?;
     let caught = shop.get(&format!("http://127.0.0.1:{}/mails.json", shop.mails_port)).await?;
     let digest = caught.as_array().into_iter().flatten().find(|mail| mail["subject"] == "Yesterday in the shop").context("no digest")?;

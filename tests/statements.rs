@@ -103,6 +103,8 @@ async fn hot_statements_use_their_indexes_and_never_scan_the_jobs() {
         ),
         ("promote_jobs", "now(), 100", vec!["live_jobs_timed", "Tid Scan"]),
         ("sweep_line", "'q', 1::smallint, 0, 100, ARRAY['a'], ARRAY[0]::smallint[]", vec!["live_jobs_line"]),
+        ("prune_audit", "365, 1000", vec!["audit_at"]),
+        ("prune_operations", "365, 1000", vec!["operations_ended_at"]),
         ("claim_suspect", "1, 2, ARRAY['a'], ARRAY['q'], ARRAY[0]::smallint[]", vec!["live_jobs_suspect"]),
         ("rescue_jobs", "ARRAY[]::bigint[]", vec!["live_jobs_pkey"]),
         ("look_at_jobs", "ARRAY[1, 2]::bigint[]", vec!["live_jobs_pkey"]),

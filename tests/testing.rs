@@ -5,13 +5,13 @@ use std::{panic::AssertUnwindSafe, process::Command, time::Duration};
 use futures_util::FutureExt;
 use haulage::{
     Ctx, FromRef, Job, JobError, JobId, JobState, Limit, OnConflict, Outcome, Priority, State, Unique, Worker, enqueue_all, job,
-    job_detail, limit_key, limit_queue,
+    job_detail,
     testing::{Database, DrainError, Ended, assert_enqueued, assert_not_enqueued, jobs_of, only_job},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::support::{Count, Log, database, jobs_in};
+use crate::support::{Count, Log, ana, database, jobs_in};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Welcome {
@@ -337,8 +337,8 @@ async fn a_worker_that_was_drained_can_still_be_started() {
 #[tokio::test]
 async fn a_drain_runs_what_waits_for_its_key_or_for_its_queue_one_after_the_other() {
     let pool = database().await.pool();
-    limit_key(&pool, "k", Limit::running(1), "ana").await.unwrap();
-    limit_queue(&pool, "default", Limit::running(1)).await.unwrap();
+    ana().limit_key(&pool, "k", Limit::running(1)).await.unwrap();
+    ana().limit_queue(&pool, "default", Limit::running(1)).await.unwrap();
     enqueue_all(&pool, (0..5).map(|n| Count { n }.with().limit_key("k"))).await.unwrap();
     enqueue_all(&pool, (5..8).map(|n| Count { n })).await.unwrap();
     let mut worker = Worker::builder(pool.clone()).queue("default", 5).handle(|_: Count| async {}).build().unwrap();

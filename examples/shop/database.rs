@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use haulage::Limit;
+use haulage::{Limit, Operator};
 use sqlx::{PgPool, postgres::PgPoolOptions};
 
 use crate::{options::Options, stock};
@@ -26,7 +26,8 @@ pub(crate) async fn open(options: &Options) -> anyhow::Result<PgPool> {
     prepare(&pool, options.orders).await.context("could not prepare the schema \"shop\"")?;
     // Once: whoever changes it with `haulage keys limit` keeps the change.
     if haulage::key_limits(&pool).await?.iter().all(|limit| limit.key != stock::CUSTOMERS) {
-        haulage::limit_key(&pool, stock::CUSTOMERS, Limit::running(stock::AT_ONCE), "shop").await?;
+        let shop = Operator::new("shop").because("the partner takes one at a time");
+        shop.limit_key(&pool, stock::CUSTOMERS, Limit::running(stock::AT_ONCE)).await?;
     }
     Ok(pool)
 }

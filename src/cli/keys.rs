@@ -1,11 +1,12 @@
 //! `haulage keys`.
 
-use haulage::{KeyLimit, key_limits, limit_key, unlimit_key};
+use haulage::{KeyLimit, key_limits};
 
 use super::{
     NotFound,
     connect::DatabaseUrl,
     limit::{LimitOptions, shown},
+    operator::By,
     output::{print, print_json, safe, time},
     table::table,
 };
@@ -26,23 +27,37 @@ pub(crate) struct Keys {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Lists the limits, and how full those of single keys are
+    #[command(after_help = "\
+Examples:
+  haulage keys list
+  haulage keys list --json | jq '.[] | select(.waiting > 0) | .key'")]
     List {
         /// Print one JSON array
         #[arg(long)]
         json: bool,
     },
     /// Sets the limits of a key, all of them anew
+    #[command(after_help = "\
+Examples:
+  haulage keys limit 'tenant:*' --max 3
+  haulage keys limit tenant:42 --max 10 --rate 600/1m --reason 'they pay for more'")]
     Limit {
         /// The key; 'word:*' sets those of every key that begins with 'word:' and has none of its own
         key: String,
         #[command(flatten)]
         limit: LimitOptions,
-        /// Who sets it
-        #[arg(long = "as", value_name = "NAME", env = "USER", default_value = "haulage")]
-        who: String,
+        #[command(flatten)]
+        by: By,
     },
     /// Takes the limits of a key away
-    Unlimit { key: String },
+    #[command(after_help = "\
+Examples:
+  haulage keys unlimit tenant:42 --reason 'the contract has ended'")]
+    Unlimit {
+        key: String,
+        #[command(flatten)]
+        by: By,
+    },
 }
 
 impl Keys {
@@ -60,12 +75,12 @@ impl Keys {
                 let rows: Vec<_> = limits.iter().map(row).collect();
                 print(&table(["KEY", "LIMIT", "LET IN", "WAITING", "SET BY", "AT"], &rows))
             }
-            Command::Limit { key, limit, who } => {
-                limit_key(&pool, &key, limit.limit(), &who).await?;
+            Command::Limit { key, limit, by } => {
+                by.operator()?.limit_key(&pool, &key, limit.limit()).await?;
                 print(&format!("{key}: {}\n", shown(&limit.limit())))
             }
-            Command::Unlimit { key } => {
-                if !unlimit_key(&pool, &key).await? {
+            Command::Unlimit { key, by } => {
+                if !by.operator()?.unlimit_key(&pool, &key).await? {
                     return Err(NotFound(format!("the key \"{key}\" has no limit of its own")).into());
                 }
                 print(&format!("{key} has no limit of its own\n"))

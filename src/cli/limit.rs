@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use haulage::Limit;
+use serde_json::Value;
 
 use super::length;
 
@@ -45,6 +46,18 @@ pub(crate) fn shown(limit: &Limit) -> String {
     [running, rate].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
+/// As [`shown`], of a limit as the audit has it.
+pub(crate) fn said(limit: &Value) -> String {
+    let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
+    let mut read = number(&limit["max_running"]).map_or_else(Limit::default, Limit::running);
+    let rate = &limit["rate"];
+    let time = rate["per_s"].as_f64().and_then(|s| Duration::try_from_secs_f64(s).ok());
+    if let (Some(count), Some(time), Some(burst)) = (number(&rate["count"]), time, number(&rate["burst"])) {
+        read = read.rate(count, time).burst(burst);
+    }
+    shown(&read)
+}
+
 fn rate(text: &str) -> Result<(u32, Duration), String> {
     let remedy = || "give a number and a time, such as 100/1m or 5/1s".to_owned();
     let (count, time) = text.split_once('/').ok_or_else(remedy)?;
@@ -71,5 +84,8 @@ mod tests {
     fn limits_are_shown_in_words() {
         assert_eq!(shown(&Limit::running(3).rate(100, Duration::from_secs(60)).burst(20)), "3 at once, 100 per 1m in bursts of 20");
         assert_eq!(shown(&Limit::default()), "");
+        for limit in [Limit::running(3), Limit::starts(100, Duration::from_millis(1_500)).burst(20), Limit::default()] {
+            assert_eq!(said(&serde_json::to_value(limit).unwrap()), shown(&limit));
+        }
     }
 }

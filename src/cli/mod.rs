@@ -47,6 +47,8 @@ Examples:
   haulage enqueue send_email '{\"to\": \"a@example.org\"}'
   haulage jobs list --state dead
   haulage jobs retry --queue mail --error 'no paper' --dry-run
+  haulage queues pause mail --reason 'the mail server is down' --for 30m
+  haulage audit --queue mail
   haulage workers
   haulage work --config worker.toml    runs jobs as programs or HTTP calls
 
@@ -104,3 +106,59 @@ impl fmt::Display for NotFound {
 }
 
 impl std::error::Error for NotFound {}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Every command that a user can call, with the words that call it.
+    fn commands() -> Vec<(String, clap::Command)> {
+        let mut root = Cli::command();
+        root.build();
+        let mut found = Vec::new();
+        let mut open = vec![("haulage".to_owned(), root)];
+        while let Some((words, command)) = open.pop() {
+            let children = command.get_subcommands().filter(|child| child.get_name() != "help" && !child.is_hide_set());
+            open.extend(children.map(|child| (format!("{words} {}", child.get_name()), child.clone())));
+            found.push((words, command));
+        }
+        found
+    }
+
+    /// The arguments of an example as a shell would pass them: up to a pipe, or the remark behind a few spaces.
+    fn arguments(line: &str) -> Vec<String> {
+        let call = &line[line.find("haulage ").unwrap()..];
+        let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+        for c in call.chars().chain([' ']) {
+            match (quote, c) {
+                (Some(open), c) if c == open => quote = None,
+                (None, '\'' | '"') => quote = Some(c),
+                (None, '|') => break,
+                // Two spaces: a remark follows.
+                (None, ' ') if word.is_empty() => break,
+                (None, ' ') => words.push(std::mem::take(&mut word)),
+                (_, c) => word.push(c),
+            }
+        }
+        words
+    }
+
+    #[test]
+    fn every_command_ends_its_help_with_examples_that_it_understands() {
+        for (words, command) in commands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples: Vec<&str> =
+                help.lines().skip_while(|line| *line != "Examples:").skip(1).take_while(|line| !line.is_empty()).collect();
+            assert!(!examples.is_empty(), "{words} has no examples");
+            assert!(examples.iter().any(|line| line.contains(&words)), "{words} has no example of itself:\n{help}");
+            for line in examples {
+                let arguments = arguments(line);
+                if let Err(error) = Cli::try_parse_from(&arguments) {
+                    panic!("the help of {words}: {line}: {error}\n{arguments:?}");
+                }
+            }
+        }
+    }
+}

@@ -10,18 +10,31 @@ pub(crate) struct By {
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 
+    #[command(flatten)]
+    who: Who,
+}
+
+/// Who acts, where the reason is an option of its own.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Who {
     /// Who acts, for the audit
-    #[arg(long = "as", value_name = "NAME", env = "USER", hide_env_values = true)]
+    #[arg(id = "who", long = "as", value_name = "NAME", env = "USER", hide_env_values = true)]
     name: Option<String>,
 }
 
 impl By {
     pub(crate) fn operator(self) -> anyhow::Result<Operator> {
-        let name = self.name.filter(|name| !name.is_empty()).context("who acts? pass --as NAME, or set USER; it stands in the audit")?;
-        let operator = Operator::new(name);
+        let operator = self.who.operator()?;
         Ok(match self.reason {
             Some(reason) => operator.because(reason),
             None => operator,
         })
+    }
+}
+
+impl Who {
+    pub(crate) fn operator(self) -> anyhow::Result<Operator> {
+        let name = self.name.filter(|name| !name.is_empty()).context("who acts? pass --as NAME, or set USER; it stands in the audit")?;
+        Ok(Operator::new(name))
     }
 }

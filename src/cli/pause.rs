@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use haulage::Operator;
 
 use super::{
     length,
+    operator::Who,
     output::{safe, time},
 };
 
@@ -13,16 +15,21 @@ use super::{
 #[derive(Debug, clap::Args)]
 pub(crate) struct PauseOptions {
     /// Why, for whoever finds it paused
-    #[arg(long)]
-    pub(crate) reason: String,
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
 
     /// Resume by itself after this long, such as 30m
     #[arg(long = "for", value_name = "LENGTH", value_parser = length::parse)]
     pub(crate) length: Option<Duration>,
 
-    /// Who pauses it
-    #[arg(long = "as", value_name = "NAME", env = "USER", default_value = "haulage")]
-    pub(crate) who: String,
+    #[command(flatten)]
+    who: Who,
+}
+
+impl PauseOptions {
+    pub(crate) fn operator(self) -> anyhow::Result<Operator> {
+        Ok(self.who.operator()?.because(self.reason))
+    }
 }
 
 /// What a pause did; `resume` is the command that ends it.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use haulage::{QueueStatus, limit_queue, pause_queue, queues, resume_queue, unhandled_kinds};
+use haulage::{QueueStatus, queues, unhandled_kinds};
 
 use super::{
     NotFound,
     connect::DatabaseUrl,
     limit::{LimitOptions, shown},
+    operator::By,
     output::{print, print_json},
     pause::{self, PauseOptions},
     table::table,
@@ -35,6 +36,10 @@ pub(crate) struct Queues {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Lists queues that have jobs, workers, a pause or a limit
+    #[command(after_help = "\
+Examples:
+  haulage queues list
+  haulage queues list --json | jq '.[] | select(.workers == 0) | .name'")]
     List {
         /// Print one JSON array
         #[arg(long)]
@@ -47,21 +52,45 @@ enum Command {
         json: bool,
     },
     /// Stops the whole fleet from starting jobs of a queue; what runs goes on
+    #[command(after_help = "\
+Examples:
+  haulage queues pause mail --reason 'the mail server is down'
+  haulage queues pause mail --reason 'a deploy of the relay' --for 30m --as ana")]
     Pause {
         queue: String,
         #[command(flatten)]
         options: PauseOptions,
     },
     /// Lets the fleet start jobs of a queue again
-    Resume { queue: String },
+    #[command(after_help = "\
+Examples:
+  haulage queues resume mail --reason 'the mail server is back'")]
+    Resume {
+        queue: String,
+        #[command(flatten)]
+        by: By,
+    },
     /// Sets the limits of a queue in the whole fleet, all of them anew
+    #[command(after_help = "\
+Examples:
+  haulage queues limit reports --max 3
+  haulage queues limit mail --rate 100/1m --burst 10 --reason 'what the relay allows'")]
     Limit {
         queue: String,
         #[command(flatten)]
         limit: LimitOptions,
+        #[command(flatten)]
+        by: By,
     },
     /// Takes the limits of a queue away
-    Unlimit { queue: String },
+    #[command(after_help = "\
+Examples:
+  haulage queues unlimit reports")]
+    Unlimit {
+        queue: String,
+        #[command(flatten)]
+        by: By,
+    },
 }
 
 impl Queues {
@@ -88,21 +117,22 @@ impl Queues {
                 }
             }
             Command::Pause { queue, options } => {
-                let until = pause_queue(&pool, &queue, &options.who, &options.reason, options.length).await?;
+                let length = options.length;
+                let until = options.operator()?.pause_queue(&pool, &queue, length).await?;
                 print(&pause::begun(&queue, until, "queues"))
             }
-            Command::Resume { queue } => {
-                if !resume_queue(&pool, &queue).await? {
+            Command::Resume { queue, by } => {
+                if !by.operator()?.resume_queue(&pool, &queue).await? {
                     return Err(NotFound(format!("the queue \"{queue}\" is not paused")).into());
                 }
                 print(&format!("{queue} is resumed\n"))
             }
-            Command::Limit { queue, limit } => {
-                limit_queue(&pool, &queue, limit.limit()).await?;
+            Command::Limit { queue, limit, by } => {
+                by.operator()?.limit_queue(&pool, &queue, limit.limit()).await?;
                 print(&format!("{queue}: {}\n", shown(&limit.limit())))
             }
-            Command::Unlimit { queue } => {
-                limit_queue(&pool, &queue, None).await?;
+            Command::Unlimit { queue, by } => {
+                by.operator()?.limit_queue(&pool, &queue, None).await?;
                 print(&format!("{queue} has no limit\n"))
             }
         }

@@ -1,12 +1,13 @@
 //! `haulage schedules`.
 
 use chrono::{DateTime, Utc};
-use haulage::{ScheduleError, ScheduleStatus, delete_schedule, list_schedules, pause_schedule, resume_schedule, run_schedule, schedule};
+use haulage::{ManageError, ScheduleError, ScheduleStatus, list_schedules, schedule};
 use serde::Serialize;
 
 use super::{
     NotFound,
     connect::DatabaseUrl,
+    operator::By,
     output::{print, print_json, time},
     pause::{self, PauseOptions},
     table::table,
@@ -31,12 +32,20 @@ pub(crate) struct Schedules {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Lists schedules by name
+    #[command(after_help = "\
+Examples:
+  haulage schedules list
+  haulage schedules list --json | jq '.[] | select(.paused_at != null) | .name'")]
     List {
         /// Print one JSON array
         #[arg(long)]
         json: bool,
     },
     /// Shows one schedule and when it fires next
+    #[command(after_help = "\
+Examples:
+  haulage schedules show nightly-digest
+  haulage schedules show nightly-digest --json | jq -r '.upcoming[]'")]
     Show {
         name: String,
         /// Print one JSON object
@@ -44,17 +53,42 @@ enum Command {
         json: bool,
     },
     /// Stops a schedule from firing; what comes meanwhile is not made up
+    #[command(after_help = "\
+Examples:
+  haulage schedules pause nightly-digest --reason 'the mail server is down' --for 2h")]
     Pause {
         name: String,
         #[command(flatten)]
         options: PauseOptions,
     },
     /// Lets a schedule fire again, from its next instant after now
-    Resume { name: String },
-    /// Enqueues a schedule's job now, beside its times
-    RunNow { name: String },
+    #[command(after_help = "\
+Examples:
+  haulage schedules resume nightly-digest --reason 'the mail server is back'")]
+    Resume {
+        name: String,
+        #[command(flatten)]
+        by: By,
+    },
+    /// Enqueues a schedule's job now, beside its times, and prints its id
+    #[command(after_help = "\
+Examples:
+  haulage schedules run-now nightly-digest
+  haulage schedules run-now nightly-digest --reason 'to see the new template'")]
+    RunNow {
+        name: String,
+        #[command(flatten)]
+        by: By,
+    },
     /// Removes a schedule; a service that still declares it makes it anew when it starts
-    Delete { name: String },
+    #[command(after_help = "\
+Examples:
+  haulage schedules delete nightly-digest --reason 'its service is gone'")]
+    Delete {
+        name: String,
+        #[command(flatten)]
+        by: By,
+    },
 }
 
 /// What `show --json` prints.
@@ -89,20 +123,21 @@ impl Schedules {
                 print(&shown(&schedule, &upcoming))
             }
             Command::Pause { name, options } => {
-                let until = pause_schedule(&pool, &name, &options.who, &options.reason, options.length).await.map_err(found)?;
+                let length = options.length;
+                let until = options.operator()?.pause_schedule(&pool, &name, length).await.map_err(acted)?;
                 print(&pause::begun(&name, until, "schedules"))
             }
-            Command::Resume { name } => {
-                resume_schedule(&pool, &name).await.map_err(found)?;
+            Command::Resume { name, by } => {
+                by.operator()?.resume_schedule(&pool, &name).await.map_err(acted)?;
                 let next = schedule(&pool, &name).await.map_err(found)?.next_at;
                 print(&format!("{name} fires next at {}\n", next.map_or_else(|| "no time".to_owned(), time)))
             }
-            Command::RunNow { name } => {
-                let id = run_schedule(&pool, &name).await.map_err(found)?;
+            Command::RunNow { name, by } => {
+                let id = by.operator()?.run_schedule(&pool, &name).await.map_err(acted)?;
                 print(&format!("{id}\n"))
             }
-            Command::Delete { name } => {
-                delete_schedule(&pool, &name).await.map_err(found)?;
+            Command::Delete { name, by } => {
+                by.operator()?.delete_schedule(&pool, &name).await.map_err(acted)?;
                 print(&format!("{name} is deleted\n"))
             }
         }
@@ -147,6 +182,13 @@ fn shown(schedule: &ScheduleStatus, upcoming: &[DateTime<Utc>]) -> String {
         lines.push((if n == 0 { "next" } else { "" }, format!("{}{there}", time(*instant))));
     }
     lines.into_iter().map(|(name, value)| format!("{name:9}{value}\n")).collect()
+}
+
+fn acted(error: ManageError) -> anyhow::Error {
+    match error {
+        ManageError::Schedule(error) => found(error),
+        other => other.into(),
+    }
 }
 
 /// A schedule that is not there has an exit code of its own.

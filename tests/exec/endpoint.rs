@@ -1,6 +1,9 @@
 //! Kinds that are HTTP endpoints, against a real server.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -9,13 +12,13 @@ use axum::{
     http::{HeaderMap, StatusCode, Uri},
     response::{IntoResponse, Response},
 };
-use haulage::{JobDetail, JobId, JobState, NamedJob, enqueue_named, job, job_detail};
+use haulage::{JobDetail, JobId, JobState, Limit, NamedJob, enqueue_named, job, job_detail};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 
 use super::{Folder, SECRET, message, once, start, story};
-use crate::support::{database, wait_for_state};
+use crate::support::{ana, database, eventually, wait_for_state};
 
 #[tokio::test]
 async fn a_call_is_signed_and_says_everything_and_its_answer_is_the_output() {
@@ -89,6 +92,26 @@ async fn the_status_is_the_verdict() {
     assert!(message(&detail).len() < 2_300 && message(&detail).ends_with('…'), "{}", message(&detail).len());
     worker.shutdown().await;
     assert!(server.calls().iter().all(|(headers, _)| !headers.contains_key("haulage-signature")), "no secret, no signature");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_says_not_before_holds_up_the_rate_of_its_key() {
+    let (database, folder, server) = (database().await, Folder::new(), Server::start().await);
+    let pool = database.pool();
+    ana().limit_key(&pool, "partner:1", Limit::starts(100, Duration::from_secs(1))).await.unwrap();
+    let worker = start(&pool, &folder, &[server.kind("busy", "/busy", ""), server.kind("ok", "/ok", "")].concat()).await;
+    let call = |kind: &str, key: &str| NamedJob::new(kind, json!({})).limit_key(key);
+    let busy = enqueue_named(&pool, &call("busy", "partner:1")).await.unwrap().id();
+    eventually("it was refused", async || !job_detail(&pool, busy).await.unwrap().unwrap().attempts.is_empty()).await;
+    let held = enqueue_named(&pool, &call("ok", "partner:1")).await.unwrap().id();
+    let free = enqueue_named(&pool, &call("ok", "partner:2")).await.unwrap().id();
+    wait_for_state(&pool, free, JobState::Completed).await;
+    worker.shutdown().await;
+    assert_eq!(job(&pool, held).await.unwrap().unwrap().state, JobState::Parked);
+    let held_s: f64 =
+        sqlx::query_scalar("SELECT extract(epoch FROM full_at - now())::float8 FROM haulage.key_rates").fetch_one(&pool).await.unwrap();
+    // For an hour; and the burst is used up.
+    assert!((3_570.0..=3_601.0).contains(&held_s), "{held_s}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ mod server;
 
 use std::{sync::Arc, time::Duration};
 
-use haulage::{Builder, Job, JobId, JobState, Worker, job};
+use haulage::{Builder, Job, JobId, JobState, Operator, Worker, job};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use tokio::time::Instant;
@@ -23,6 +23,11 @@ pub(crate) struct Count {
 
 impl Job for Count {
     const KIND: &'static str = "count";
+}
+
+/// Who operates in the tests.
+pub(crate) fn ana() -> Operator {
+    Operator::new("ana")
 }
 
 /// A worker with quick heartbeats, so that a test of death does not take half a minute.

@@ -61,7 +61,7 @@ pub use inspect::{
     WorkerLife, job, job_detail, job_page, list_jobs, list_workers, unhandled_kinds,
 };
 pub use job::Job;
-pub use limit::{KeyLimit, Limit, LimitError, MAX_KEY_BYTES, key_limits, limit_key, unlimit_key};
+pub use limit::{KeyLimit, Limit, LimitError, MAX_KEY_BYTES, key_limits};
 pub use manage::{
     Acted, AuditEntry, AuditFilter, CancelOutcome, ManageError, Operation, OperationId, OperationState, Operator, Preview, Verb, cancel,
     list_audit, list_operations, operation, preview, run_operation, step_operation,
@@ -69,11 +69,11 @@ pub use manage::{
 pub use migrate::{MigrateError, SCHEMA_VERSION, SchemaError, check_schema, migrate};
 pub use model::{JobId, JobState, ParkedFor, ParseJobIdError, Priority, UnknownWord};
 pub use names::{MAX_NAME_BYTES, NameError, check_name, valid_name};
-pub use queue::{QueueStatus, limit_queue, pause_queue, queues, resume_queue};
+pub use queue::{QueueStatus, queues};
 #[cfg(feature = "schedules")]
 pub use schedule::{
-    Cron, CronError, Firing, Missed, Overlap, Schedule, ScheduleError, ScheduleStatus, declare_schedules, delete_schedule, fire_schedules,
-    list_schedules, pause_schedule, resume_schedule, run_schedule, schedule,
+    Cron, CronError, Firing, Missed, Overlap, Schedule, ScheduleError, ScheduleStatus, declare_schedules, fire_schedules, list_schedules,
+    schedule,
 };
 pub use trace::{TraceContext, TraceRelation};
 pub use unique::{OnConflict, Unique};

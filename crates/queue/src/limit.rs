@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
-use sqlx::PgExecutor;
+use serde_json::json;
+use sqlx::{Acquire, PgExecutor, Postgres};
 
-use crate::{ManageError, store};
+use crate::{ManageError, Operator, manage::Target, store};
 
 /// The longest key, in bytes.
 pub const MAX_KEY_BYTES: usize = 128;
@@ -176,31 +177,62 @@ pub(crate) struct Stored {
     pub(crate) rate_burst: Option<i32>,
 }
 
-/// Sets the limits of a key, or with "word:*" of every key that begins with "word:" and has no limit of its own. Takes effect at the
-/// next admission; jobs that are already let in stay so.
-///
-/// # Errors
-/// [`ManageError::Limit`] says what is wrong with the key or the limit; nothing is changed then.
-pub async fn limit_key<'c>(executor: impl PgExecutor<'c>, key: &str, limit: Limit, who: &str) -> Result<(), ManageError> {
-    let name = match key.strip_suffix(":*") {
-        Some(word) if word.contains(':') => return Err(wrong_key(key).into()),
-        Some(word) => word,
-        None => key,
-    };
-    check_key(name).map_err(|_| wrong_key(key))?;
-    limit.check()?;
-    Ok(store::limit_key(executor, key, limit, &store::clean_text(who)).await?)
-}
-
-/// Takes the limits of a key away; returns whether it had any. Its jobs then start like any others, unless its class has limits.
-///
-/// # Errors
-/// [`ManageError`]; nothing is changed then.
-pub async fn unlimit_key<'c>(executor: impl PgExecutor<'c>, key: &str) -> Result<bool, ManageError> {
-    if key.starts_with("haulage-") {
-        return Err(wrong_key(key).into());
+impl Operator {
+    /// Sets the limits of a key, or with "word:*" of every key that begins with "word:" and has no limit of its own. Takes effect at the
+    /// next admission; jobs that are already let in stay so. Limits that it has already are left as they are, and not written to the
+    /// audit: so an application may set them each time it starts.
+    ///
+    /// # Errors
+    /// [`ManageError::Limit`] says what is wrong with the key or the limit; and the others.
+    pub async fn limit_key<'c>(
+        &'c self,
+        database: impl Acquire<'c, Database = Postgres> + Send + 'c,
+        key: &'c str,
+        limit: Limit,
+    ) -> Result<(), ManageError> {
+        self.check()?;
+        let name = match key.strip_suffix(":*") {
+            Some(word) if word.contains(':') => return Err(wrong_key(key).into()),
+            Some(word) => word,
+            None => key,
+        };
+        check_key(name).map_err(|_| wrong_key(key))?;
+        limit.check()?;
+        let mut tx = database.begin().await?;
+        let before = store::look_at_key_limit(&mut tx, key).await?;
+        if before == limit {
+            tx.rollback().await?;
+            return Ok(());
+        }
+        store::limit_key(&mut tx, key, limit, &self.who).await?;
+        let before = (!before.is_none()).then(|| json!(before));
+        self.write_audit(&mut tx, "limit", Target::Key(key), &[], before, Some(json!(limit))).await?;
+        tx.commit().await?;
+        Ok(())
     }
-    Ok(store::unlimit_key(executor, key).await?)
+
+    /// Takes the limits of a key away; returns whether it had any. Its jobs then start like any others, unless its class has limits.
+    ///
+    /// # Errors
+    /// [`ManageError::Limit`] for a key that Haulage keeps to itself; and the others.
+    pub async fn unlimit_key<'c>(
+        &'c self,
+        database: impl Acquire<'c, Database = Postgres> + Send + 'c,
+        key: &'c str,
+    ) -> Result<bool, ManageError> {
+        self.check()?;
+        if key.starts_with("haulage-") {
+            return Err(wrong_key(key).into());
+        }
+        let mut tx = database.begin().await?;
+        let Some(before) = store::unlimit_key(&mut tx, key).await? else {
+            tx.rollback().await?;
+            return Ok(false);
+        };
+        self.write_audit(&mut tx, "unlimit", Target::Key(key), &[], Some(json!(before)), None).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
 }
 
 /// The limits of keys, by key.

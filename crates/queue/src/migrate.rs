@@ -7,7 +7,7 @@ use sqlx::{
 };
 
 /// Every migration: number, name, SQL. Append-only.
-const MIGRATIONS: [(i64, &str, &str); 8] = [
+const MIGRATIONS: [(i64, &str, &str); 9] = [
     (1, "jobs", include_str!("../migrations/0001_jobs.sql")),
     (2, "partitions", include_str!("../migrations/0002_partitions.sql")),
     (3, "enqueue", include_str!("../migrations/0003_enqueue.sql")),
@@ -16,6 +16,7 @@ const MIGRATIONS: [(i64, &str, &str); 8] = [
     (6, "limits", include_str!("../migrations/0006_limits.sql")),
     (7, "operations", include_str!("../migrations/0007_operations.sql")),
     (8, "revisions", include_str!("../migrations/0008_revisions.sql")),
+    (9, "audit", include_str!("../migrations/0009_audit.sql")),
 ];
 
 /// The schema version that this build needs.

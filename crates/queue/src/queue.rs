@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::PgExecutor;
+use serde_json::json;
+use sqlx::{Acquire, PgConnection, PgExecutor, Postgres};
 
-use crate::{Limit, ManageError, check_name, store};
+use crate::{Limit, ManageError, Operator, check_name, manage::Target, store};
 
 /// The longest pause that ends by itself: 100 years.
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(36_525 * 86_400);
@@ -49,42 +50,94 @@ pub async fn queues<'c>(executor: impl PgExecutor<'c>) -> Result<Vec<QueueStatus
     Ok(store::list_queues(executor).await?)
 }
 
-/// Stops the whole fleet from starting jobs of a queue, with a reason for people, for a time or until it is resumed; returns until
-/// when. What runs goes on, and so does what a worker has claimed ahead, at most a second's work. A queue that is paused already
-/// gets the new reason and end.
-///
-/// # Errors
-/// [`ManageError`]; nothing is changed then.
-pub async fn pause_queue<'c>(
-    executor: impl PgExecutor<'c>,
-    queue: &str,
-    who: &str,
-    why: &str,
-    length: Option<Duration>,
-) -> Result<Option<DateTime<Utc>>, ManageError> {
-    check_name("queue", queue)?;
-    let length = length.map(|length| length.min(LONGEST_PAUSE));
-    Ok(store::pause_queue(executor, queue, &store::clean_text(who), &store::clean_text(why), length).await?)
+/// What operators have said about a queue, for the audit.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct QueueStanding {
+    pub(crate) paused_at: Option<DateTime<Utc>>,
+    pub(crate) paused_until: Option<DateTime<Utc>>,
+    pub(crate) paused_by: Option<String>,
+    pub(crate) paused_why: Option<String>,
+    pub(crate) limit: Limit,
 }
 
-/// Lets the fleet start jobs of a queue again; returns whether it was paused.
-///
-/// # Errors
-/// [`ManageError`]; nothing is changed then.
-pub async fn resume_queue<'c>(executor: impl PgExecutor<'c>, queue: &str) -> Result<bool, ManageError> {
-    check_name("queue", queue)?;
-    Ok(store::resume_queue(executor, queue).await?)
-}
-
-/// Sets the limits of a queue in the whole fleet, all of them anew; `None` takes them away. What runs goes on, and counts.
-///
-/// # Errors
-/// [`ManageError::Limit`] says what is wrong with the limit; nothing is changed then.
-pub async fn limit_queue<'c>(executor: impl PgExecutor<'c>, queue: &str, limit: impl Into<Option<Limit>>) -> Result<(), ManageError> {
-    check_name("queue", queue)?;
-    let limit = limit.into();
-    if let Some(limit) = limit {
-        limit.check()?;
+impl Operator {
+    /// Stops the whole fleet from starting jobs of a queue, for a time or until it is resumed; returns until when. What runs goes on,
+    /// and so does what a worker has claimed ahead, at most a second's work. A queue that is paused already gets the new reason and
+    /// end.
+    ///
+    /// # Errors
+    /// [`ManageError::Name`], and the others.
+    pub async fn pause_queue<'c>(
+        &'c self,
+        database: impl Acquire<'c, Database = Postgres> + Send + 'c,
+        queue: &'c str,
+        length: Option<Duration>,
+    ) -> Result<Option<DateTime<Utc>>, ManageError> {
+        self.check()?;
+        check_name("queue", queue)?;
+        let length = length.map(|length| length.min(LONGEST_PAUSE));
+        let mut tx = database.begin().await?;
+        let before = store::look_at_queue(&mut tx, queue).await?;
+        let until = store::pause_queue(&mut tx, queue, &self.who, self.reason.as_deref(), length).await?;
+        self.write_down(&mut tx, queue, "pause", before).await?;
+        tx.commit().await?;
+        Ok(until)
     }
-    Ok(store::limit_queue(executor, queue, limit.unwrap_or_default()).await?)
+
+    /// Lets the fleet start jobs of a queue again; returns whether it was paused.
+    ///
+    /// # Errors
+    /// [`ManageError::Name`], and the others.
+    pub async fn resume_queue<'c>(
+        &'c self,
+        database: impl Acquire<'c, Database = Postgres> + Send + 'c,
+        queue: &'c str,
+    ) -> Result<bool, ManageError> {
+        self.check()?;
+        check_name("queue", queue)?;
+        let mut tx = database.begin().await?;
+        let before = store::look_at_queue(&mut tx, queue).await?;
+        if before.paused_at.is_none() {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        store::resume_queue(&mut tx, queue).await?;
+        self.write_down(&mut tx, queue, "resume", before).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Sets the limits of a queue in the whole fleet, all of them anew; `None` takes them away. What runs goes on, and counts. Limits
+    /// that it has already are left as they are, and not written to the audit: so an application may set them each time it starts.
+    ///
+    /// # Errors
+    /// [`ManageError::Limit`] says what is wrong with the limit; and the others.
+    pub async fn limit_queue<'c>(
+        &'c self,
+        database: impl Acquire<'c, Database = Postgres> + Send + 'c,
+        queue: &'c str,
+        limit: impl Into<Option<Limit>> + Send + 'c,
+    ) -> Result<(), ManageError> {
+        self.check()?;
+        check_name("queue", queue)?;
+        let limit = limit.into();
+        limit.as_ref().map_or(Ok(()), Limit::check)?;
+        let (verb, limit) = (if limit.is_some() { "limit" } else { "unlimit" }, limit.unwrap_or_default());
+        let mut tx = database.begin().await?;
+        let before = store::look_at_queue(&mut tx, queue).await?;
+        if before.limit == limit {
+            tx.rollback().await?;
+            return Ok(());
+        }
+        store::limit_queue(&mut tx, queue, limit).await?;
+        self.write_down(&mut tx, queue, verb, before).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn write_down(&self, tx: &mut PgConnection, queue: &str, verb: &str, before: QueueStanding) -> Result<(), ManageError> {
+        let after = store::look_at_queue(tx, queue).await?;
+        self.write_audit(tx, verb, Target::Queue(queue), &[], Some(json!(before)), Some(json!(after))).await?;
+        Ok(())
+    }
 }

@@ -141,11 +141,18 @@ impl Admit {
         Ok(next.map(|next| self.begin(Instant::now() + next)))
     }
 
-    /// A pass over all keys begins then, unless one is under way or about to begin; returns when.
+    /// A pass over all keys begins then, or sooner if one is about to begin, unless one is under way; returns when.
     fn begin(&mut self, at: Instant) -> Instant {
-        if self.cursor.is_none() {
-            self.cursor = Some(String::new());
-            self.started = self.rested.max(at);
+        let at = self.rested.max(at);
+        match &self.cursor {
+            // Under way: whom it has passed already it is told of again.
+            Some(key) if !key.is_empty() => {}
+            // A rate that lets the next in tomorrow holds up no other key.
+            Some(_) => self.started = self.started.min(at),
+            None => {
+                self.cursor = Some(String::new());
+                self.started = at;
+            }
         }
         self.started
     }

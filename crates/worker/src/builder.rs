@@ -62,7 +62,7 @@ pub enum Duty {
     Rescue,
     /// Firing schedules.
     Schedule,
-    /// Making and dropping partitions of the history, and removing rows beside jobs that are gone.
+    /// Making and dropping partitions of the history, removing what is old of the audit, and rows beside jobs that are gone.
     Prune,
 }
 
@@ -135,6 +135,7 @@ impl Worker {
                 backoff: Arc::new(default_backoff),
                 keep_completed: 7,
                 keep_failed: 30,
+                keep_audit: 365,
                 without: HashSet::new(),
             },
             state_was_late: false,
@@ -308,6 +309,12 @@ impl<S: Clone + Send + Sync + 'static> Builder<S> {
     pub fn retention(mut self, completed_days: u16, failed_days: u16) -> Self {
         self.settings.keep_completed = i32::from(completed_days);
         self.settings.keep_failed = i32::from(failed_days);
+        self
+    }
+
+    /// How many days the audit is kept, and the acts on many jobs that have ended; 365 unless set.
+    pub fn audit_retention(mut self, days: u16) -> Self {
+        self.settings.keep_audit = i32::from(days);
         self
     }
 

@@ -210,6 +210,7 @@ pub(crate) struct Attempt {
     pub(crate) token: CancellationToken,
     stop: AtomicU8,
     completed: AtomicBool,
+    refused: AtomicBool,
     output: Mutex<Option<String>>,
     progress: Mutex<Option<(i16, String)>>,
     /// A blocking handler's right to a thread: it goes back when the thread ends, not when the attempt does.
@@ -236,6 +237,7 @@ impl Attempt {
             token: CancellationToken::new(),
             stop: AtomicU8::new(0),
             completed: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
             output: Mutex::new(None),
             progress: Mutex::new(None),
             thread: Mutex::new(None),
@@ -276,6 +278,16 @@ impl Attempt {
     /// Whether `ctx.complete()` has committed the completion.
     pub(crate) fn completed(&self) -> bool {
         self.completed.load(Ordering::Acquire)
+    }
+
+    /// The endpoint takes no more calls for a while: the snooze that follows is about all jobs of the queue and the key.
+    #[cfg(all(feature = "exec", unix))]
+    pub(crate) fn refuse(&self) {
+        self.refused.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Acquire)
     }
 
     pub(crate) fn output(&self) -> Option<String> {

@@ -86,6 +86,22 @@ pub(crate) enum Resolution {
     Nothing,
 }
 
+impl Resolution {
+    pub(crate) fn end(&self) -> Option<&End> {
+        match self {
+            Self::Later { end, .. } | Self::Bury { end, .. } => Some(end),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn end_mut(&mut self) -> Option<&mut End> {
+        match self {
+            Self::Later { end, .. } | Self::Bury { end, .. } => Some(end),
+            _ => None,
+        }
+    }
+}
+
 /// How an attempt did not simply succeed.
 #[derive(Debug)]
 pub(crate) struct End {
@@ -94,6 +110,8 @@ pub(crate) struct End {
     pub(crate) message: Option<String>,
     pub(crate) ran: Option<Duration>,
     pub(crate) failed: bool,
+    /// "Not before": what the job's queue and key wait for, if they have a rate.
+    pub(crate) hold: Option<Duration>,
 }
 
 /// An attempt and what is to be written about it.
@@ -159,7 +177,7 @@ async fn run(shared: &Shared, attempt: &Arc<Attempt>, args: String) -> Resolutio
         // It made it all the same.
         (_, Some(Ok(Outcome::Done))) => Resolution::Complete { output: attempt.output(), keep: entry.traits.keep_completed },
         (Some(stop), answer) => stopped(shared, attempt, stop, answer, Some(ran)),
-        (None, Some(Ok(Outcome::Snooze(delay)))) => snoozed(delay, Some(ran)),
+        (None, Some(Ok(Outcome::Snooze(delay)))) => snoozed(attempt, delay, Some(ran)),
         (None, Some(Ok(Outcome::Cancel(reason)))) => cancelled(Some(&reason), Some(ran)),
         (None, Some(Err(error))) => failure(shared, attempt, &error, ran),
         // Not reached: without a reason to stop the handler's answer is awaited.
@@ -193,7 +211,7 @@ fn stopped(shared: &Shared, attempt: &Attempt, stop: Stop, answer: Option<Answer
         Stop::LeaseLost => Resolution::Nothing,
         Stop::Shutdown => match answer {
             // The handler had decided already; only "stopped by the shutdown" errors are no verdict.
-            Some(Ok(Outcome::Snooze(delay))) => snoozed(delay, ran),
+            Some(Ok(Outcome::Snooze(delay))) => snoozed(attempt, delay, ran),
             Some(Ok(Outcome::Cancel(reason))) => cancelled(Some(&reason), ran),
             _ => Resolution::Return,
         },
@@ -216,14 +234,16 @@ fn stopped(shared: &Shared, attempt: &Attempt, stop: Stop, answer: Option<Answer
     }
 }
 
-fn snoozed(delay: Duration, ran: Option<Duration>) -> Resolution {
-    let end = End { outcome: "snoozed", class: None, message: None, ran, failed: false };
+/// A snooze is about this job alone, unless an endpoint has said more.
+fn snoozed(attempt: &Attempt, delay: Duration, ran: Option<Duration>) -> Resolution {
+    let hold = attempt.is_refused().then_some(delay);
+    let end = End { outcome: "snoozed", class: None, message: None, ran, failed: false, hold };
     Resolution::Later { delay: delay.min(MAX_DELAY), end }
 }
 
 /// Without a reason of the handler's own, that of the request to cancel is stored.
 fn cancelled(reason: Option<&str>, ran: Option<Duration>) -> Resolution {
-    let end = End { outcome: "cancelled", class: None, message: reason.map(store::clean_text), ran, failed: false };
+    let end = End { outcome: "cancelled", class: None, message: reason.map(store::clean_text), ran, failed: false, hold: None };
     Resolution::Bury { cancelled: true, end }
 }
 
@@ -238,7 +258,9 @@ fn fail(attempt: &Attempt, error: &JobError, ran: Option<Duration>, backoff: &dy
         _ => "failed",
     };
     let failures = u16::try_from(attempt.failures).unwrap_or(u16::MAX).saturating_add(1);
-    let end = End { outcome, class: Some(error.class()), message: Some(store::clean_text(&error.message())), ran, failed: true };
+    // Also of the last attempt: the others hold to it.
+    let hold = if let Retry::After(delay) = error.retry() { Some(delay) } else { None };
+    let end = End { outcome, class: Some(error.class()), message: Some(store::clean_text(&error.message())), ran, failed: true, hold };
     if i32::from(failures) >= i32::from(attempt.max_attempts) {
         return Resolution::Bury { cancelled: false, end };
     }

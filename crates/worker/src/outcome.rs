@@ -32,7 +32,7 @@ pub struct JobError {
 pub enum Retry {
     /// After the worker's backoff.
     Backoff,
-    /// After this long. Counts as a failure all the same.
+    /// After this long, and so are other jobs of its key and queue if these have a rate. Counts as a failure all the same.
     After(Duration),
     /// Never: the job is dead.
     Never,
@@ -44,7 +44,9 @@ impl JobError {
         Self { error: error.into(), class: class::<E>(), retry: Retry::Never }
     }
 
-    /// Retry after `delay` instead of the backoff. Counts as a failure; to wait without a failure return [`Outcome::Snooze`].
+    /// Retry after `delay` instead of the backoff: the other side has said "not before". Counts as a failure. If the job's limit key or
+    /// its queue has a rate, that lets nothing in before either, for an hour at most. To wait without a failure, for a reason that
+    /// concerns this job alone, return [`Outcome::Snooze`].
     pub fn retry_after<E: Into<BoxError>>(delay: Duration, error: E) -> Self {
         Self { error: error.into(), class: class::<E>(), retry: Retry::After(delay) }
     }

@@ -1,4 +1,4 @@
-//! Keeps the history's partitions: made ahead, dropped behind. Any worker may.
+//! Keeps the history's partitions: made ahead, dropped behind. And removes what is old of the audit. Any worker may.
 
 use haulage_queue::store;
 use sqlx::PgConnection;
@@ -7,6 +7,9 @@ use crate::shared::Settings;
 
 /// Days from yesterday for which partitions stand: a fleet may be down for most of them.
 pub(crate) const DAYS_AHEAD: i32 = 5;
+
+/// Rows of the audit that one statement removes: it holds their locks for milliseconds.
+const BATCH: i32 = 1_000;
 
 pub(crate) async fn run(connection: &mut PgConnection, settings: &Settings) -> Result<(), sqlx::Error> {
     let made = store::make_partitions(connection, DAYS_AHEAD).await?;
@@ -22,5 +25,8 @@ pub(crate) async fn run(connection: &mut PgConnection, settings: &Settings) -> R
             tracing::info!(partition = name, "dropped a day of history past its retention");
         }
     }
+    let days = settings.keep_audit;
+    while store::prune_audit(connection, days, BATCH).await? >= BATCH.into() {}
+    while store::prune_operations(connection, days, BATCH).await? >= BATCH.into() {}
     Ok(())
 }

@@ -146,6 +146,7 @@ impl Settle {
 
     /// Writes the batch, statement by statement.
     async fn flush(&mut self) -> Result<(), sqlx::Error> {
+        self.hold_rates().await?;
         let worker = self.shared.worker_id();
         let mut rows = Rows::default();
         for pending in &self.batch {
@@ -193,6 +194,30 @@ impl Settle {
             *by_lease.entry(settled.lease).or_default() += 1;
         }
         self.shared.leases.emptied_by(&by_lease)
+    }
+
+    /// What the batch was told "not before" for. First of all: once an attempt is written its slot is free, and the next job would be let
+    /// in. Costs nothing when nobody was told. Whoever lost its lease was told all the same.
+    async fn hold_rates(&mut self) -> Result<(), sqlx::Error> {
+        let holds: Vec<_> = self
+            .batch
+            .iter()
+            .filter_map(|Pending { resolved: Resolved { attempt, resolution }, .. }| {
+                Some((attempt.queue.as_str(), attempt.limit_key.as_deref(), resolution.end()?.hold?))
+            })
+            .collect();
+        if holds.is_empty() {
+            return Ok(());
+        }
+        match store::hold_rates(self.link.get().await?, &holds).await {
+            Err(error) if store::failure(&error) == Failure::Unavailable => return Err(error),
+            // The attempts must be written whatever becomes of it; the other side will say it again.
+            Err(error) => tracing::warn!(%error, "a rate was not held up as a handler asked for with retry_after"),
+            Ok(()) => {}
+        }
+        // Once: a row that somebody has locked comes again later, and the time counts from now.
+        self.batch.iter_mut().filter_map(|pending| pending.resolved.resolution.end_mut()).for_each(|end| end.hold = None);
+        Ok(())
     }
 
     /// These attempts are written. `removed` are leases whose rows are gone already.

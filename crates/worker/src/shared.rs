@@ -79,6 +79,7 @@ pub(crate) struct Settings {
     /// Days.
     pub(crate) keep_completed: i32,
     pub(crate) keep_failed: i32,
+    pub(crate) keep_audit: i32,
     pub(crate) without: HashSet<Duty>,
 }
 

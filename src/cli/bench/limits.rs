@@ -1,7 +1,7 @@
 //! What limits cost: where they are not used, and where ten thousand keys have one.
 
 use anyhow::ensure;
-use haulage::{Job, Limit, enqueue_all, limit_key, limit_queue};
+use haulage::{Job, Limit, Operator, enqueue_all};
 
 use super::{
     drain::{ROUNDS, until},
@@ -48,15 +48,16 @@ async fn once(stage: &Stage, jobs: u64, limits: Limits) -> anyhow::Result<Row> {
         Limits::Elsewhere => "limits elsewhere",
         Limits::Keys => "10000 keys, 2 at once",
     };
+    let operator = Operator::new("bench");
     match limits {
         Limits::None => {}
         Limits::Elsewhere => {
             for n in 0..100 {
-                limit_queue(&database.pool, &format!("other-{n}"), Limit::running(1)).await?;
-                limit_key(&database.pool, &format!("other:{n}"), Limit::running(1), "bench").await?;
+                operator.limit_queue(&database.pool, &format!("other-{n}"), Limit::running(1)).await?;
+                operator.limit_key(&database.pool, &format!("other:{n}"), Limit::running(1)).await?;
             }
         }
-        Limits::Keys => limit_key(&database.pool, "key:*", Limit::running(AT_ONCE), "bench").await?,
+        Limits::Keys => operator.limit_key(&database.pool, "key:*", Limit::running(AT_ONCE)).await?,
     }
     let job = |n| {
         let job = Noop::new(n).with();

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use sqlx::PgConnection;
 
-use super::{Acted, Operator, Standing};
+use super::{Acted, Operator, Standing, Target};
 use crate::{
     JobFilter, JobId, ManageError, Verb,
-    store::{self, AuditRow, Finished},
+    store::{self, Finished},
 };
 
 /// How long a row may be locked by somebody else. A claim or a settle holds it for milliseconds.
@@ -36,8 +36,8 @@ pub(crate) async fn act(tx: &mut PgConnection, operator: &Operator, id: JobId, v
         store::wait_a_moment(tx, PAUSE).await?;
     };
     let after = store::look_at_jobs(tx, &[id.0]).await?.pop();
-    let jobs = [id.0];
-    write_audit(tx, operator, verb.as_str(), &format!("job {id}"), &jobs, Some(json!(before)), after.as_ref().map(|after| json!(after)))
+    operator
+        .write_audit(tx, verb.as_str(), Target::Job(id), &[id.0], Some(json!(before)), after.as_ref().map(|after| json!(after)))
         .await?;
     Ok(Acted { id, was: before.state, now: after.map(|after| after.state) })
 }
@@ -56,7 +56,7 @@ pub(crate) async fn run_again(tx: &mut PgConnection, operator: &Operator, id: Jo
         })?,
         None => return Err(ManageError::NotFound { id }),
     };
-    write_audit(tx, operator, "run-again", &format!("job {id}"), &[id.0, new.0], Some(json!(before)), Some(json!({ "job": new }))).await?;
+    operator.write_audit(tx, "run-again", Target::Job(id), &[id.0, new.0], Some(json!(before)), Some(json!({ "job": new }))).await?;
     Ok(new)
 }
 
@@ -84,18 +84,4 @@ pub(crate) async fn apply(
 
 async fn look(tx: &mut PgConnection, id: JobId) -> Result<Standing, ManageError> {
     store::look_at_jobs(tx, &[id.0]).await?.pop().ok_or(ManageError::NotFound { id })
-}
-
-async fn write_audit(
-    tx: &mut PgConnection,
-    operator: &Operator,
-    verb: &str,
-    target: &str,
-    jobs: &[i64],
-    before: Option<serde_json::Value>,
-    after: Option<serde_json::Value>,
-) -> Result<(), sqlx::Error> {
-    let row =
-        AuditRow { who: &operator.who, verb, target, jobs: Some(jobs), operation: None, reason: operator.reason.as_deref(), before, after };
-    store::write_audit(tx, &row).await
 }

@@ -1,10 +1,16 @@
 //! Who did what.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::PgExecutor;
+use serde_json::Value;
+use sqlx::{PgConnection, PgExecutor};
 
-use crate::{JobId, OperationId, ReadError, store};
+use crate::{
+    JobId, OperationId, Operator, ReadError,
+    store::{self, AuditRow},
+};
 
 /// One deed of an operator.
 #[derive(Debug, Clone, Serialize)]
@@ -18,7 +24,7 @@ pub struct AuditEntry {
     pub who: String,
     /// What: "retry", "run-now", "start retry", ...
     pub verb: String,
-    /// To what: "job 42", "operation 7".
+    /// To what: "job 42", "operation 7", "queue mail", "key tenant:42", "schedule nightly-digest".
     pub target: String,
     /// The jobs that were changed; of an operation's batch up to 1,000.
     pub jobs: Vec<JobId>,
@@ -26,10 +32,10 @@ pub struct AuditEntry {
     pub operation: Option<OperationId>,
     /// Why.
     pub reason: Option<String>,
-    /// How it was: state, queue, priority and the like, never args.
-    pub before: Option<serde_json::Value>,
+    /// How it was: of a job state, queue, priority and the like, never args; of a queue its pause and limits. `None`: it was not there.
+    pub before: Option<Value>,
     /// How it is since; `None` when it is gone.
-    pub after: Option<serde_json::Value>,
+    pub after: Option<Value>,
 }
 
 /// Which entries: all but the batches of operations, newest first, 50 at a time, unless told otherwise.
@@ -38,6 +44,7 @@ pub struct AuditEntry {
 pub struct AuditFilter {
     pub(crate) job: Option<JobId>,
     pub(crate) operation: Option<OperationId>,
+    pub(crate) target: Option<String>,
     pub(crate) who: Option<String>,
     pub(crate) before: Option<i64>,
     pub(crate) limit: u16,
@@ -45,7 +52,7 @@ pub struct AuditFilter {
 
 impl Default for AuditFilter {
     fn default() -> Self {
-        Self { job: None, operation: None, who: None, before: None, limit: 50 }
+        Self { job: None, operation: None, target: None, who: None, before: None, limit: 50 }
     }
 }
 
@@ -64,6 +71,24 @@ impl AuditFilter {
     /// Only what belongs to this operation, its batches too.
     pub fn operation(mut self, id: OperationId) -> Self {
         self.operation = Some(id);
+        self
+    }
+
+    /// Only what was done to this queue itself, not to its jobs. Of queue, key and schedule the last one counts.
+    pub fn queue(mut self, name: &str) -> Self {
+        self.target = Some(Target::Queue(name).to_string());
+        self
+    }
+
+    /// Only what was done to the limits of this key, or with "word:*" to those of its class.
+    pub fn key(mut self, key: &str) -> Self {
+        self.target = Some(Target::Key(key).to_string());
+        self
+    }
+
+    /// Only what was done to this schedule.
+    pub fn schedule(mut self, name: &str) -> Self {
+        self.target = Some(Target::Schedule(name).to_string());
         self
     }
 
@@ -92,4 +117,49 @@ impl AuditFilter {
 /// [`ReadError`].
 pub async fn list_audit<'c>(executor: impl PgExecutor<'c>, filter: &AuditFilter) -> Result<Vec<AuditEntry>, ReadError> {
     Ok(store::search_audit(executor, filter).await?)
+}
+
+/// What something was done to. As it is stored and looked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Target<'a> {
+    Job(JobId),
+    Queue(&'a str),
+    Key(&'a str),
+    Schedule(&'a str),
+}
+
+impl fmt::Display for Target<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Job(id) => write!(f, "job {id}"),
+            Self::Queue(name) => write!(f, "queue {name}"),
+            Self::Key(key) => write!(f, "key {key}"),
+            Self::Schedule(name) => write!(f, "schedule {name}"),
+        }
+    }
+}
+
+impl Operator {
+    /// Writes down what this operator does, in the transaction of the deed.
+    pub(crate) async fn write_audit(
+        &self,
+        tx: &mut PgConnection,
+        verb: &str,
+        target: Target<'_>,
+        jobs: &[i64],
+        before: Option<Value>,
+        after: Option<Value>,
+    ) -> Result<(), sqlx::Error> {
+        let row = AuditRow {
+            who: &self.who,
+            verb,
+            target: &target.to_string(),
+            jobs: (!jobs.is_empty()).then_some(jobs),
+            operation: None,
+            reason: self.reason.as_deref(),
+            before,
+            after,
+        };
+        store::write_audit(tx, &row).await
+    }
 }

@@ -1,5 +1,7 @@
 //! Why an operator's act failed.
 
+#[cfg(feature = "schedules")]
+use crate::ScheduleError;
 use crate::{JobId, JobState, LimitError, NameError, OperationId, Verb, store};
 
 /// Why an operator's act failed; nothing was changed.
@@ -46,6 +48,10 @@ pub enum ManageError {
     /// A limit or its key is not valid.
     #[error(transparent)]
     Limit(#[from] LimitError),
+    /// There is no such schedule, or this version can't read its expression.
+    #[cfg(feature = "schedules")]
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
     /// An act on all jobs there are.
     #[error("the filter is empty, so it means every job there is: name at least a state, a queue or a kind")]
     EmptyFilter,

@@ -1,4 +1,5 @@
-//! What operators do to jobs: to one ([`Operator`]), to all that match a filter ([`Operation`]), and who did what ([`list_audit`]).
+//! What operators do: to one job ([`Operator`]), to all that match a filter ([`Operation`]), and who did what ([`list_audit`]). What they
+//! do to queues, keys and schedules is beside these: `queue.rs`, `limit.rs`, `schedule/operate.rs`.
 
 mod act;
 mod audit;
@@ -20,4 +21,5 @@ pub use preview::{Preview, preview};
 pub use step::{run_operation, step_operation};
 pub use verb::Verb;
 
+pub(crate) use audit::Target;
 pub(crate) use standing::Standing;

@@ -1,11 +1,11 @@
-//! Somebody who acts on jobs.
+//! Somebody who acts on jobs, queues, keys and schedules.
 
 use sqlx::{Acquire, Postgres};
 
 use super::act::{act, run_again};
 use crate::{JobFilter, JobId, JobState, ManageError, Operation, OperationId, Priority, Verb, manage::operation};
 
-/// Somebody who acts on jobs, and why. Every act is written to the audit in its own transaction. The acts take what an enqueue takes:
+/// Somebody who acts on jobs, queues, keys and schedules, and why. Every act is written to the audit in its own transaction. The acts take what an enqueue takes:
 /// a `&PgPool`, a `&mut PgConnection`, or an open transaction as `&mut *tx`.
 ///
 /// ```no_run
@@ -19,6 +19,8 @@ use crate::{JobFilter, JobId, JobState, ManageError, Operation, OperationId, Pri
 /// let operation = ana.start(&pool, Verb::Retry, &filter).await?;
 /// let operation = run_operation(&pool, operation.id).await?;
 /// println!("{} retried, {:?} left alone", operation.done, operation.skipped);
+///
+/// ana.resume_queue(&pool, "printing").await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -53,7 +55,7 @@ impl Operator {
         Self { who: who.into(), reason: None }
     }
 
-    /// Why, for people; cut after 8 KiB. It stands in the audit, and as the error of jobs that are cancelled or discarded.
+    /// Why, for people; cut after 8 KiB. It stands in the audit, with what is paused, and as the error of jobs that are cancelled or discarded.
     pub fn because(mut self, reason: impl Into<String>) -> Self {
         self.reason = Some(crate::store::clean_text(&reason.into()));
         self

@@ -15,7 +15,7 @@ use crate::{Enqueue, EnqueueError, Job, NameError, check_name, enqueue::Draft, s
 pub use cron::{Cron, CronError};
 pub use declare::declare_schedules;
 pub use fire::{Firing, fire_schedules};
-pub use operate::{ScheduleStatus, delete_schedule, list_schedules, pause_schedule, resume_schedule, run_schedule, schedule};
+pub use operate::{ScheduleStatus, list_schedules, schedule};
 
 /// The longest jitter and the longest window of missed instants.
 const MAX_JITTER: Duration = Duration::from_secs(86_400);

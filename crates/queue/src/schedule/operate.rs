@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::{Acquire, PgExecutor, Postgres};
+use serde_json::json;
+use sqlx::{Acquire, PgConnection, PgExecutor, Postgres};
 
 use crate::{
-    JobId,
+    JobId, ManageError, Operator,
+    manage::Target,
     queue::LONGEST_PAUSE,
     schedule::{Cron, ScheduleError},
     store,
@@ -37,7 +39,7 @@ pub struct ScheduleStatus {
     pub next_at: Option<DateTime<Utc>>,
     /// The last instant that made a job.
     pub last_at: Option<DateTime<Utc>>,
-    /// The job that was made last, also by [`run_schedule`].
+    /// The job that was made last, also by [`Operator::run_schedule`].
     pub last_job: Option<JobId>,
     /// Since when it is paused.
     pub paused_at: Option<DateTime<Utc>>,
@@ -75,61 +77,94 @@ pub async fn schedule<'c>(executor: impl PgExecutor<'c>, name: &str) -> Result<S
     store::list_schedules(executor, Some(name)).await?.pop().ok_or_else(|| not_found(name))
 }
 
-/// Stops a schedule from firing, with a reason for people, for a time or until it is resumed; returns until when. Its jobs stay. What
-/// comes while it is paused is not made up.
-///
-/// # Errors
-/// [`ScheduleError::NotFound`], or another of the database; nothing is changed then.
-pub async fn pause_schedule<'c>(
-    database: impl Acquire<'c, Database = Postgres>,
-    name: &str,
-    who: &str,
-    why: &str,
-    length: Option<Duration>,
-) -> Result<Option<DateTime<Utc>>, ScheduleError> {
-    let length = length.map(|length| length.min(LONGEST_PAUSE));
-    let mut tx = database.begin().await?;
-    let paused = store::pause_schedule(&mut tx, name, &store::clean_text(who), &store::clean_text(why), length).await?;
-    let until = paused.ok_or_else(|| not_found(name))?;
-    tx.commit().await?;
-    Ok(until)
-}
-
-/// Lets a schedule fire again, from its next instant after now.
-///
-/// # Errors
-/// [`ScheduleError::NotFound`], or another of the database; nothing is changed then.
-pub async fn resume_schedule<'c>(database: impl Acquire<'c, Database = Postgres>, name: &str) -> Result<(), ScheduleError> {
-    let mut tx = database.begin().await?;
-    let status = store::list_schedules(&mut *tx, Some(name)).await?.pop().ok_or_else(|| not_found(name))?;
-    let cron = Cron::new(&status.cron, &status.zone).map_err(|source| ScheduleError::Cron { schedule: name.to_owned(), source })?;
-    store::resume_schedule(&mut tx, name, cron.next_after(status.clock)).await?;
-    tx.commit().await?;
-    Ok(())
-}
-
-/// Enqueues a schedule's job now, paused or not; its times stay as they are.
-///
-/// # Errors
-/// [`ScheduleError::NotFound`], or another of the database; nothing is changed then.
-pub async fn run_schedule<'c>(database: impl Acquire<'c, Database = Postgres>, name: &str) -> Result<JobId, ScheduleError> {
-    let mut tx = database.begin().await?;
-    let id = store::run_schedule(&mut tx, name).await?.ok_or_else(|| not_found(name))?;
-    tx.commit().await?;
-    Ok(id)
-}
-
-/// Removes a schedule, whoever owns it; its jobs stay. A service that still declares it makes it anew when it starts.
-///
-/// # Errors
-/// [`ScheduleError::NotFound`], or another of the database; nothing is changed then.
-pub async fn delete_schedule<'c>(database: impl Acquire<'c, Database = Postgres>, name: &str) -> Result<(), ScheduleError> {
-    let mut tx = database.begin().await?;
-    if !store::delete_schedule(&mut tx, name).await? {
-        return Err(not_found(name));
+impl Operator {
+    /// Stops a schedule from firing, for a time or until it is resumed; returns until when. Its jobs stay. What comes while it is paused
+    /// is not made up.
+    ///
+    /// # Errors
+    /// [`ScheduleError::NotFound`] as [`ManageError::Schedule`]; and the others.
+    pub async fn pause_schedule<'c>(
+        &'c self,
+        database: impl Acquire<'c, Database = Postgres> + Send + 'c,
+        name: &'c str,
+        length: Option<Duration>,
+    ) -> Result<Option<DateTime<Utc>>, ManageError> {
+        let length = length.map(|length| length.min(LONGEST_PAUSE));
+        let mut tx = database.begin().await?;
+        let before = self.find(&mut tx, name).await?;
+        let until = store::pause_schedule(&mut tx, name, &self.who, self.reason.as_deref(), length).await?;
+        let after = stands(&mut tx, name).await?;
+        self.write_audit(&mut tx, "pause", Target::Schedule(name), &[], Some(json!(before)), Some(json!(after))).await?;
+        tx.commit().await?;
+        Ok(until)
     }
-    tx.commit().await?;
-    Ok(())
+
+    /// Lets a schedule fire again, from its next instant after now.
+    ///
+    /// # Errors
+    /// [`ScheduleError::NotFound`], or [`ScheduleError::Cron`] if this version can't read its expression, as
+    /// [`ManageError::Schedule`]; and the others.
+    pub async fn resume_schedule<'c>(
+        &'c self,
+        database: impl Acquire<'c, Database = Postgres> + Send + 'c,
+        name: &'c str,
+    ) -> Result<(), ManageError> {
+        let mut tx = database.begin().await?;
+        let before = self.find(&mut tx, name).await?;
+        let cron = Cron::new(&before.cron, &before.zone).map_err(|source| ScheduleError::Cron { schedule: name.to_owned(), source })?;
+        store::resume_schedule(&mut tx, name, cron.next_after(before.clock)).await?;
+        let after = stands(&mut tx, name).await?;
+        self.write_audit(&mut tx, "resume", Target::Schedule(name), &[], Some(json!(before)), Some(json!(after))).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Enqueues a schedule's job now, paused or not; its times stay as they are.
+    ///
+    /// # Errors
+    /// [`ScheduleError::NotFound`] as [`ManageError::Schedule`]; and the others.
+    pub async fn run_schedule<'c>(
+        &'c self,
+        database: impl Acquire<'c, Database = Postgres> + Send + 'c,
+        name: &'c str,
+    ) -> Result<JobId, ManageError> {
+        let mut tx = database.begin().await?;
+        let before = self.find(&mut tx, name).await?;
+        let id = store::run_schedule(&mut tx, name).await?;
+        self.write_audit(&mut tx, "run-now", Target::Schedule(name), &[id.0], Some(json!(before)), Some(json!({ "job": id }))).await?;
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    /// Removes a schedule, whoever owns it; its jobs stay. A service that still declares it makes it anew when it starts.
+    ///
+    /// # Errors
+    /// [`ScheduleError::NotFound`] as [`ManageError::Schedule`]; and the others.
+    pub async fn delete_schedule<'c>(
+        &'c self,
+        database: impl Acquire<'c, Database = Postgres> + Send + 'c,
+        name: &'c str,
+    ) -> Result<(), ManageError> {
+        let mut tx = database.begin().await?;
+        let before = self.find(&mut tx, name).await?;
+        store::delete_schedule(&mut tx, name).await?;
+        self.write_audit(&mut tx, "delete", Target::Schedule(name), &[], Some(json!(before)), None).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// How a schedule stands; it stays locked.
+    async fn find(&self, tx: &mut PgConnection, name: &str) -> Result<ScheduleStatus, ManageError> {
+        self.check()?;
+        if !store::lock_schedule(tx, name).await? {
+            return Err(not_found(name).into());
+        }
+        stands(tx, name).await
+    }
+}
+
+async fn stands(tx: &mut PgConnection, name: &str) -> Result<ScheduleStatus, ManageError> {
+    Ok(store::list_schedules(tx, Some(name)).await?.pop().ok_or_else(|| not_found(name))?)
 }
 
 fn not_found(name: &str) -> ScheduleError {

@@ -132,6 +132,16 @@ pub async fn prune_side_rows(connection: &mut PgConnection) -> Result<(), sqlx::
     Ok(())
 }
 
+/// Removes entries of the audit older than so many days, at most `limit`; returns how many.
+pub async fn prune_audit(connection: &mut PgConnection, days: i32, limit: i32) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(include_str!("../sql/prune_audit.sql")).bind(days).bind(limit).fetch_one(connection).await
+}
+
+/// Removes acts on many jobs that ended more than so many days ago, at most `limit`; returns how many.
+pub async fn prune_operations(connection: &mut PgConnection, days: i32, limit: i32) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(include_str!("../sql/prune_operations.sql")).bind(days).bind(limit).fetch_one(connection).await
+}
+
 /// Makes the history's partitions from yesterday for so many days; returns how many are new.
 pub async fn make_partitions(connection: &mut PgConnection, days: i32) -> Result<i32, sqlx::Error> {
     sqlx::query_scalar(include_str!("../sql/make_partitions.sql")).bind(days).fetch_one(connection).await

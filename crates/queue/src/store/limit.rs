@@ -7,7 +7,7 @@ use sqlx::{PgConnection, PgExecutor, Row, postgres::PgRow};
 
 use crate::{
     limit::{KeyLimit, Limit, Rate},
-    queue::QueueStatus,
+    queue::{QueueStanding, QueueStatus},
     store::Kinds,
 };
 
@@ -48,12 +48,35 @@ pub async fn waiting_keys(connection: &mut PgConnection, after: &str, limit: i32
     sqlx::query_scalar(include_str!("../sql/waiting_keys.sql")).bind(after).bind(limit).fetch_all(connection).await
 }
 
-/// Pauses a queue; returns until when.
-pub(crate) async fn pause_queue<'c>(
-    executor: impl PgExecutor<'c>,
+/// Lets nothing into these queues and keys for this long, if they have a rate: (queue, key, time).
+pub async fn hold_rates(connection: &mut PgConnection, holds: &[(&str, Option<&str>, Duration)]) -> Result<(), sqlx::Error> {
+    sqlx::query(include_str!("../sql/hold_rates.sql"))
+        .bind(holds.iter().map(|(queue, ..)| *queue).collect::<Vec<_>>())
+        .bind(holds.iter().map(|(_, key, _)| *key).collect::<Vec<_>>())
+        .bind(holds.iter().map(|(.., time)| time.as_secs_f64()).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// What was said about a queue; its row is locked.
+pub(crate) async fn look_at_queue(connection: &mut PgConnection, queue: &str) -> Result<QueueStanding, sqlx::Error> {
+    let row = sqlx::query(include_str!("../sql/look_at_queue.sql")).bind(queue).fetch_one(connection).await?;
+    Ok(QueueStanding {
+        paused_at: row.try_get("paused_at")?,
+        paused_until: row.try_get("paused_until")?,
+        paused_by: row.try_get("paused_by")?,
+        paused_why: row.try_get("paused_why")?,
+        limit: limit(&row)?,
+    })
+}
+
+/// Pauses a queue that was looked at; returns until when.
+pub(crate) async fn pause_queue(
+    connection: &mut PgConnection,
     queue: &str,
     who: &str,
-    why: &str,
+    why: Option<&str>,
     length: Option<Duration>,
 ) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
     sqlx::query_scalar(include_str!("../sql/pause_queue.sql"))
@@ -61,18 +84,18 @@ pub(crate) async fn pause_queue<'c>(
         .bind(who)
         .bind(why)
         .bind(length.map(|length| length.as_secs_f64()))
-        .fetch_one(executor)
+        .fetch_one(connection)
         .await
 }
 
-/// Ends a queue's pause; returns whether it was paused.
-pub(crate) async fn resume_queue<'c>(executor: impl PgExecutor<'c>, queue: &str) -> Result<bool, sqlx::Error> {
-    let row = sqlx::query(include_str!("../sql/resume_queue.sql")).bind(queue).fetch_optional(executor).await?;
-    Ok(row.is_some())
+/// Ends the pause of a queue that was looked at.
+pub(crate) async fn resume_queue(connection: &mut PgConnection, queue: &str) -> Result<(), sqlx::Error> {
+    sqlx::query(include_str!("../sql/resume_queue.sql")).bind(queue).execute(connection).await?;
+    Ok(())
 }
 
-/// Sets the limits of a queue.
-pub(crate) async fn limit_queue<'c>(executor: impl PgExecutor<'c>, queue: &str, limit: Limit) -> Result<(), sqlx::Error> {
+/// Sets the limits of a queue that was looked at.
+pub(crate) async fn limit_queue(connection: &mut PgConnection, queue: &str, limit: Limit) -> Result<(), sqlx::Error> {
     let stored = limit.stored();
     sqlx::query(include_str!("../sql/limit_queue.sql"))
         .bind(queue)
@@ -80,13 +103,18 @@ pub(crate) async fn limit_queue<'c>(executor: impl PgExecutor<'c>, queue: &str, 
         .bind(stored.rate_count)
         .bind(stored.rate_ms)
         .bind(stored.rate_burst)
-        .execute(executor)
+        .execute(connection)
         .await?;
     Ok(())
 }
 
-/// Sets the limits of a key.
-pub(crate) async fn limit_key<'c>(executor: impl PgExecutor<'c>, key: &str, limit: Limit, who: &str) -> Result<(), sqlx::Error> {
+/// The limits of a key; the row is locked.
+pub(crate) async fn look_at_key_limit(connection: &mut PgConnection, key: &str) -> Result<Limit, sqlx::Error> {
+    limit(&sqlx::query(include_str!("../sql/look_at_key_limit.sql")).bind(key).fetch_one(connection).await?)
+}
+
+/// Sets the limits of a key that was looked at.
+pub(crate) async fn limit_key(connection: &mut PgConnection, key: &str, limit: Limit, who: &str) -> Result<(), sqlx::Error> {
     let stored = limit.stored();
     sqlx::query(include_str!("../sql/limit_key.sql"))
         .bind(key)
@@ -95,15 +123,15 @@ pub(crate) async fn limit_key<'c>(executor: impl PgExecutor<'c>, key: &str, limi
         .bind(stored.rate_ms)
         .bind(stored.rate_burst)
         .bind(who)
-        .execute(executor)
+        .execute(connection)
         .await?;
     Ok(())
 }
 
-/// Takes the limits of a key away; returns whether it had any.
-pub(crate) async fn unlimit_key<'c>(executor: impl PgExecutor<'c>, key: &str) -> Result<bool, sqlx::Error> {
-    let row = sqlx::query(include_str!("../sql/unlimit_key.sql")).bind(key).fetch_optional(executor).await?;
-    Ok(row.is_some())
+/// Takes the limits of a key away; returns what they were, `None`: it had none.
+pub(crate) async fn unlimit_key(connection: &mut PgConnection, key: &str) -> Result<Option<Limit>, sqlx::Error> {
+    let row = sqlx::query(include_str!("../sql/unlimit_key.sql")).bind(key).fetch_optional(connection).await?;
+    row.as_ref().map(limit).transpose()
 }
 
 /// The limits of keys.

@@ -20,8 +20,8 @@ mod testing;
 
 pub use claim::{Claim, Claimed, Kinds, Request, claim_jobs, claim_suspect, oldest_running};
 pub use duty::{
-    Missed, Promoted, Rescued, cancel_requested, drop_partition, make_partitions, mark_dead_workers, promote_jobs, prune_side_rows,
-    rescue_jobs, save_progress, sweep_line,
+    Missed, Promoted, Rescued, cancel_requested, drop_partition, make_partitions, mark_dead_workers, promote_jobs, prune_audit,
+    prune_operations, prune_side_rows, rescue_jobs, save_progress, sweep_line,
 };
 use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 
@@ -33,8 +33,10 @@ pub use lease::{
     Beat, Registration, beat_worker, delete_leases, limit_idle_transaction, limit_statement, register_worker, remove_worker,
     return_stranded,
 };
-pub use limit::{Admission, admit_keys, admit_queue, waiting_keys};
-pub(crate) use limit::{limit_key, limit_queue, list_key_limits, list_queues, pause_queue, resume_queue, unlimit_key};
+pub use limit::{Admission, admit_keys, admit_queue, hold_rates, waiting_keys};
+pub(crate) use limit::{
+    limit_key, limit_queue, list_key_limits, list_queues, look_at_key_limit, look_at_queue, pause_queue, resume_queue, unlimit_key,
+};
 pub(crate) use manage::{
     Finished, cancel_job, cancel_jobs, delete_jobs, discard_jobs, hold_jobs, look_at_jobs, move_jobs, release_jobs, reprioritise_jobs,
     retry_jobs, run_job_again, run_jobs_now, wait_a_moment,
@@ -46,8 +48,8 @@ pub(crate) use operation::{
 pub use schedule::{Due, Fire};
 #[cfg(feature = "schedules")]
 pub(crate) use schedule::{
-    declare_schedules, delete_schedule, drop_schedules, fire_schedules, get_clock, list_schedules, lock_due_schedules, next_schedule,
-    pause_schedule, resume_schedule, run_schedule,
+    declare_schedules, delete_schedule, drop_schedules, fire_schedules, get_clock, list_schedules, lock_due_schedules, lock_schedule,
+    next_schedule, pause_schedule, resume_schedule, run_schedule,
 };
 pub(crate) use search::{PAGE_REACH, Parts, count_jobs, lock_jobs, pick_jobs, search_audit, search_jobs};
 pub use settle::{

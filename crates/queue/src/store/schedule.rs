@@ -134,39 +134,44 @@ pub(crate) async fn list_schedules<'c>(executor: impl PgExecutor<'c>, name: Opti
     rows.iter().map(status).collect()
 }
 
-/// Pauses a schedule; returns until when, `None`: there is no such schedule.
+/// Locks a schedule; returns whether there is one.
+pub(crate) async fn lock_schedule(connection: &mut PgConnection, name: &str) -> Result<bool, sqlx::Error> {
+    let row = sqlx::query(include_str!("../sql/lock_schedule.sql")).bind(name).fetch_optional(connection).await?;
+    Ok(row.is_some())
+}
+
+/// Pauses a schedule; returns until when.
 pub(crate) async fn pause_schedule(
     connection: &mut PgConnection,
     name: &str,
     who: &str,
-    why: &str,
+    why: Option<&str>,
     length: Option<Duration>,
-) -> Result<Option<Option<DateTime<Utc>>>, sqlx::Error> {
+) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
     sqlx::query_scalar(include_str!("../sql/pause_schedule.sql"))
         .bind(name)
         .bind(who)
         .bind(why)
         .bind(length.map(|length| length.as_secs_f64()))
-        .fetch_optional(connection)
+        .fetch_one(connection)
         .await
 }
 
-/// Resumes a schedule from this instant on; returns whether it exists.
-pub(crate) async fn resume_schedule(connection: &mut PgConnection, name: &str, next: Option<DateTime<Utc>>) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query(include_str!("../sql/resume_schedule.sql")).bind(name).bind(next).execute(connection).await?;
-    Ok(done.rows_affected() > 0)
+/// Resumes a schedule from this instant on.
+pub(crate) async fn resume_schedule(connection: &mut PgConnection, name: &str, next: Option<DateTime<Utc>>) -> Result<(), sqlx::Error> {
+    sqlx::query(include_str!("../sql/resume_schedule.sql")).bind(name).bind(next).execute(connection).await?;
+    Ok(())
 }
 
-/// Enqueues a schedule's job now; `None`: there is no such schedule.
-pub(crate) async fn run_schedule(connection: &mut PgConnection, name: &str) -> Result<Option<JobId>, sqlx::Error> {
-    let id: Option<i64> = sqlx::query_scalar(include_str!("../sql/run_schedule.sql")).bind(name).fetch_optional(connection).await?;
-    Ok(id.map(JobId))
+/// Enqueues a schedule's job now.
+pub(crate) async fn run_schedule(connection: &mut PgConnection, name: &str) -> Result<JobId, sqlx::Error> {
+    sqlx::query_scalar(include_str!("../sql/run_schedule.sql")).bind(name).fetch_one(connection).await.map(JobId)
 }
 
-/// Removes a schedule; returns whether it existed.
-pub(crate) async fn delete_schedule(connection: &mut PgConnection, name: &str) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query(include_str!("../sql/delete_schedule.sql")).bind(name).execute(connection).await?;
-    Ok(done.rows_affected() > 0)
+/// Removes a schedule.
+pub(crate) async fn delete_schedule(connection: &mut PgConnection, name: &str) -> Result<(), sqlx::Error> {
+    sqlx::query(include_str!("../sql/delete_schedule.sql")).bind(name).execute(connection).await?;
+    Ok(())
 }
 
 fn status(row: &PgRow) -> Result<ScheduleStatus, sqlx::Error> {

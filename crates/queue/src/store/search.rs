@@ -364,6 +364,9 @@ pub(crate) async fn search_audit<'c>(executor: impl PgExecutor<'c>, filter: &Aud
     if filter.job.is_none() && filter.operation.is_none() {
         query.push(" AND (a.operation IS NULL OR a.jobs IS NULL)");
     }
+    if let Some(target) = &filter.target {
+        query.push(" AND a.target = ").push_bind(target.clone());
+    }
     if let Some(who) = &filter.who {
         query.push(" AND a.who = ").push_bind(who.clone());
     }

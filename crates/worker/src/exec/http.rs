@@ -3,7 +3,7 @@
 //! | answer | the job |
 //! |---|---|
 //! | 2xx | completed; a JSON body is its output |
-//! | 429 or 503 with `Retry-After` | snoozed for that time, at least a second, at most a day; no failure |
+//! | 429 or 503 with `Retry-After` | snoozed for that time, at least a second, at most a day; no failure. So long its queue and key wait, if they have a rate |
 //! | 3xx | failed: redirects are not followed |
 //! | any other, none, or too late | failed; runs again after the backoff |
 //!
@@ -195,6 +195,7 @@ impl Endpoint {
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
             && let Some(wait) = retry_after(answer.headers(), clock::now())
         {
+            run.ctx.attempt.refuse();
             return Ok(Outcome::Snooze(wait));
         }
         let place = &self.place;

@@ -1,0 +1,15 @@
+-- Removes the oldest entries of the audit that are older than $1 days, at most $2; returns how many.
+-- Locks: the rows it removes, skipping locked ones. Index: audit_at.
+WITH old AS (
+    DELETE FROM haulage.audit
+    WHERE id = ANY (ARRAY (
+        SELECT a.id
+        FROM haulage.audit AS a
+        WHERE a.at < now() - make_interval(days => $1::int)
+        ORDER BY a.at
+        LIMIT $2::int
+        FOR UPDATE SKIP LOCKED
+    ))
+    RETURNING id
+)
+SELECT count(*) FROM old
