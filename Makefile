@@ -35,5 +35,5 @@ docs: ## the API documentation, in target/doc
 deny: ## licenses and sources of what we depend on
 	cargo deny check licenses bans sources
 
-setup: ## installs what is missing: Postgres, cargo-deny
-	@.ci/setup postgres python deny
+setup: ## installs what is missing: Postgres, libfaketime, cargo-deny
+	@.ci/setup postgres python faketime deny

@@ -7,6 +7,8 @@ mod support;
 mod bad_input;
 mod cancel;
 mod cli;
+#[cfg(all(feature = "dev", target_os = "linux"))]
+mod clock;
 mod compile_errors;
 mod crash;
 mod dashboard;
