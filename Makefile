@@ -35,5 +35,5 @@ docs: ## the API documentation, in target/doc
 deny: ## licenses and sources of what we depend on
 	cargo deny check licenses bans sources
 
-setup: ## installs what is missing: Postgres, cargo-deny, clients of Python and Node
-	@.ci/setup postgres python clients deny
+setup: ## installs what is missing: Postgres, libfaketime, cargo-deny, clients of Python and Node
+	@.ci/setup postgres python clients faketime deny

@@ -8,6 +8,8 @@ mod audit;
 mod bad_input;
 mod cancel;
 mod cli;
+#[cfg(all(feature = "dev", target_os = "linux"))]
+mod clock;
 mod compile_errors;
 mod crash;
 mod dashboard;

@@ -101,6 +101,11 @@ async fn hot_statements_use_their_indexes_and_never_scan_the_jobs() {
             &format!("{verdict}, 3, 'w'").replace("ARRAY[1.5]::double precision[]", "ARRAY[6]::smallint[]"),
             vec!["live_jobs_pkey", "Tid Scan"],
         ),
+        (
+            "fire_schedules",
+            "ARRAY['(0,1)'], ARRAY[now()], ARRAY[true], ARRAY[now()]",
+            vec!["Tid Scan on schedules", "fires_pkey", "live_jobs_pkey"],
+        ),
         ("promote_jobs", "now(), 100", vec!["live_jobs_timed", "Tid Scan"]),
         ("sweep_line", "'q', 1::smallint, 0, 100, ARRAY['a'], ARRAY[0]::smallint[]", vec!["live_jobs_line"]),
         ("prune_audit", "365, 1000", vec!["audit_at"]),

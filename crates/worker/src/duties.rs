@@ -92,7 +92,8 @@ impl<'a> Duties<'a> {
             firing: Firing::default(),
             schedule_at: on(Duty::Schedule),
             schedules_seen: now,
-            rescue_at: on(Duty::Rescue),
+            // The others have had the time of a beat by then: perhaps the clock was set a moment ago.
+            rescue_at: on(Duty::Rescue).map(|now| now + shared.settings.heartbeat),
             prune_at: on(Duty::Prune),
             tidy_at: on(Duty::Prune),
             unhandled: Unhandled::default(),
@@ -183,10 +184,8 @@ impl<'a> Duties<'a> {
                 if shared.cancels.load(Ordering::Relaxed) {
                     store::cancel_requested(connection).await?;
                 }
-                if shared.may_rescue() {
-                    for job in rescue::run(connection).await? {
-                        shared.quarantined(job);
-                    }
+                for job in rescue::run(connection, shared).await? {
+                    shared.quarantined(job);
                 }
                 // Jitter, or a fleet that started together would look together for ever.
                 Some(Instant::now() + shared.settings.heartbeat.mul_f64(rand::random_range(0.8..=1.0)))

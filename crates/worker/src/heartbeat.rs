@@ -36,7 +36,7 @@ async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     loop {
         let asked = Instant::now();
         // An answer that takes longer than a beat is as good as none: the local deadline must not wait for it.
-        let pause = match tokio::time::timeout(interval.max(Duration::from_secs(1)), beat(&shared, &mut link, &stop)).await {
+        let pause = match tokio::time::timeout(interval.max(Duration::from_secs(1)), beat(&shared, &mut link, answered, &stop)).await {
             Ok(Ok(())) => {
                 answered = asked;
                 link.succeeded();
@@ -64,12 +64,23 @@ async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     link.close().await;
 }
 
-async fn beat(shared: &Shared, link: &mut Link, stop: &CancellationToken) -> Result<(), sqlx::Error> {
+/// `last`: when the last one that was answered was sent.
+async fn beat(shared: &Shared, link: &mut Link, last: Instant, stop: &CancellationToken) -> Result<(), sqlx::Error> {
     let connection = link.get().await?;
     let held = shared.leases.held();
     let running = i32::try_from(shared.running()).unwrap_or(i32::MAX);
     match store::beat_worker(connection, shared.worker_id(), &held, running).await? {
-        Some(Beat { cancel, stranded, suspects }) => {
+        Some(Beat { cancel, stranded, suspects, at, since_s }) => {
+            // A smaller step makes nobody look dead: a lease is three beats at least.
+            if since_s > (last.elapsed() + shared.settings.heartbeat).as_secs_f64() {
+                tracing::warn!(
+                    seconds = since_s,
+                    "the database's clock was set forward, or this process stood still; it declares no other worker dead for as long as the lease"
+                );
+                shared.put_off_rescue();
+            }
+            // Only now: whoever reads this time knows of the step too.
+            shared.set_last_beat(Some(at));
             shared.suspects.store(suspects, Ordering::Relaxed);
             shared.cancels.store(!cancel.is_empty(), Ordering::Relaxed);
             for id in cancel {
@@ -85,6 +96,7 @@ async fn beat(shared: &Shared, link: &mut Link, stop: &CancellationToken) -> Res
         None => {
             tracing::warn!(worker = shared.worker_id(), "this worker was declared dead; its attempts are dropped and it registers anew");
             shared.lose_leases();
+            shared.set_last_beat(None);
             let id = rand::random_range(1..=i64::MAX);
             store::register_worker(connection, id, &shared.registration()).await?;
             shared.set_worker_id(id);

@@ -3,9 +3,16 @@
 use haulage_queue::store::{self, Rescued};
 use sqlx::PgConnection;
 
+use crate::shared::Shared;
+
 /// Declares silent workers dead and takes the leases of all dead and absent ones; returns the jobs that died of their third crash.
-pub(crate) async fn run(connection: &mut PgConnection) -> Result<Vec<Rescued>, sqlx::Error> {
-    for name in store::mark_dead_workers(connection).await? {
+pub(crate) async fn run(connection: &mut PgConnection, shared: &Shared) -> Result<Vec<Rescued>, sqlx::Error> {
+    // In this order: a beat that finds the clock set puts off the rescue before it writes down its time.
+    let beat = shared.last_beat();
+    if !shared.may_rescue() {
+        return Ok(Vec::new());
+    }
+    for name in store::mark_dead_workers(connection, shared.worker_id(), beat).await? {
         tracing::warn!(worker = name, "a worker has sent no heartbeat for as long as its lease; its jobs are taken from it");
     }
     let mut seen = Vec::new();

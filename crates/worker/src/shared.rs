@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use haulage_queue::{
     JobId,
@@ -64,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) cancels: AtomicBool,
     /// Not before this: after an outage of the database the others need time to say that they live.
     rescue_after: Mutex<Option<Instant>>,
+    /// The last heartbeat that was answered, by the database's clock.
+    last_beat: Mutex<Option<DateTime<Utc>>>,
 }
 
 /// Called with a job that died.
@@ -122,6 +125,7 @@ impl Shared {
             suspect_running: AtomicBool::new(false),
             cancels: AtomicBool::new(false),
             rescue_after: Mutex::new(None),
+            last_beat: Mutex::new(None),
         }
     }
 
@@ -207,7 +211,16 @@ impl Shared {
         told + unstarted
     }
 
-    /// Our own heartbeat got no answer, so perhaps nobody's did.
+    pub(crate) fn set_last_beat(&self, at: Option<DateTime<Utc>>) {
+        *self.last_beat.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
+    pub(crate) fn last_beat(&self) -> Option<DateTime<Utc>> {
+        *self.last_beat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Our own heartbeat got no answer, so perhaps nobody's did; or the database's clock was set, and the others have not told it
+    /// yet that they live.
     pub(crate) fn put_off_rescue(&self) {
         *self.rescue_after.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + self.settings.lease);
     }

@@ -97,10 +97,28 @@ impl Cron {
 
     /// The last instant in `(after, until]` at which it fires.
     pub fn last_between(&self, after: DateTime<Utc>, until: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.around(after, until).0
+    }
+
+    /// The last instant in `(after, until]`, and the first one after `until`.
+    pub(crate) fn around(&self, after: DateTime<Utc>, until: DateTime<Utc>) -> (Option<DateTime<Utc>>, Option<DateTime<Utc>>) {
         // From a little before the end first, so that a schedule of seconds that nobody fired for a year costs no year of seconds.
         let spans = [Duration::hours(1), Duration::days(1), Duration::days(32), Duration::days(400)];
-        let starts = spans.into_iter().map(|span| (until - span).max(after)).chain([after]);
-        starts.into_iter().find_map(|start| self.after(start).take_while(|instant| *instant <= until).last())
+        let (mut last, mut next) = (None, None);
+        for start in spans.into_iter().map(|span| (until - span).max(after)).chain([after]) {
+            let mut instants = self.after(start);
+            next = instants.by_ref().find(|instant| {
+                let passed = *instant <= until;
+                if passed {
+                    last = Some(*instant);
+                }
+                !passed
+            });
+            if last.is_some() || start == after {
+                break;
+            }
+        }
+        (last, next)
     }
 
     /// The instants after this one, in order.

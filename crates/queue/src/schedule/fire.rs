@@ -1,7 +1,10 @@
 //! Firing what is due. Any worker may; the rows' locks keep two of them apart, and the key (schedule, instant) keeps an instant
 //! from firing twice whatever happens to the rows.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use chrono::TimeDelta;
 use sqlx::{Connection, PgConnection};
@@ -11,8 +14,14 @@ use crate::{
     store::{self, Due, Fire},
 };
 
-/// Schedules a transaction: the statement that writes them compares each with each.
-const BATCH: i32 = 200;
+/// Schedules a transaction: what a transaction costs is spread thin, and what it makes is seen soon.
+const BATCH: i32 = 500;
+/// Instants a transaction, of all its schedules.
+const CROWD: usize = 10_000;
+/// A crowd is fired for this long before the other duties have their turn.
+const TURN: Duration = Duration::from_millis(250);
+/// What is due and locked by somebody else is looked at again after so many seconds.
+const LOCKED: f64 = 0.2;
 /// Instants of one schedule a transaction; the rest comes in the next.
 const INSTANTS: usize = 1_000;
 /// Later than this an instant counts as missed.
@@ -28,21 +37,36 @@ pub struct Firing {
 /// can't read, because a newer one wrote it, is left to others for a minute.
 #[doc(hidden)]
 pub async fn fire_schedules(connection: &mut PgConnection, firing: &mut Firing) -> Result<Option<f64>, sqlx::Error> {
+    let started = Instant::now();
     loop {
         let mut tx = connection.begin().await?;
         let due = store::lock_due_schedules(&mut tx, BATCH).await?;
         if due.is_empty() {
             let next = store::next_schedule(&mut tx).await?;
             tx.commit().await?;
-            return Ok(next);
+            return Ok(next.map(|seconds| if seconds > 0.0 { seconds } else { LOCKED }));
         }
-        let more = due.len() >= BATCH.unsigned_abs() as usize;
-        let fires: Vec<Fire> = due.into_iter().map(|due| firing.decide(due)).collect();
-        let left = fires.iter().any(|fire| fire.instants.len() >= INSTANTS);
+        let mut left = due.len() >= BATCH.unsigned_abs() as usize;
+        let mut crowd = 0;
+        let mut fires = Vec::with_capacity(due.len());
+        for due in due {
+            // The rest is let go with the commit.
+            if crowd >= CROWD {
+                left = true;
+                break;
+            }
+            let fire = firing.decide(due);
+            crowd += fire.instants.len();
+            left |= fire.instants.len() >= INSTANTS;
+            fires.push(fire);
+        }
         store::fire_schedules(&mut tx, &fires).await?;
         tx.commit().await?;
-        if !more && !left {
+        if !left {
             return store::next_schedule(connection).await;
+        }
+        if started.elapsed() >= TURN {
+            return Ok(Some(0.0));
         }
     }
 }
@@ -58,20 +82,28 @@ impl Firing {
         let Some(cron) = cron else {
             tracing::error!(schedule = due.name, cron = due.cron, zone = due.zone, "this program can't read the schedule's times");
             let next = Some(due.clock + TimeDelta::minutes(1));
-            return Fire { name: due.name, was: due.next_at, next, instants: Vec::new() };
+            return Fire { place: due.place, next, instants: Vec::new() };
         };
         // Before next_at everything is decided, and what a pause that has ended by itself held up is not missed.
         let from = due.paused_until.map_or(due.next_at - TimeDelta::seconds(1), |end| end.max(due.next_at - TimeDelta::seconds(1)));
-        let instants: Vec<_> = match (due.missed, due.missed_for_s) {
-            (0, _) => cron.last_between(from.max(due.clock - LATE), due.clock).into_iter().collect(),
+        let one = |from| {
+            let (last, next) = cron.around(from, due.clock);
+            (last.into_iter().collect(), next)
+        };
+        let (instants, next) = match (due.missed, due.missed_for_s) {
+            (0, _) => one(from.max(due.clock - LATE)),
             (2, Some(seconds)) => {
                 let from = from.max(due.clock - TimeDelta::seconds(seconds.into()));
-                cron.after(from).take_while(|instant| *instant <= due.clock).take(INSTANTS).collect()
+                let mut coming = cron.after(from).take(INSTANTS + 1).peekable();
+                let mut instants = Vec::new();
+                while let Some(instant) = coming.next_if(|instant| *instant <= due.clock && instants.len() < INSTANTS) {
+                    instants.push(instant);
+                }
+                (instants, coming.next())
             }
-            _ => cron.last_between(from, due.clock).into_iter().collect(),
+            _ => one(from),
         };
-        let decided = if instants.len() >= INSTANTS { instants[INSTANTS - 1] } else { due.clock };
-        Fire { next: cron.next_after(decided), name: due.name, was: due.next_at, instants }
+        Fire { next, place: due.place, instants }
     }
 }
 
@@ -87,6 +119,7 @@ mod tests {
 
     fn due(missed: i16, missed_for_s: Option<i32>) -> Due {
         Due {
+            place: "(0,1)".to_owned(),
             name: "it".to_owned(),
             cron: "0 * * * *".to_owned(),
             zone: "UTC".to_owned(),

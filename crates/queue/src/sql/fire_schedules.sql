@@ -1,65 +1,71 @@
--- Enqueues a job for each instant and moves the schedules on; returns how many jobs there are now. The schedules were locked by
--- lock_due_schedules in this transaction. An instant that the table of fires has already makes no job, whatever the schedule says.
--- $1 schedules, $2 instants: parallel, in the order of instants within each schedule
--- $3 schedules, $4 their next_at when they were locked, $5 their next instant, NULL none: parallel, one each
--- Locks: the schedules, the new rows. Index: the primary keys of schedules, fires and live_jobs.
-WITH asked AS (
+-- Enqueues a job for each instant and moves the schedules on. The schedules were locked by lock_due_schedules in this transaction, so
+-- nobody else writes their fires; an instant that the table of fires has already makes no job, whatever the schedule says.
+-- Arrays, parallel, in the order of instants within each schedule; one without instants has one entry: $1 places of the schedules
+-- $2 instants, NULL none  $3 whether it is the schedule's first in this call  $4 the schedule's next instant, NULL none is left
+-- Locks: the schedules, the new rows. Index: the schedules' places in the table, the primary keys of fires and live_jobs.
+WITH asked AS MATERIALIZED (
     SELECT
-        s.name, a.instant, s.overlap,
-        row_number() OVER (PARTITION BY s.name ORDER BY a.instant) AS n,
-        -- Of the job before: NULL when it has finished or was deleted.
-        (SELECT j.state FROM haulage.live_jobs AS j WHERE j.id = s.last_job) AS before
-    FROM unnest($1::text[], $2::timestamptz[]) AS a (name, instant),
-    LATERAL (SELECT name, overlap, last_job FROM haulage.schedules WHERE name = a.name OFFSET 0) AS s
+        a.place, a.instant, a.next_at, s.name, s.kind, s.queue, s.args, s.priority, s.max_attempts, s.timeout_ms, s.tags, s.meta,
+        s.jitter_ms, s.overlap, s.limit_key, s.kind_revision, s.fresh,
+        CASE
+            WHEN NOT s.fresh THEN NULL
+            WHEN s.overlap = 1 AND (s.before IS NOT NULL OR NOT a.first) THEN NULL
+            WHEN s.overlap = 2 AND (s.before <> 2 OR NOT a.first) THEN NULL
+            ELSE nextval('haulage.live_jobs_id_seq')
+        END AS job_id
+    FROM unnest($1::text[]::tid[], $2::timestamptz[], $3::boolean[], $4::timestamptz[]) AS a (place, instant, first, next_at),
+    LATERAL (
+        SELECT
+            name, kind, queue, args, priority, max_attempts, timeout_ms, tags, meta, jitter_ms, overlap, limit_key,
+            kind_revision,
+            -- A subquery of one value is never hashed, as EXISTS may be: that would read all fires.
+            a.instant IS NOT NULL AND (SELECT true FROM haulage.fires AS f WHERE f.schedule = name AND f.instant = a.instant) IS NULL AS fresh,
+            -- Of the job before: NULL when it has finished or was deleted.
+            CASE WHEN overlap <> 0 THEN (SELECT j.state FROM haulage.live_jobs AS j WHERE j.id = last_job) END AS before
+        FROM haulage.schedules
+        WHERE ctid = a.place
+        OFFSET 0
+    ) AS s
 ),
 fired AS (
     INSERT INTO haulage.fires (schedule, instant, job_id)
-    SELECT
-        name, instant,
-        CASE
-            WHEN overlap = 1 AND (before IS NOT NULL OR n > 1) THEN NULL
-            WHEN overlap = 2 AND (before <> 2 OR n > 1) THEN NULL
-            ELSE nextval('haulage.live_jobs_id_seq')
-        END
-    FROM asked
-    ON CONFLICT (schedule, instant) DO NOTHING
-    RETURNING schedule, instant, job_id
+    SELECT name, instant, job_id FROM asked WHERE fresh
 ),
 jobs AS (
     INSERT INTO haulage.live_jobs (
         id, kind, queue, args, priority, max_attempts, timeout_ms, tags, meta, run_at, eligible_at, limit_key, state, place, parked_for, kind_revision
     )
     SELECT
-        f.job_id, s.kind, s.queue, s.args, s.priority, s.max_attempts, s.timeout_ms, s.tags,
-        coalesce(s.meta, '{}') || jsonb_build_object('schedule', s.name, 'instant', f.instant),
+        a.job_id, a.kind, a.queue, a.args, a.priority, a.max_attempts, a.timeout_ms, a.tags,
+        coalesce(a.meta, '{}') || jsonb_build_object('schedule', a.name, 'instant', a.instant),
         t.at, t.at, k.key,
         CASE WHEN t.at > now() THEN 0 WHEN k.key IS NOT NULL THEN 3 ELSE 1 END,
         CASE WHEN t.at > now() THEN 0 WHEN k.key IS NOT NULL THEN 3 ELSE 1 END,
-        CASE WHEN t.at <= now() AND k.key IS NOT NULL THEN 2 END, s.kind_revision
-    FROM fired AS f,
-    LATERAL (
-        SELECT name, kind, queue, args, priority, max_attempts, timeout_ms, tags, meta, jitter_ms, overlap, limit_key,
-            kind_revision
-        FROM haulage.schedules
-        WHERE name = f.schedule
-        OFFSET 0
-    ) AS s,
+        CASE WHEN t.at <= now() AND k.key IS NOT NULL THEN 2 END, a.kind_revision
+    FROM asked AS a,
     LATERAL (
         -- The same in every process: 10 bits of the hash of schedule and instant as a part of the jitter.
-        SELECT f.instant + make_interval(secs => s.jitter_ms / 1000.0 * (hashtext(s.name || extract(epoch FROM f.instant)::text) & 1023) / 1024) AS at
+        SELECT CASE
+            WHEN a.jitter_ms = 0 THEN a.instant
+            ELSE a.instant + make_interval(secs => a.jitter_ms / 1000.0 * (hashtext(a.name || extract(epoch FROM a.instant)::text) & 1023) / 1024)
+        END AS at
+        OFFSET 0
     ) AS t,
     -- Of "queue one" the second starts when the first has ended.
-    LATERAL (SELECT coalesce(s.limit_key, CASE s.overlap WHEN 2 THEN 'haulage-schedule:' || s.name END) AS key) AS k
-    WHERE f.job_id IS NOT NULL
-    RETURNING id, queue, run_at, state
+    LATERAL (SELECT coalesce(a.limit_key, CASE a.overlap WHEN 2 THEN 'haulage-schedule:' || a.name END) AS key) AS k
+    WHERE a.job_id IS NOT NULL
+    RETURNING queue, run_at, state
 ),
 moved AS (
     UPDATE haulage.schedules AS s
-    SET next_at = coalesce(($5::timestamptz[])[array_position($3::text[], s.name)], 'infinity'),
-        last_at = coalesce((SELECT max(f.instant) FROM fired AS f WHERE f.schedule = s.name AND f.job_id IS NOT NULL), s.last_at),
-        last_job = coalesce((SELECT max(f.job_id) FROM fired AS f WHERE f.schedule = s.name), s.last_job),
+    SET next_at = coalesce(m.next_at, 'infinity'), last_at = coalesce(m.last_at, s.last_at), last_job = coalesce(m.last_job, s.last_job),
         paused_at = NULL, paused_until = NULL, paused_by = NULL, paused_why = NULL
-    WHERE s.name = ANY ($3::text[]) AND s.next_at = ($4::timestamptz[])[array_position($3::text[], s.name)]
+    FROM (
+        SELECT place, next_at, max(instant) FILTER (WHERE job_id IS NOT NULL) AS last_at, max(job_id) AS last_job
+        FROM asked
+        GROUP BY place, next_at
+    ) AS m
+    WHERE s.ctid = m.place
 ),
 woken AS MATERIALIZED (
     SELECT count(haulage.wake(q.queue)::text) AS n FROM (SELECT DISTINCT queue FROM jobs WHERE state = 1) AS q
@@ -67,4 +73,4 @@ woken AS MATERIALIZED (
 due AS MATERIALIZED (
     SELECT haulage.wake_promoter(min(run_at)) FROM jobs WHERE state <> 1
 )
-SELECT (SELECT count(*) FROM jobs) FROM woken LEFT JOIN due ON true
+SELECT n FROM woken LEFT JOIN due ON true

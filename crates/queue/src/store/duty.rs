@@ -54,9 +54,10 @@ pub async fn promote_jobs(connection: &mut PgConnection, from: DateTime<Utc>, li
     })
 }
 
-/// Declares silent workers dead; returns their names.
-pub async fn mark_dead_workers(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar(include_str!("../sql/mark_dead_workers.sql")).fetch_all(connection).await
+/// Declares silent workers dead; returns their names. `me` is the worker that asks, `beat` the time of its last heartbeat that it
+/// has had an answer to: see the statement.
+pub async fn mark_dead_workers(connection: &mut PgConnection, me: i64, beat: Option<DateTime<Utc>>) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(include_str!("../sql/mark_dead_workers.sql")).bind(me).bind(beat).fetch_all(connection).await
 }
 
 /// Takes one lease of a dead worker that is not in `skip`: its id and the jobs taken; `None` when none is left.

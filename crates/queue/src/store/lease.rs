@@ -1,5 +1,6 @@
 //! Workers and their leases.
 
+use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor, Row};
 
 use crate::{JobId, store::Kinds};
@@ -28,6 +29,10 @@ pub struct Beat {
     pub stranded: i64,
     /// Whether a suspect waits in one of its queues.
     pub suspects: bool,
+    /// The time of this heartbeat, by the database's clock.
+    pub at: DateTime<Utc>,
+    /// Seconds since the one before, by the same clock.
+    pub since_s: f64,
 }
 
 /// Makes a worker known under `id`.
@@ -54,6 +59,8 @@ pub async fn beat_worker(connection: &mut PgConnection, worker: i64, held: &[i64
             cancel: row.try_get::<Vec<i64>, _>(0)?.into_iter().map(JobId).collect(),
             stranded: row.try_get(1)?,
             suspects: row.try_get(2)?,
+            at: row.try_get(3)?,
+            since_s: row.try_get(4)?,
         })
     })
     .transpose()

@@ -13,6 +13,8 @@ use crate::{
 /// A schedule whose next instant has come.
 #[derive(Debug, Clone)]
 pub struct Due {
+    /// Where its row is in the table, for as long as this transaction has it locked.
+    pub place: String,
     /// Its name.
     pub name: String,
     /// Its expression.
@@ -34,10 +36,8 @@ pub struct Due {
 /// What is decided about a due schedule.
 #[derive(Debug, Clone)]
 pub struct Fire {
-    /// Its name.
-    pub name: String,
-    /// Its `next_at` when it was locked.
-    pub was: DateTime<Utc>,
+    /// [`Due::place`].
+    pub place: String,
     /// Its next instant; `None`: there is none any more.
     pub next: Option<DateTime<Utc>>,
     /// The instants that make a job, in order.
@@ -97,6 +97,7 @@ pub(crate) async fn lock_due_schedules(connection: &mut PgConnection, limit: i32
     rows.iter()
         .map(|row| {
             Ok(Due {
+                place: row.try_get("place")?,
                 name: row.try_get("name")?,
                 cron: row.try_get("cron")?,
                 zone: row.try_get("zone")?,
@@ -110,17 +111,20 @@ pub(crate) async fn lock_due_schedules(connection: &mut PgConnection, limit: i32
         .collect()
 }
 
-/// Enqueues what fires and moves the schedules on; returns how many jobs there are now.
-pub(crate) async fn fire_schedules(connection: &mut PgConnection, fires: &[Fire]) -> Result<i64, sqlx::Error> {
-    let instants = || fires.iter().flat_map(|fire| fire.instants.iter().map(move |instant| (fire.name.as_str(), *instant)));
-    sqlx::query_scalar(include_str!("../sql/fire_schedules.sql"))
-        .bind(instants().map(|(name, _)| name).collect::<Vec<_>>())
-        .bind(instants().map(|(_, instant)| instant).collect::<Vec<_>>())
-        .bind(fires.iter().map(|fire| fire.name.as_str()).collect::<Vec<_>>())
-        .bind(fires.iter().map(|fire| fire.was).collect::<Vec<_>>())
-        .bind(fires.iter().map(|fire| fire.next).collect::<Vec<_>>())
-        .fetch_one(connection)
-        .await
+/// Enqueues what fires and moves the schedules on; they are locked by [`lock_due_schedules`] in the same transaction.
+pub(crate) async fn fire_schedules(connection: &mut PgConnection, fires: &[Fire]) -> Result<(), sqlx::Error> {
+    let (mut places, mut instants, mut firsts, mut nexts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for fire in fires {
+        // One without instants moves on all the same.
+        for n in 0..fire.instants.len().max(1) {
+            places.push(fire.place.as_str());
+            instants.push(fire.instants.get(n).copied());
+            firsts.push(n == 0);
+            nexts.push(fire.next);
+        }
+    }
+    sqlx::query(include_str!("../sql/fire_schedules.sql")).bind(places).bind(instants).bind(firsts).bind(nexts).execute(connection).await?;
+    Ok(())
 }
 
 /// Seconds until the next schedule is due.
