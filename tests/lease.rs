@@ -308,15 +308,22 @@ async fn a_backlog_whose_enqueue_took_long_to_commit_is_drained_at_full_speed() 
 async fn a_bulk_enqueue_that_takes_long_beside_an_idle_worker_is_picked_up_at_its_commit() {
     let pool = database().await.pool();
     let worker = worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
-    for round in 1..=3 {
+    // What it takes without anything in the way, on this machine and beside whatever else runs there.
+    let mut usual = Duration::ZERO;
+    for round in 0..=3 {
         let mut tx = pool.begin().await.unwrap();
         haulage::enqueue_all(&mut *tx, (0..2_000).map(|n| Count { n })).await.unwrap();
-        // Long enough for the worker to look, and to take the transaction for a long one.
-        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        if round > 0 {
+            // Long enough for the worker to look, and to take the transaction for a long one.
+            tokio::time::sleep(Duration::from_millis(1_500)).await;
+        }
         tx.commit().await.unwrap();
         let committed = std::time::Instant::now();
-        eventually("drained", async || crate::support::jobs_in(&pool, JobState::Completed).await == 2_000 * round).await;
-        assert!(committed.elapsed() < Duration::from_millis(1_500), "{:?}", committed.elapsed());
+        eventually("drained", async || crate::support::jobs_in(&pool, JobState::Completed).await == 2_000 * (round + 1)).await;
+        match round {
+            0 => usual = committed.elapsed(),
+            _ => assert!(committed.elapsed() < usual * 2 + Duration::from_secs(1), "{:?}, usually {usual:?}", committed.elapsed()),
+        }
     }
     worker.shutdown().await;
 }

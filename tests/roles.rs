@@ -169,7 +169,7 @@ async fn a_worker_role_runs_jobs_and_keeps_the_partitions_without_owning_them() 
         "ALTER TABLE haulage.live_jobs ADD COLUMN mine int",
         "CREATE TABLE haulage.mine ()",
         "DELETE FROM haulage.migrations",
-        "DELETE FROM haulage.audit",
+        "UPDATE haulage.audit SET who = 'eve'",
     ] {
         refused(&pool, sql).await;
     }

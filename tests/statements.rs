@@ -61,8 +61,8 @@ fn only_the_store_holds_sql() {
 }
 
 /// The settings of the worker's own connections, so that plans are those it gets.
-const WORKER_SETTINGS: &str =
-    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_bitmapscan = off; SET jit = off";
+const WORKER_SETTINGS: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
+    SET enable_bitmapscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan";
 
 async fn plan(pool: &PgPool, sql: &str, arguments: &str) -> String {
     let mut connection = pool.acquire().await.unwrap();

@@ -68,7 +68,9 @@ BEGIN
 
     -- Only migrations write these, and nobody rewrites the audit.
     REVOKE INSERT, UPDATE, DELETE ON haulage.migrations, haulage.compatibility FROM haulage_worker, haulage_operator;
-    REVOKE UPDATE, DELETE ON haulage.audit FROM haulage_worker, haulage_operator;
+    -- Its old rows are pruned by workers.
+    REVOKE UPDATE ON haulage.audit FROM haulage_worker;
+    REVOKE UPDATE, DELETE ON haulage.audit FROM haulage_operator;
 
     -- Partitions of the history are made and dropped by two functions that run as the owner.
     GRANT EXECUTE ON FUNCTION haulage.make_partitions(date, int), haulage.drop_partition(text, date) TO haulage_worker;
@@ -82,7 +84,7 @@ BEGIN
     GRANT SELECT (name, max_running, rate_count) ON haulage.queues TO haulage_app;
     GRANT SELECT, INSERT, UPDATE ON haulage.unique_keys TO haulage_app;
     -- For the conflict rules "replace args" and "reschedule" alone: leave it out where nobody uses them.
-    GRANT UPDATE (args, run_at, eligible_at, state, place, parked_for) ON haulage.live_jobs TO haulage_app;
+    GRANT UPDATE (args, kind_revision, run_at, eligible_at, state, place, parked_for) ON haulage.live_jobs TO haulage_app;
 
     -- To ask how a job fares: `haulage::job`, and the view.
     GRANT SELECT ON haulage.progress TO haulage_app;

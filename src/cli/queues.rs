@@ -46,6 +46,10 @@ Examples:
         json: bool,
     },
     /// Lists kinds whose jobs wait and that no live worker takes
+    #[command(after_help = "\
+Examples:
+  haulage queues unhandled
+  haulage queues unhandled --json")]
     Unhandled {
         /// Print one JSON array
         #[arg(long)]

@@ -14,6 +14,8 @@ const SOONEST: Duration = Duration::from_secs(1);
 const LATEST: Duration = Duration::from_secs(30);
 /// The next sweep waits this many times as long as the last one took: at most 2 % of a connection's time.
 const COST: u32 = 50;
+/// Of that time, what putting one job in line takes: that is work, and not what the pace is for.
+const MOVING: Duration = Duration::from_micros(50);
 /// What one sweep of a line takes at most, as its statement says. As much as that is no stray job but a backlog, such as a bulk
 /// enqueue that was under way for longer than the bound waits: claims then go on behind what the sweep has taken.
 const MOST: i64 = 1_000;
@@ -58,11 +60,11 @@ impl Sweep {
         if lines.is_empty() && !parts {
             return Ok(false);
         }
-        let mut found = false;
+        let mut found = 0;
         for line in lines {
             let range = bounds.recent(line);
             let looked = look(link, bounds, shared, kinds, line, range).await?;
-            found |= looked.found;
+            found += looked.found;
             if looked.clear {
                 bounds.swept(line);
             }
@@ -77,7 +79,7 @@ impl Sweep {
         {
             let (begun, from) = (Instant::now(), (to - self.part).max(0));
             let looked = look(link, bounds, shared, kinds, line, (from, to)).await?;
-            found |= looked.found;
+            found += looked.found;
             if looked.clear && from > 0 {
                 self.pass.push((line, from));
             }
@@ -90,15 +92,16 @@ impl Sweep {
                 break;
             }
         }
-        (self.last, self.took) = (started, started.elapsed());
+        (self.last, self.took) = (started, started.elapsed().saturating_sub(MOVING * found));
         self.next = started + (self.took * COST).max(SOONEST);
-        Ok(found)
+        Ok(found > 0)
     }
 }
 
 /// What was at some positions.
 struct Looked {
-    found: bool,
+    /// So many jobs.
+    found: u32,
     /// What was found was all, and not a backlog.
     clear: bool,
 }
@@ -114,8 +117,8 @@ async fn look(
     let queue = &shared.lanes[line.0].queue;
     let priority = i16::try_from(line.1).unwrap_or(i16::MAX);
     let missed = store::sweep_line(link.get().await?, queue, priority, range, kinds).await?;
-    let found = missed.jobs > 0;
-    if found {
+    let found = u32::try_from(missed.jobs).unwrap_or(u32::MAX);
+    if found > 0 {
         tracing::debug!(queue, jobs = missed.jobs, "a sweep found jobs that the bound had passed");
     }
     let clear = match missed.last_pos {
