@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use haulage::{Ctx, Duty, EnqueueError, Job, JobError, JobState, Outcome, job, job_detail};
+use haulage::{
+    Ctx, Duty, EnqueueError, Job, JobError, JobState, Outcome, job, job_detail,
+    store::{self, Kinds, Request},
+};
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
@@ -326,6 +329,26 @@ async fn a_bulk_enqueue_that_takes_long_beside_an_idle_worker_is_picked_up_at_it
         }
     }
     worker.shutdown().await;
+}
+
+/// A snapshot ends with the last transaction that has ended: bounds once passed what later ones had stored.
+#[tokio::test]
+async fn a_claim_tells_of_a_transaction_that_is_newer_than_its_snapshots_end() {
+    let pool = database().await.pool();
+    let mut tx = pool.begin().await.unwrap();
+    let newest: i64 = sqlx::query_scalar("SELECT pg_current_xact_id()::text::bigint").fetch_one(&mut *tx).await.unwrap();
+    let request = Request {
+        token: 1,
+        worker: 1,
+        kinds: &Kinds::from_iter([("count".to_owned(), 0)]),
+        queues: &["default"],
+        wants: &[10],
+        bounds: &[0; 4],
+        exempt: 0,
+    };
+    let claim = store::claim_jobs(&mut *pool.acquire().await.unwrap(), &request).await.unwrap();
+    assert!(claim.oldest <= newest, "it runs still: {claim:?}");
+    assert!(claim.next_xid > newest, "it has its number: {claim:?}");
 }
 
 #[tokio::test]
