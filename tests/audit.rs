@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use haulage::{
-    AuditEntry, AuditFilter, Limit, Operator, Schedule, Verb, declare_schedules, key_limits, list_audit, list_operations, list_schedules,
-    queues, run_operation,
+    AuditEntry, AuditFilter, Job, JobState, Limit, Operator, Schedule, Verb, declare_schedules, key_limits, list_audit, list_operations,
+    list_schedules, queues, run_operation,
 };
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{Count, ana, database, eventually, worker};
+use crate::support::{Count, ana, database, eventually, wait_for_state, worker};
 
 async fn entries(pool: &PgPool, filter: AuditFilter) -> Vec<AuditEntry> {
     let mut entries = list_audit(pool, &filter).await.unwrap();
@@ -193,4 +193,24 @@ async fn what_is_past_its_retention_is_removed_in_batches_and_what_is_open_stays
     let left: Vec<_> = list_operations(&pool, None, 50).await.unwrap().iter().map(|operation| operation.id).collect();
     assert_eq!(left, [young, open]);
     assert_eq!((count("true").await, young_ones), (young_ones, 5));
+}
+
+/// A year of it that went at once, when somebody shortened the retention, held up every other duty for as long.
+#[tokio::test]
+async fn the_other_duties_go_on_while_much_is_removed() {
+    let pool = database().await.pool();
+    sqlx::raw_sql(
+        "INSERT INTO haulage.audit (at, who, verb, target)
+         SELECT now() - interval '400 days', 'ana', 'pause', 'queue mail' FROM generate_series(1, 300000)",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let left = async || -> i64 { sqlx::query_scalar("SELECT count(*) FROM haulage.audit").fetch_one(&pool).await.unwrap() };
+    let worker = worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
+    eventually("the removal has begun", async || left().await < 300_000).await;
+    let due = Count { n: 1 }.with().delay(Duration::from_millis(1)).enqueue(&pool).await.unwrap().id();
+    wait_for_state(&pool, due, JobState::Completed).await;
+    assert!(left().await > 0, "it was promoted in between");
+    worker.shutdown().await;
 }

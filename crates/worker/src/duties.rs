@@ -28,6 +28,8 @@ const TIDY_EVERY: Duration = Duration::from_secs(60);
 const UNHANDLED_EVERY: Duration = Duration::from_secs(60);
 /// Partitions are looked after at the start and then hourly.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
+/// While more is left to remove.
+const PRUNE_AGAIN: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let mut duties = Duties::new(&shared);
@@ -195,8 +197,8 @@ impl<'a> Duties<'a> {
                 Some(Instant::now() + TIDY_EVERY.mul_f64(rand::random_range(0.8..=1.2)))
             }
             Due::Prune => {
-                prune::run(connection, &shared.settings).await?;
-                Some(Instant::now() + PRUNE_EVERY.mul_f64(rand::random_range(0.5..=1.0)))
+                let left = prune::run(connection, &shared.settings).await?;
+                Some(Instant::now() + if left { PRUNE_AGAIN } else { PRUNE_EVERY.mul_f64(rand::random_range(0.5..=1.0)) })
             }
             Due::Unhandled => {
                 self.unhandled.look(connection, shared.worker_id()).await?;

@@ -1,5 +1,7 @@
 //! Keeps the history's partitions: made ahead, dropped behind. And removes what is old of the audit. Any worker may.
 
+use std::time::{Duration, Instant};
+
 use haulage_queue::store;
 use sqlx::PgConnection;
 
@@ -10,8 +12,11 @@ pub(crate) const DAYS_AHEAD: i32 = 5;
 
 /// Rows of the audit that one statement removes: it holds their locks for milliseconds.
 const BATCH: i32 = 1_000;
+/// It is removed for this long before the other duties have their turn.
+const TURN: Duration = Duration::from_millis(250);
 
-pub(crate) async fn run(connection: &mut PgConnection, settings: &Settings) -> Result<(), sqlx::Error> {
+/// Returns whether more is left for a next turn.
+pub(crate) async fn run(connection: &mut PgConnection, settings: &Settings) -> Result<bool, sqlx::Error> {
     let made = store::make_partitions(connection, DAYS_AHEAD).await?;
     if made > 0 {
         tracing::debug!(partitions = made, "made partitions ahead");
@@ -25,8 +30,16 @@ pub(crate) async fn run(connection: &mut PgConnection, settings: &Settings) -> R
             tracing::info!(partition = name, "dropped a day of history past its retention");
         }
     }
-    let days = settings.keep_audit;
-    while store::prune_audit(connection, days, BATCH).await? >= BATCH.into() {}
-    while store::prune_operations(connection, days, BATCH).await? >= BATCH.into() {}
-    Ok(())
+    let (started, days) = (Instant::now(), settings.keep_audit);
+    while store::prune_audit(connection, days, BATCH).await? >= BATCH.into() {
+        if started.elapsed() >= TURN {
+            return Ok(true);
+        }
+    }
+    while store::prune_operations(connection, days, BATCH).await? >= BATCH.into() {
+        if started.elapsed() >= TURN {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
