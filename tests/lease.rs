@@ -346,7 +346,7 @@ async fn a_claim_tells_of_a_transaction_that_is_newer_than_its_snapshots_end() {
         bounds: &[0; 4],
         exempt: 0,
     };
-    let claim = store::claim_jobs(&mut *pool.acquire().await.unwrap(), &request).await.unwrap();
+    let claim = store::claim_jobs(&mut pool.acquire().await.unwrap(), &request).await.unwrap();
     assert!(claim.oldest <= newest, "it runs still: {claim:?}");
     assert!(claim.next_xid > newest, "it has its number: {claim:?}");
 }

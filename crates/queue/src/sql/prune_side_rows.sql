@@ -1,6 +1,7 @@
 -- Removes rows that say nothing any more: progress and cancel requests of jobs that are gone, unique keys whose window has ended,
 -- rates that lie in the past, and what schedules fired more than 400 days ago (longer than any window of missed instants).
--- Locks: the rows it removes. The first two tables are as small as the number of running jobs.
+-- Locks: the rows it removes; of rates and unique keys, which others write in an order of their own, it skips locked ones. The first
+-- two tables are as small as the number of running jobs.
 WITH old_progress AS (
     DELETE FROM haulage.progress AS p
     WHERE NOT EXISTS (SELECT FROM haulage.live_jobs AS j WHERE j.id = p.job_id)
@@ -10,7 +11,10 @@ old_requests AS (
     WHERE NOT EXISTS (SELECT FROM haulage.live_jobs AS j WHERE j.id = c.job_id)
 ),
 old_rates AS (
-    DELETE FROM haulage.key_rates WHERE full_at < now() - interval '1 minute'
+    DELETE FROM haulage.key_rates
+    WHERE key = ANY (ARRAY (
+        SELECT r.key FROM haulage.key_rates AS r WHERE r.full_at < now() - interval '1 minute' LIMIT 10000 FOR UPDATE SKIP LOCKED
+    ))
 ),
 old_fires AS (
     DELETE FROM haulage.fires WHERE fired_at < now() - interval '400 days'
