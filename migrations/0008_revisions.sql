@@ -1,13 +1,9 @@
 -- A revision of each kind: workers say up to which one they know a kind, and leave newer jobs to others. Safe beside programs of
--- version 3 to 7, which take jobs of every revision. It locks haulage.workers and haulage.schedules against everybody (ACCESS
--- EXCLUSIVE) for an instant and waits for that 2 s at most: beside a longer transaction that has read or written them, such as a
--- pg_dump, it fails, changes nothing, and can be repeated.
-SET LOCAL lock_timeout = '2s';
-ALTER TABLE haulage.workers ADD COLUMN revisions smallint[];    -- parallel to kinds; NULL: of a version that takes every revision
-ALTER TABLE haulage.schedules ADD COLUMN kind_revision smallint NOT NULL DEFAULT 0;
-SET LOCAL lock_timeout = DEFAULT;
+-- version 3 to 7, which take jobs of every revision: functions, and nothing that locks. The columns for it are made at the end of 0009:
+-- what is locked for them stays locked until all migrations have ended.
 
--- As before, and of each kind only jobs up to the revision that the caller knows.
+-- As before, and of each kind only jobs up to the revision that the caller knows. Claims wait for the answer, so nothing here waits for a
+-- lock: neither for another admission nor for whoever holds the queue's row, which may be a session that was forgotten.
 CREATE FUNCTION haulage.admit_queue(wanted text, kinds text[], revisions smallint[], OUT admitted int, OUT next_ms double precision)
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -21,7 +17,11 @@ BEGIN
     admitted := 0;
     -- An admission lost in a server crash only means that the job waits again.
     PERFORM set_config('synchronous_commit', 'off', true);
-    PERFORM pg_advisory_xact_lock(1751217519, hashtext(wanted));
+    IF NOT pg_try_advisory_xact_lock(1751217519, hashtext(wanted)) THEN
+        -- What the caller knows of may have come too late for the other admission. Not all who were refused together come back together.
+        next_ms := 5 + 15 * random();
+        RETURN;
+    END IF;
     -- From here on each statement sees what others admitted before.
     SELECT * INTO q FROM haulage.queues AS u WHERE u.name = wanted;
     IF NOT FOUND OR (q.paused_at IS NOT NULL AND (q.paused_until IS NULL OR q.paused_until > now())) THEN
@@ -35,7 +35,10 @@ BEGIN
             FROM haulage.leases AS l, unnest(l.ids) AS i (id),
             LATERAL (SELECT FROM haulage.live_jobs AS j WHERE j.id = i.id AND j.lease = l.id AND j.queue = wanted AND j.place = 1) AS j;
             IF old = 0 AND q.limited_at < now() - interval '1 minute' THEN
-                UPDATE haulage.queues AS u SET in_line = false WHERE u.name = wanted AND u.limited_at = q.limited_at;
+                UPDATE haulage.queues AS u SET in_line = false
+                WHERE u.name = (
+                    SELECT l.name FROM haulage.queues AS l WHERE l.name = wanted AND l.limited_at = q.limited_at FOR NO KEY UPDATE SKIP LOCKED
+                );
             END IF;
         END IF;
         SELECT held + old + count(*) INTO held FROM haulage.live_jobs AS j WHERE j.queue = wanted AND j.parked_for = 3;
@@ -49,6 +52,14 @@ BEGIN
     END IF;
     IF free <= 0 THEN
         RETURN;
+    END IF;
+    IF q.rate_count IS NOT NULL THEN
+        -- Nothing starts whose start can't be written down.
+        SELECT u.full_at INTO q.full_at FROM haulage.queues AS u WHERE u.name = wanted FOR NO KEY UPDATE SKIP LOCKED;
+        IF NOT FOUND THEN
+            next_ms := 200;
+            RETURN;
+        END IF;
     END IF;
     UPDATE haulage.live_jobs AS j SET place = 2
     WHERE j.ctid = ANY (ARRAY (
@@ -80,7 +91,8 @@ LANGUAGE sql AS $$
     FROM haulage.admit_queue(wanted, kinds, array_fill(32767::smallint, ARRAY[cardinality(kinds)])) AS a
 $$;
 
--- As before, and of each kind only jobs up to the revision that the caller knows.
+-- As before, and of each kind only jobs up to the revision that the caller knows. And what was used of a rate says nothing of a limit that
+-- was set since: a rate that is raised holds at once, as that of a queue does.
 CREATE FUNCTION haulage.admit_keys(
     keys text[], queues text[], kinds text[], revisions smallint[], OUT admitted int, OUT next_ms double precision
 )
@@ -106,7 +118,7 @@ BEGIN
     FOR admitted, next_ms, woken IN
         WITH free AS MATERIALIZED (
             SELECT
-                k.key, lim.rate_count, lim.rate_ms, lim.rate_burst, rate.full_at,
+                k.key, lim.rate_count, lim.rate_ms, lim.rate_burst, lim.updated_at, rate.full_at,
                 least(
                     CASE WHEN lim.max_running IS NOT NULL THEN lim.max_running - (
                         SELECT count(*)
@@ -126,14 +138,18 @@ BEGIN
                 ) AS slots
             FROM unnest(keys) AS k (key)
             LEFT JOIN LATERAL (
-                SELECT l.max_running, l.rate_count, l.rate_ms, l.rate_burst
+                SELECT l.max_running, l.rate_count, l.rate_ms, l.rate_burst, l.updated_at
                 FROM haulage.key_limits AS l
                 WHERE l.key = ANY (ARRAY[k.key, split_part(k.key, ':', 1) || ':*'])
                 ORDER BY l.key = k.key DESC
                 LIMIT 1
             ) AS lim ON true
             CROSS JOIN LATERAL (
-                SELECT CASE WHEN lim.rate_count IS NOT NULL THEN (SELECT r.full_at FROM haulage.key_rates AS r WHERE r.key = k.key) END AS full_at
+                SELECT CASE WHEN lim.rate_count IS NOT NULL THEN (
+                    SELECT r.full_at
+                    FROM haulage.key_rates AS r
+                    WHERE r.key = k.key AND (r.limited_at = lim.updated_at OR r.limited_at IS NULL)
+                ) END AS full_at
             ) AS rate
         ),
         picked AS MATERIALIZED (
@@ -157,12 +173,16 @@ BEGIN
             RETURNING j.queue, p.key
         ),
         used AS (
-            INSERT INTO haulage.key_rates AS r (key, full_at)
-            SELECT f.key, greatest(f.full_at, clock_timestamp()) + make_interval(secs => m.n * f.rate_ms / 1000.0 / f.rate_count)
+            INSERT INTO haulage.key_rates AS r (key, full_at, limited_at)
+            SELECT f.key, greatest(f.full_at, clock_timestamp()) + make_interval(secs => m.n * f.rate_ms / 1000.0 / f.rate_count), f.updated_at
             FROM (SELECT key, count(*) AS n FROM moved GROUP BY key) AS m,
-            LATERAL (SELECT fr.key, fr.full_at, fr.rate_ms, fr.rate_count FROM free AS fr WHERE fr.key = m.key AND fr.rate_count IS NOT NULL) AS f
+            LATERAL (
+                SELECT fr.key, fr.full_at, fr.rate_ms, fr.rate_count, fr.updated_at
+                FROM free AS fr
+                WHERE fr.key = m.key AND fr.rate_count IS NOT NULL
+            ) AS f
             WHERE EXISTS (SELECT FROM free AS any_rate WHERE any_rate.rate_count IS NOT NULL)
-            ON CONFLICT (key) DO UPDATE SET full_at = excluded.full_at
+            ON CONFLICT (key) DO UPDATE SET full_at = excluded.full_at, limited_at = excluded.limited_at
             RETURNING r.key, r.full_at
         )
         SELECT (SELECT count(*) FROM moved), rates.next_ms, q.queue

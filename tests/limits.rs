@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use haulage::{
-    EnqueueError, Job, JobId, JobState, Limit, ManageError, NamedJob, WorkerHandle, enqueue_all, enqueue_named, job, key_limits,
+    EnqueueError, Job, JobId, JobState, Limit, ManageError, NamedJob, WorkerHandle, enqueue_all, enqueue_named, job, key_limits, store,
 };
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use crate::support::{Count, Log, ana, database, eventually, jobs_in, wait_for_state, worker};
+use crate::support::{Count, Log, PATIENCE, ana, database, eventually, jobs_in, wait_for_state, worker};
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Sync {
@@ -185,6 +185,47 @@ async fn a_slow_rate_of_one_key_holds_up_no_other() {
     }
     assert_eq!(jobs_in(&pool, JobState::Parked).await, 2);
     stop(workers).await;
+}
+
+/// The next start was reckoned by the rate before, and came a day later.
+#[tokio::test]
+async fn a_rate_that_is_raised_holds_at_once() {
+    let pool = database().await.pool();
+    let a_day = Limit::starts(1, Duration::from_secs(86_400));
+    ana().limit_key(&pool, "tenant:*", a_day).await.unwrap();
+    ana().limit_key(&pool, "tenant:2", a_day).await.unwrap();
+    let workers = fleet(&pool, 1, Duration::ZERO).await;
+    enqueue_all(&pool, (0..8).map(|n| Sync { tenant: n % 2 + 1, n })).await.unwrap();
+    eventually("the first of each key has run", async || jobs_in(&pool, JobState::Completed).await == 2).await;
+    // Of the class, and of a key of its own; both in a transaction that stays open for a while and holds up nobody.
+    let mut open = pool.begin().await.unwrap();
+    for key in ["tenant:*", "tenant:2"] {
+        ana().limit_key(&mut *open, key, Limit::starts(100, Duration::from_secs(1))).await.unwrap();
+    }
+    let other = Sync { tenant: 3, n: 0 }.enqueue(&pool).await.unwrap().id();
+    wait_for_state(&pool, other, JobState::Completed).await;
+    assert_eq!(jobs_in(&pool, JobState::Parked).await, 6);
+    open.commit().await.unwrap();
+    eventually("all have run", async || jobs_in(&pool, JobState::Completed).await == 9).await;
+    stop(workers).await;
+}
+
+/// Admissions write rates in an order of their own: one that met the removal in the middle was a deadlock.
+#[tokio::test]
+async fn rates_of_the_past_are_removed_but_for_those_that_somebody_holds() {
+    let pool = database().await.pool();
+    sqlx::raw_sql(
+        "INSERT INTO haulage.key_rates (key, full_at) SELECT 'k' || n, now() - interval '1 hour' FROM generate_series(1, 3) AS n",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let mut holder = pool.begin().await.unwrap();
+    sqlx::raw_sql("SELECT FROM haulage.key_rates WHERE key = 'k2' FOR UPDATE").execute(&mut *holder).await.unwrap();
+    let mut connection = pool.acquire().await.unwrap();
+    timeout(PATIENCE, store::prune_side_rows(&mut connection)).await.expect("it waits for nobody").unwrap();
+    let left: Vec<String> = sqlx::query_scalar("SELECT key FROM haulage.key_rates").fetch_all(&pool).await.unwrap();
+    assert_eq!(left, ["k2"]);
 }
 
 #[tokio::test]

@@ -9,11 +9,14 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use haulage::{Ctx, Job, JobState, Limit, ManageError, WorkerHandle, enqueue_all, queues};
+use haulage::{
+    Ctx, Job, JobState, Limit, ManageError, WorkerHandle, enqueue_all, job, queues,
+    store::{self, Kinds},
+};
 use sqlx::PgPool;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use crate::support::{Count, Log, ana, database, eventually, jobs_in, worker};
+use crate::support::{Count, Log, PATIENCE, ana, database, eventually, jobs_in, wait_for_state, worker};
 
 /// Several workers whose handlers note how many run at once in all of them.
 async fn fleet(pool: &PgPool, workers: usize, work: Duration) -> (Vec<WorkerHandle>, Arc<AtomicI64>) {
@@ -196,4 +199,55 @@ async fn what_waits_for_its_time_or_fails_comes_through_the_limit_again() {
     eventually("all have run", async || jobs_in(&pool, JobState::Completed).await == 20).await;
     one.shutdown().await;
     assert_eq!(most.load(Ordering::SeqCst), 1);
+}
+
+/// An admission waited for whoever held its queue's row, and every claim of the process for the admission.
+#[tokio::test]
+async fn a_forgotten_lock_on_a_limited_queue_holds_up_no_other() {
+    let pool = database().await.pool();
+    ana().limit_queue(&pool, "default", Limit::starts(1_000, Duration::from_secs(1))).await.unwrap();
+    ana().limit_queue(&pool, "counted", Limit::running(3)).await.unwrap();
+    let builder = worker(&pool).queue("counted", 5).queue("other", 5);
+    let one = builder.handle(|_: Count| async {}).handle(|_: Other| async {}).build().unwrap().start().await.unwrap();
+    let count = async |n, queue: &'static str| Count { n }.with().queue(queue).enqueue(&pool).await.unwrap().id();
+    for queue in ["default", "counted"] {
+        wait_for_state(&pool, count(0, queue).await, JobState::Completed).await;
+    }
+    // Long enough ago that an admission says that nothing runs any more that was claimed before the limit.
+    sqlx::raw_sql("UPDATE haulage.queues SET limited_at = now() - interval '2 minutes', in_line = true").execute(&pool).await.unwrap();
+    let mut forgotten = pool.begin().await.unwrap();
+    sqlx::raw_sql("SELECT FROM haulage.queues FOR UPDATE").execute(&mut *forgotten).await.unwrap();
+
+    let held = count(1, "default").await;
+    for n in 0..3 {
+        // A number at once needs nothing written.
+        let counted = count(n, "counted").await;
+        let other = Other {}.enqueue(&pool).await.unwrap().id();
+        wait_for_state(&pool, other, JobState::Completed).await;
+        wait_for_state(&pool, counted, JobState::Completed).await;
+    }
+    assert_eq!(job(&pool, held).await.unwrap().unwrap().state, JobState::Available, "its start could not have been counted");
+    forgotten.rollback().await.unwrap();
+    wait_for_state(&pool, held, JobState::Completed).await;
+    eventually("what could not be written is written", async || {
+        sqlx::query_scalar("SELECT NOT in_line FROM haulage.queues WHERE name = 'counted'").fetch_one(&pool).await.unwrap()
+    })
+    .await;
+    one.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_admission_that_meets_another_says_when_to_ask_again() {
+    let pool = database().await.pool();
+    ana().limit_queue(&pool, "default", Limit::running(3)).await.unwrap();
+    Count { n: 1 }.enqueue(&pool).await.unwrap();
+    let kinds = Kinds::from_iter([("count".to_owned(), 0)]);
+    let mut other = pool.begin().await.unwrap();
+    sqlx::raw_sql("SELECT pg_advisory_xact_lock(1751217519, hashtext('default'))").execute(&mut *other).await.unwrap();
+    let mut connection = pool.acquire().await.unwrap();
+    let refused = timeout(PATIENCE, store::admit_queue(&mut connection, "default", &kinds)).await.expect("it waits for nobody").unwrap();
+    assert_eq!(refused.admitted, 0);
+    assert!(refused.next.unwrap() <= Duration::from_millis(20), "{refused:?}");
+    other.rollback().await.unwrap();
+    assert_eq!(store::admit_queue(&mut connection, "default", &kinds).await.unwrap().admitted, 1);
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use haulage::{Job, JobError, JobId, JobState, Limit, Outcome, WorkerHandle, enqueue_all, job_detail};
+use haulage::{Job, JobError, JobId, JobState, Limit, Outcome, WorkerHandle, enqueue_all, job_detail, store};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
@@ -226,4 +226,28 @@ async fn a_forgotten_lock_on_the_queue_holds_up_no_settle() {
     wait_for_state(&pool, id, JobState::Scheduled).await;
     forgotten.rollback().await.unwrap();
     worker.shutdown().await;
+}
+
+/// One row that somebody had locked gave up the answers of the whole batch.
+#[tokio::test]
+async fn a_forgotten_lock_on_one_queue_gives_up_that_one_alone() {
+    let pool = database().await.pool();
+    ana().limit_key(&pool, "tenant:*", Limit::starts(200, SECOND)).await.unwrap();
+    for queue in ["a", "b"] {
+        ana().limit_queue(&pool, queue, Limit::starts(200, SECOND)).await.unwrap();
+    }
+    let mut connection = pool.acquire().await.unwrap();
+    for (locked, free, key) in [("a", "b", "tenant:1"), ("b", "a", "tenant:2")] {
+        let mut forgotten = pool.begin().await.unwrap();
+        sqlx::query("SELECT FROM haulage.queues WHERE name = $1 FOR UPDATE").bind(locked).execute(&mut *forgotten).await.unwrap();
+        let holds = [(locked, None, 600 * SECOND), (free, Some(key), 600 * SECOND)];
+        assert_eq!(store::hold_rates(&mut connection, &holds).await.unwrap(), [format!("queue {locked}")]);
+        forgotten.rollback().await.unwrap();
+        let held: bool = sqlx::query_scalar("SELECT full_at > now() + interval '500 s' FROM haulage.queues WHERE name = $1")
+            .bind(free)
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        assert!(held && next_s(&pool, key).await > 500.0, "{free} and {key} are held up");
+    }
 }

@@ -108,7 +108,7 @@ struct Fetch {
     rest: Rest,
     /// Queues that have a limit, as the last claim has told.
     limited: Vec<String>,
-    /// When the rate of one of them lets the next job in.
+    /// When the rate of one of them lets the next job in, or an admission that did not get its lock should be tried again.
     admit_again: Option<Duration>,
     suspect_at: Instant,
     /// Of the last round: how often all leases had been lost by then.

@@ -210,10 +210,13 @@ impl Settle {
             return Ok(());
         }
         match store::hold_rates(self.link.get().await?, &holds).await {
-            Err(error) if store::failure(&error) == Failure::Unavailable => return Err(error),
+            Err(error) if matches!(store::failure(&error), Failure::Unavailable | Failure::ReadOnly) => return Err(error),
             // The attempts must be written whatever becomes of it; the other side will say it again.
             Err(error) => tracing::warn!(%error, "a rate was not held up as a handler asked for with retry_after"),
-            Ok(()) => {}
+            Ok(locked) if locked.is_empty() => {}
+            Ok(locked) => {
+                tracing::warn!(?locked, "somebody holds locks: not all rates were held up as a handler asked for with retry_after");
+            }
         }
         // Once: a row that somebody has locked comes again later, and the time counts from now.
         self.batch.iter_mut().filter_map(|pending| pending.resolved.resolution.end_mut()).for_each(|end| end.hold = None);

@@ -16,7 +16,7 @@ use crate::{
 pub struct Admission {
     /// Jobs let in.
     pub admitted: i32,
-    /// When a rate lets the next in.
+    /// When it is worth while to ask again: a rate lets the next in, or somebody else held a lock.
     pub next: Option<Duration>,
 }
 
@@ -48,15 +48,15 @@ pub async fn waiting_keys(connection: &mut PgConnection, after: &str, limit: i32
     sqlx::query_scalar(include_str!("../sql/waiting_keys.sql")).bind(after).bind(limit).fetch_all(connection).await
 }
 
-/// Lets nothing into these queues and keys for this long, if they have a rate: (queue, key, time).
-pub async fn hold_rates(connection: &mut PgConnection, holds: &[(&str, Option<&str>, Duration)]) -> Result<(), sqlx::Error> {
-    sqlx::query(include_str!("../sql/hold_rates.sql"))
+/// Lets nothing into these queues and keys for this long, if they have a rate: (queue, key, time). Returns those that somebody has
+/// locked, in words.
+pub async fn hold_rates(connection: &mut PgConnection, holds: &[(&str, Option<&str>, Duration)]) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(include_str!("../sql/hold_rates.sql"))
         .bind(holds.iter().map(|(queue, ..)| *queue).collect::<Vec<_>>())
         .bind(holds.iter().map(|(_, key, _)| *key).collect::<Vec<_>>())
         .bind(holds.iter().map(|(.., time)| time.as_secs_f64()).collect::<Vec<_>>())
-        .execute(connection)
-        .await?;
-    Ok(())
+        .fetch_one(connection)
+        .await
 }
 
 /// What was said about a queue; its row is locked.
