@@ -86,7 +86,7 @@ impl Firing {
                 Ok(cron) => new.insert(cron),
                 Err(error) => {
                     tracing::error!(schedule = due.name, %error, "this program can't read the schedule's times; it is left to others");
-                    // Written down, it would be passed by those who can read it.
+                    // A next instant that we wrote would let those who can read it pass over this one.
                     self.unreadable.crons.push(due.cron);
                     self.unreadable.zones.push(due.zone);
                     return None;
