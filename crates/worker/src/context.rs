@@ -135,7 +135,7 @@ impl Ctx {
             Ok(()) => {}
             // The commit may have happened: the row knows. One that leaves no history was locked by this transaction until its end,
             // so if it is gone, either this committed, or another attempt has completed the job since, with its own effects, or an
-            // operator has deleted it. In each case nothing is left to run.
+            // operator has deleted it. In each case nothing is left to run. If another attempt has died of it, the history has it.
             Err(error) => match store::find_settled(self.pool(), &[settled]).await?.first() {
                 Some((_, Unsettled::Finished)) => {}
                 Some((_, Unsettled::Gone)) if !keep => {}

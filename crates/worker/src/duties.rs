@@ -199,7 +199,10 @@ impl<'a> Duties<'a> {
                 Some(Instant::now() + PRUNE_EVERY.mul_f64(rand::random_range(0.5..=1.0)))
             }
             Due::Unhandled => {
-                self.unhandled.look(connection, shared.worker_id()).await?;
+                // Not while the others may look dead who are not.
+                if shared.may_rescue() {
+                    self.unhandled.look(connection, shared.worker_id()).await?;
+                }
                 Some(Instant::now() + UNHANDLED_EVERY.mul_f64(rand::random_range(0.8..=1.2)))
             }
         })

@@ -225,7 +225,7 @@ impl Fetch {
             // What the bounds wait for has likely ended during the walk; the next claim should not walk again.
             bounds.catch_up(store::oldest_running(self.link.get().await?, bounds.exempt()).await?);
         }
-        sweep.due(&mut self.link, bounds, &self.shared, kinds).await
+        sweep.due(&mut self.link, bounds, &self.shared, kinds, &self.limited).await
     }
 
     /// Another server may answer next, with other positions, or what was learnt says nothing any more.

@@ -12,7 +12,7 @@ pub(crate) async fn run(connection: &mut PgConnection, shared: &Shared) -> Resul
     if !shared.may_rescue() {
         return Ok(Vec::new());
     }
-    for name in store::mark_dead_workers(connection, shared.worker_id(), beat).await? {
+    for name in store::mark_dead_workers(connection, shared.worker_id(), beat, shared.calm()).await? {
         tracing::warn!(worker = name, "a worker has sent no heartbeat for as long as its lease; its jobs are taken from it");
     }
     let mut seen = Vec::new();

@@ -59,13 +59,25 @@ impl Sweep {
         self.next = self.next.max(self.last + (claim * COST).min(LATEST));
     }
 
-    /// Sweeps the lines that need it, if it is time. Comes after a claim; returns whether it put jobs in line.
-    pub(crate) async fn due(&mut self, link: &mut Link, bounds: &mut Bounds, shared: &Shared, kinds: &Kinds) -> Result<bool, sqlx::Error> {
+    /// Sweeps the lines that need it, if it is time. Comes after a claim; returns whether it put jobs in line. Those of limited queues
+    /// wait until they have no limit: a sweep finds nothing there, and must not take that for the truth.
+    pub(crate) async fn due(
+        &mut self,
+        link: &mut Link,
+        bounds: &mut Bounds,
+        shared: &Shared,
+        kinds: &Kinds,
+        limited: &[String],
+    ) -> Result<bool, sqlx::Error> {
+        let open = |(queue, _): &(usize, usize)| !limited.contains(&shared.lanes[*queue].queue);
         let started = Instant::now();
         let (time, affordable) = (started >= self.next, started >= self.last + self.took * COST);
         let all = time && self.pass.is_empty() && started >= self.all;
-        let lines: Vec<(usize, usize)> =
-            bounds.moved().filter(|line| all || time && bounds.needs_sweep(*line) || affordable && bounds.needs_sweep_now(*line)).collect();
+        let lines: Vec<(usize, usize)> = bounds
+            .moved()
+            .filter(open)
+            .filter(|line| all || time && bounds.needs_sweep(*line) || affordable && bounds.needs_sweep_now(*line))
+            .collect();
         let parts = affordable && !self.pass.is_empty();
         if lines.is_empty() && !parts {
             return Ok(false);
@@ -81,7 +93,7 @@ impl Sweep {
         }
         if all {
             // What a sweep has just seen is left out.
-            let rest = bounds.moved().map(|line| Rest { line, to: bounds.recent(line).0, part: FIRST_PART });
+            let rest = bounds.moved().filter(open).map(|line| Rest { line, to: bounds.recent(line).0, part: FIRST_PART });
             self.pass = rest.filter(|rest| rest.to > 0).collect();
             self.all = started + LATEST;
         }

@@ -45,7 +45,7 @@ pub(crate) use operation::{
     advance_operation, cancel_operation, get_operation, list_operations, lock_operation, plan_by_index, reopen_operation, start_operation,
 };
 #[cfg(feature = "schedules")]
-pub use schedule::{Due, Fire};
+pub use schedule::{Due, Fire, Unreadable};
 #[cfg(feature = "schedules")]
 pub(crate) use schedule::{
     declare_schedules, delete_schedule, drop_schedules, fire_schedules, get_clock, list_schedules, lock_due_schedules, lock_schedule,

@@ -91,9 +91,27 @@ pub(crate) async fn drop_schedules(connection: &mut PgConnection, owner: &str, k
     Ok(())
 }
 
-/// Locks schedules that are due.
-pub(crate) async fn lock_due_schedules(connection: &mut PgConnection, limit: i32) -> Result<Vec<Due>, sqlx::Error> {
-    let rows = sqlx::query(include_str!("../sql/lock_due_schedules.sql")).bind(limit).fetch_all(connection).await?;
+/// Expressions, each with its zone, that a program can't read.
+#[derive(Debug, Default)]
+pub struct Unreadable {
+    /// The expressions.
+    pub crons: Vec<String>,
+    /// Their zones, parallel.
+    pub zones: Vec<String>,
+}
+
+/// Locks schedules that are due and not left to others.
+pub(crate) async fn lock_due_schedules(
+    connection: &mut PgConnection,
+    limit: i32,
+    unreadable: &Unreadable,
+) -> Result<Vec<Due>, sqlx::Error> {
+    let rows = sqlx::query(include_str!("../sql/lock_due_schedules.sql"))
+        .bind(limit)
+        .bind(&unreadable.crons)
+        .bind(&unreadable.zones)
+        .fetch_all(connection)
+        .await?;
     rows.iter()
         .map(|row| {
             Ok(Due {
@@ -127,9 +145,9 @@ pub(crate) async fn fire_schedules(connection: &mut PgConnection, fires: &[Fire]
     Ok(())
 }
 
-/// Seconds until the next schedule is due.
-pub(crate) async fn next_schedule(connection: &mut PgConnection) -> Result<Option<f64>, sqlx::Error> {
-    sqlx::query_scalar(include_str!("../sql/next_schedule.sql")).fetch_one(connection).await
+/// Seconds until the next schedule is due that is not left to others.
+pub(crate) async fn next_schedule(connection: &mut PgConnection, unreadable: &Unreadable) -> Result<Option<f64>, sqlx::Error> {
+    sqlx::query_scalar(include_str!("../sql/next_schedule.sql")).bind(&unreadable.crons).bind(&unreadable.zones).fetch_one(connection).await
 }
 
 /// Schedules by name, or one.

@@ -20,7 +20,7 @@ pub enum Unsettled {
     Ours,
     /// It did finish under our lease; the answer was lost.
     Finished,
-    /// No unfinished job has its id, and no finished one our lease. Of a job that leaves no history: it is completed, or deleted.
+    /// No job has its id, unfinished or finished. Of a job that leaves no history: it is completed, or deleted.
     Gone,
     /// Its lease is lost.
     Lost,
