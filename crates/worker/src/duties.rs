@@ -1,5 +1,5 @@
 //! The fleet's duties, on one connection: promote due jobs, let in what waits for its key, fire schedules, rescue the jobs of dead
-//! workers, keep partitions, and write down progress.
+//! workers, count queues for metrics, keep partitions, and write down progress.
 //! Leaderless: every worker does them, the database arbitrates, and each can be switched off per process.
 
 use std::{
@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use haulage_queue::{Firing, fire_schedules, store};
+use haulage_queue::{
+    Firing, fire_schedules,
+    store::{self, Failure},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Duty, admit::Admit, link::Link, promote::Promote, prune, rescue, shared::Shared};
@@ -22,6 +25,11 @@ const AGAIN: Duration = Duration::from_secs(2);
 const SCHEDULES_LATEST: Duration = Duration::from_secs(10);
 /// And this often at most because of a notification, which may be about a job.
 const SCHEDULES_SOONEST: Duration = Duration::from_millis(500);
+/// The queues are counted this often, by one process of the fleet, and the longer a count takes the less often.
+const SAMPLE_EVERY: Duration = Duration::from_secs(15);
+const SAMPLE_REST: u32 = 20;
+/// Whether somebody reads the metrics is looked at this often; it costs nothing.
+const READ_EVERY: Duration = Duration::from_secs(1);
 /// Rows beside jobs that are gone.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// Partitions are looked after at the start and then hourly.
@@ -68,6 +76,9 @@ struct Duties<'a> {
     schedule_at: Option<Instant>,
     schedules_seen: Instant,
     rescue_at: Option<Instant>,
+    sample_at: Option<Instant>,
+    /// Whether this process is the one that samples.
+    samples: bool,
     prune_at: Option<Instant>,
     tidy_at: Option<Instant>,
     progress_at: Option<Instant>,
@@ -89,6 +100,8 @@ impl<'a> Duties<'a> {
             schedule_at: on(Duty::Schedule),
             schedules_seen: now,
             rescue_at: on(Duty::Rescue),
+            sample_at: on(Duty::Sample),
+            samples: false,
             prune_at: on(Duty::Prune),
             tidy_at: on(Duty::Prune),
             progress_at: None,
@@ -104,7 +117,7 @@ impl<'a> Duties<'a> {
     }
 
     fn next(&self) -> Instant {
-        [self.promote_at, self.admit_at, self.schedule_at, self.rescue_at, self.prune_at, self.tidy_at, self.progress_at]
+        [self.promote_at, self.admit_at, self.schedule_at, self.rescue_at, self.sample_at, self.prune_at, self.tidy_at, self.progress_at]
             .into_iter()
             .flatten()
             .min()
@@ -114,7 +127,7 @@ impl<'a> Duties<'a> {
     /// Does what is due. A duty that fails is tried again after a while and holds up no other; returns the last error.
     async fn work(&mut self) -> Result<(), sqlx::Error> {
         let mut result = Ok(());
-        for duty in [Due::Schedule, Due::Promote, Due::Admit, Due::Progress, Due::Rescue, Due::Tidy, Due::Prune] {
+        for duty in [Due::Schedule, Due::Promote, Due::Admit, Due::Progress, Due::Rescue, Due::Sample, Due::Tidy, Due::Prune] {
             if self.at(duty).is_none_or(|at| at > Instant::now()) {
                 continue;
             }
@@ -139,6 +152,7 @@ impl<'a> Duties<'a> {
             Due::Admit => &mut self.admit_at,
             Due::Progress => &mut self.progress_at,
             Due::Rescue => &mut self.rescue_at,
+            Due::Sample => &mut self.sample_at,
             Due::Tidy => &mut self.tidy_at,
             Due::Prune => &mut self.prune_at,
         }
@@ -176,12 +190,30 @@ impl<'a> Duties<'a> {
                     store::cancel_requested(connection).await?;
                 }
                 if shared.may_rescue() {
-                    for job in rescue::run(connection).await? {
+                    for job in rescue::run(connection, &shared.meters).await? {
                         shared.quarantined(job);
                     }
                 }
                 // Jitter, or a fleet that started together would look together for ever.
                 Some(Instant::now() + shared.settings.heartbeat.mul_f64(rand::random_range(0.8..=1.0)))
+            }
+            Due::Sample => {
+                let read = shared.meters.are_read();
+                if read || self.samples {
+                    self.samples = store::arbitrate_sample(connection, read).await?;
+                }
+                let started = Instant::now();
+                if self.samples {
+                    match store::sample_fleet(connection).await {
+                        Ok(sample) => shared.meters.sampled(sample),
+                        // Beside a wall of dead rows a count can take too long; then there is none.
+                        Err(error) if store::failure(&error) == Failure::TimedOut => {
+                            tracing::debug!(%error, "the queues were not counted in time");
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+                Some(Instant::now() + if read { SAMPLE_EVERY.max(started.elapsed() * SAMPLE_REST) } else { READ_EVERY })
             }
             Due::Tidy => {
                 store::prune_side_rows(connection).await?;
@@ -207,6 +239,7 @@ enum Due {
     Admit,
     Progress,
     Rescue,
+    Sample,
     Tidy,
     Prune,
 }

@@ -70,6 +70,7 @@ async fn beat(shared: &Shared, link: &mut Link, stop: &CancellationToken) -> Res
     let running = i32::try_from(shared.running()).unwrap_or(i32::MAX);
     match store::beat_worker(connection, shared.worker_id(), &held, running).await? {
         Some(Beat { cancel, stranded, suspects }) => {
+            shared.meters.renewed();
             shared.suspects.store(suspects, Ordering::Relaxed);
             shared.cancels.store(!cancel.is_empty(), Ordering::Relaxed);
             for id in cancel {

@@ -3,8 +3,10 @@
 use haulage_queue::store::{self, Rescued};
 use sqlx::PgConnection;
 
+use crate::telemetry::Meters;
+
 /// Declares silent workers dead and takes the leases of all dead and absent ones; returns the jobs that died of their third crash.
-pub(crate) async fn run(connection: &mut PgConnection) -> Result<Vec<Rescued>, sqlx::Error> {
+pub(crate) async fn run(connection: &mut PgConnection, meters: &Meters) -> Result<Vec<Rescued>, sqlx::Error> {
     for name in store::mark_dead_workers(connection).await? {
         tracing::warn!(worker = name, "a worker has sent no heartbeat for as long as its lease; its jobs are taken from it");
     }
@@ -15,6 +17,7 @@ pub(crate) async fn run(connection: &mut PgConnection) -> Result<Vec<Rescued>, s
         // A lease can stay when one of its jobs is locked; the next pass has it.
         seen.push(lease);
         rescued += taken.len();
+        taken.iter().for_each(|job| meters.rescued(job));
         dead.extend(taken.into_iter().filter(|job| job.died));
     }
     if rescued > 0 {

@@ -218,6 +218,7 @@ impl Settle {
                 }
                 Some(Unsettled::Finished) => {}
                 _ => {
+                    self.shared.meters.fenced();
                     tracing::warn!(job = %attempt.settled.id, "the attempt had lost its lease, or an answer was lost; nothing more is written for it");
                 }
             }
@@ -350,6 +351,7 @@ impl Rows {
                 message: end.message.clone(),
                 ran_ms: ran_ms(end),
                 failed: end.failed,
+                span: resolved.attempt.facts.sampled_span(),
             }),
             Resolution::Bury { cancelled, end } => self.buried.push(Burial {
                 settled,
@@ -359,6 +361,7 @@ impl Rows {
                 message: end.message.clone(),
                 ran_ms: ran_ms(end),
                 failed: end.failed,
+                span: resolved.attempt.facts.sampled_span(),
             }),
             Resolution::Return => self.returned.push(settled),
             Resolution::Nothing => self.nothing.push(settled),

@@ -26,6 +26,7 @@ use crate::{
     lane::Lane,
     leases::Leases,
     settle,
+    telemetry::Meters,
 };
 
 /// What every part of one worker shares.
@@ -62,6 +63,7 @@ pub(crate) struct Shared {
     pub(crate) suspect_running: AtomicBool,
     /// Whether somebody has asked to cancel a job that ran.
     pub(crate) cancels: AtomicBool,
+    pub(crate) meters: Meters,
     /// Not before this: after an outage of the database the others need time to say that they live.
     rescue_after: Mutex<Option<Instant>>,
 }
@@ -80,6 +82,11 @@ pub(crate) struct Settings {
     pub(crate) keep_completed: i32,
     pub(crate) keep_failed: i32,
     pub(crate) without: HashSet<Duty>,
+    /// Where the enqueue has not said it.
+    #[cfg(feature = "otel")]
+    pub(crate) trace_relation: Option<haulage_queue::TraceRelation>,
+    #[cfg(feature = "otel")]
+    pub(crate) trace_waits: bool,
 }
 
 impl Shared {
@@ -96,9 +103,12 @@ impl Shared {
         kinds.sort();
         let async_kinds =
             kinds.iter().filter(|kind| registry.kinds.get(kind.as_str()).is_some_and(|entry| !entry.blocking)).cloned().collect();
+        let names: Vec<String> = queues.iter().map(|(queue, _)| queue.clone()).collect();
+        let meters = Meters::new(&registry, &names);
         Self {
             pool,
             name,
+            meters,
             kinds,
             async_kinds,
             lanes: queues.into_iter().map(|(queue, slots)| Lane::new(queue, slots)).collect(),
@@ -202,6 +212,7 @@ impl Shared {
         let told = self.stop_all(Stop::LeaseLost);
         self.leases.clear();
         self.wake.notify_one();
+        self.meters.lost(told + unstarted);
         told + unstarted
     }
 
@@ -215,7 +226,9 @@ impl Shared {
     }
 
     /// Tells the log of an attempt that did not simply succeed, and the hook of a job that died.
-    pub(crate) fn tell(&self, Resolved { attempt, resolution }: &Resolved) {
+    pub(crate) fn tell(&self, resolved: &Resolved) {
+        self.meters.settled(resolved);
+        let Resolved { attempt, resolution } = resolved;
         let (job, kind, number) = (attempt.settled.id, attempt.kind.as_str(), attempt.number);
         match resolution {
             Resolution::Later { delay, end } if end.failed => {

@@ -3,12 +3,14 @@
 
 use std::collections::HashMap;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Connection, PgConnection};
 
 use crate::{
+    TraceContext,
     schedule::Cron,
-    store::{self, Due, Fire},
+    store::{self, Due, Fire, Fired},
+    telemetry::{self, Tick},
 };
 
 /// Schedules a transaction: the statement that writes them compares each with each.
@@ -37,13 +39,44 @@ pub async fn fire_schedules(connection: &mut PgConnection, firing: &mut Firing) 
             return Ok(next);
         }
         let more = due.len() >= BATCH.unsigned_abs() as usize;
+        let about: HashMap<String, About> = due.iter().map(|due| (due.name.clone(), About::from(due))).collect();
         let fires: Vec<Fire> = due.into_iter().map(|due| firing.decide(due)).collect();
         let left = fires.iter().any(|fire| fire.instants.len() >= INSTANTS);
-        store::fire_schedules(&mut tx, &fires).await?;
+        let fired = store::fire_schedules(&mut tx, &fires).await?;
+        // Each tick is a new trace; its span ends here.
+        let ticks: Vec<_> = fired.iter().filter_map(|fired| Some((fired.job, about.get(&fired.schedule)?.tick(fired)?))).collect();
+        if !ticks.is_empty() {
+            store::trace_jobs(&mut tx, &ticks).await?;
+        }
         tx.commit().await?;
         if !more && !left {
             return store::next_schedule(connection).await;
         }
+    }
+}
+
+/// What a tick says about its schedule.
+struct About {
+    kind: String,
+    queue: String,
+    clock: DateTime<Utc>,
+}
+
+impl From<&Due> for About {
+    fn from(due: &Due) -> Self {
+        Self { kind: due.kind.clone(), queue: due.queue.clone(), clock: due.clock }
+    }
+}
+
+impl About {
+    fn tick(&self, fired: &Fired) -> Option<TraceContext> {
+        telemetry::tick(&Tick {
+            schedule: &fired.schedule,
+            kind: &self.kind,
+            queue: &self.queue,
+            job: fired.job,
+            lag: (self.clock - fired.instant).to_std().unwrap_or_default(),
+        })
     }
 }
 
@@ -77,8 +110,6 @@ impl Firing {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, Utc};
-
     use super::*;
 
     fn at(text: &str) -> DateTime<Utc> {
@@ -95,6 +126,8 @@ mod tests {
             next_at: at("2026-11-24T01:00:00Z"),
             paused_until: None,
             clock: at("2026-11-24T05:30:00Z"),
+            kind: "it".to_owned(),
+            queue: "default".to_owned(),
         }
     }
 

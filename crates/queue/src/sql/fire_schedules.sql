@@ -1,4 +1,4 @@
--- Enqueues a job for each instant and moves the schedules on; returns how many jobs there are now. The schedules were locked by
+-- Enqueues a job for each instant and moves the schedules on; returns a row a job: schedule, instant, id. The schedules were locked by
 -- lock_due_schedules in this transaction. An instant that the table of fires has already makes no job, whatever the schedule says.
 -- $1 schedules, $2 instants: parallel, in the order of instants within each schedule
 -- $3 schedules, $4 their next_at when they were locked, $5 their next instant, NULL none: parallel, one each
@@ -66,4 +66,7 @@ woken AS MATERIALIZED (
 due AS MATERIALIZED (
     SELECT haulage.wake_promoter(min(run_at)) FROM jobs WHERE state <> 1
 )
-SELECT (SELECT count(*) FROM jobs) FROM woken LEFT JOIN due ON true
+SELECT f.schedule, f.instant, f.job_id
+FROM woken
+LEFT JOIN due ON true
+LEFT JOIN fired AS f ON f.job_id IS NOT NULL

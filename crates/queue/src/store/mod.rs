@@ -5,6 +5,7 @@ mod audit;
 mod claim;
 mod duty;
 mod enqueue;
+mod fleet;
 mod inspect;
 mod lease;
 mod limit;
@@ -25,8 +26,10 @@ pub use duty::{
 };
 use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 
+pub use crate::trace::StoredRelation;
 pub(crate) use audit::{AuditRow, write_audit};
 pub(crate) use enqueue::{call_enqueue, enqueue_job, enqueue_jobs, enqueue_unique_jobs};
+pub use fleet::{FleetSample, QueueSample, arbitrate_sample, previous_attempts, sample_fleet};
 pub(crate) use inspect::{get_job, get_job_detail, list_attempts, list_workers};
 pub use lease::{Beat, Registration, beat_worker, delete_leases, limit_idle_transaction, register_worker, remove_worker, return_stranded};
 pub use limit::{Admission, admit_keys, admit_queue, waiting_keys};
@@ -39,11 +42,11 @@ pub(crate) use operation::{
     advance_operation, cancel_operation, get_operation, list_operations, lock_operation, plan_by_index, reopen_operation, start_operation,
 };
 #[cfg(feature = "schedules")]
-pub use schedule::{Due, Fire};
+pub use schedule::{Due, Fire, Fired};
 #[cfg(feature = "schedules")]
 pub(crate) use schedule::{
     declare_schedules, delete_schedule, drop_schedules, fire_schedules, get_clock, list_schedules, lock_due_schedules, next_schedule,
-    pause_schedule, resume_schedule, run_schedule,
+    pause_schedule, resume_schedule, run_schedule, trace_jobs,
 };
 pub(crate) use search::{PAGE_REACH, Parts, count_jobs, lock_jobs, pick_jobs, search_audit, search_jobs};
 pub use settle::{Burial, Reschedule, Settled, Unsettled, bury_jobs, complete_jobs, find_settled, reschedule_jobs, return_jobs};
@@ -65,6 +68,8 @@ pub enum Failure {
     ReadOnly,
     /// A table or function is missing.
     Schema,
+    /// A statement took longer than it was given.
+    TimedOut,
     /// The history has no partition for today.
     NoPartition,
     /// A value that Postgres refuses.
@@ -89,6 +94,7 @@ pub fn failure(error: &sqlx::Error) -> Failure {
     match database.code().as_deref().unwrap_or_default() {
         "40001" | "40P01" => Failure::Serialization,
         "25006" => Failure::ReadOnly,
+        "57014" => Failure::TimedOut,
         "42P01" | "3F000" | "42883" | "42703" => Failure::Schema,
         // "no partition of relation found for row" is the only check violation with a table and without a constraint.
         "23514" if database.constraint().is_none() => Failure::NoPartition,
