@@ -297,7 +297,6 @@ fn rotel() -> Option<PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stderr, reason = "a test that was not run should say so")]
 async fn a_collector_of_somebody_else_understands_all_of_it() {
     let Some(rotel) = rotel() else {
         eprintln!("not run: there is no rotel in target/tools; `make setup` installs it");

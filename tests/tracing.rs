@@ -551,7 +551,9 @@ async fn the_layer_tells_a_job_its_request() {
     use tower::ServiceExt;
 
     let pool = database().await.pool();
-    let enqueue = async |State(pool): State<PgPool>| drop(Child.with().queue("t-layer").enqueue(&pool).await.unwrap());
+    let enqueue = async |State(pool): State<PgPool>| {
+        Child.with().queue("t-layer").enqueue(&pool).await.unwrap();
+    };
     let app = Router::new()
         .route("/orders/{order}", post(enqueue))
         .layer(haulage::OriginLayer::new("shop").version("1.2.3"))
@@ -578,7 +580,9 @@ async fn the_layer_opens_the_request_s_span_unless_one_is_open() {
     use tower::ServiceExt;
 
     let (pool, _guard) = (database().await.pool(), trace());
-    let enqueue = async |State(pool): State<PgPool>| drop(Child.with().queue("t-span").enqueue(&pool).await.unwrap());
+    let enqueue = async |State(pool): State<PgPool>| {
+        Child.with().queue("t-span").enqueue(&pool).await.unwrap();
+    };
     let app = Router::new().route("/t-span/{n}", post(enqueue)).layer(haulage::OriginLayer::new("shop")).with_state(pool.clone());
     let request = || {
         let request = Request::post("/t-span/1").header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");

@@ -22,7 +22,7 @@ use opentelemetry_proto::tonic::{
     trace::v1::Span,
 };
 use prost::Message;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
 /// What has come.
 #[derive(Debug, Clone, Default)]
@@ -46,8 +46,9 @@ impl Receiver {
         let [grpc, http] =
             [tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap(), tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap()];
         let (of_grpc, of_http) = (grpc.local_addr().unwrap(), http.local_addr().unwrap());
-        let services = tonic::service::Routes::new(TraceServiceServer::new(Service(Arc::clone(&received))))
-            .add_service(MetricsServiceServer::new(Service(Arc::clone(&received))));
+        let gzip = CompressionEncoding::Gzip;
+        let services = tonic::service::Routes::new(TraceServiceServer::new(Service(Arc::clone(&received))).accept_compressed(gzip))
+            .add_service(MetricsServiceServer::new(Service(Arc::clone(&received))).accept_compressed(gzip));
         let incoming =
             futures_util::stream::unfold(grpc, |listener| async { Some((listener.accept().await.map(|(stream, _)| stream), listener)) });
         tokio::spawn(tonic::transport::Server::builder().add_routes(services).serve_with_incoming(incoming));

@@ -51,8 +51,30 @@ pub fn enqueue_all<'c, J: Job>(
         .collect();
     let opened = drafts.map(open);
     async move {
-        let (span, drafts) = opened?;
-        let stored = span.run(store_all(connection, drafts));
+        let (span, mut drafts) = opened?;
+        let stored = span.run(async {
+            let twins = fold_twins(&mut drafts);
+            let batches = batches(&drafts, &twins);
+            let mut results: Vec<Option<Enqueued>> = vec![None; drafts.len()];
+            match batches.as_slice() {
+                [] => {}
+                [only] => {
+                    let mut connection = connection.acquire().await?;
+                    store_batch(&mut connection, &drafts, only, &mut results).await?;
+                }
+                several => {
+                    let mut tx = connection.begin().await?;
+                    for batch in several {
+                        store_batch(&mut tx, &drafts, batch, &mut results).await?;
+                    }
+                    tx.commit().await?;
+                }
+            }
+            for (index, first) in twins {
+                results[index] = results[first].map(|first| Enqueued::Duplicate(first.id()));
+            }
+            Ok(results.into_iter().flatten().collect())
+        });
         span.ended_batch(stored.await)
     }
 }
@@ -73,35 +95,6 @@ fn open(drafts: Vec<(Draft, Context)>) -> (EnqueueSpan, Vec<(Draft, Arc<Provenan
     });
     let drafts = drafts.collect();
     (span, drafts)
-}
-
-fn store_all<'c>(
-    connection: impl Acquire<'c, Database = Postgres> + Send + 'c,
-    mut drafts: Vec<(Draft, Arc<Provenance>)>,
-) -> impl Future<Output = Result<Vec<Enqueued>, EnqueueError>> + Send + 'c {
-    async move {
-        let twins = fold_twins(&mut drafts);
-        let batches = batches(&drafts, &twins);
-        let mut results: Vec<Option<Enqueued>> = vec![None; drafts.len()];
-        match batches.as_slice() {
-            [] => {}
-            [only] => {
-                let mut connection = connection.acquire().await?;
-                store_batch(&mut connection, &drafts, only, &mut results).await?;
-            }
-            several => {
-                let mut tx = connection.begin().await?;
-                for batch in several {
-                    store_batch(&mut tx, &drafts, batch, &mut results).await?;
-                }
-                tx.commit().await?;
-            }
-        }
-        for (index, first) in twins {
-            results[index] = results[first].map(|first| Enqueued::Duplicate(first.id()));
-        }
-        Ok(results.into_iter().flatten().collect())
-    }
 }
 
 /// Jobs of one call with one unique key: the first stands for all; the later ones change it as their conflict rule says.

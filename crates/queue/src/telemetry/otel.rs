@@ -92,7 +92,7 @@ impl EnqueueSpan {
             otel.name = queue.map_or_else(|| "enqueue".to_owned(), |queue| format!("enqueue {queue}")),
             otel.kind = "producer",
         );
-        let current = Context::map_current(|current| carrier(current));
+        let current = Context::map_current(carrier);
         let traced = current.context.is_some();
         let outer = current.or(|| Some(around()));
         let queue_of_metric = queue.map(ToOwned::to_owned);

@@ -52,6 +52,9 @@ pub(crate) struct Meters {
     read: Mutex<Option<Instant>>,
 }
 
+/// Tells an observer what a sample says.
+type Tell = fn(&FleetSample, &mut dyn FnMut(f64, &[KeyValue]));
+
 /// The attributes of a kind in a queue.
 #[derive(Debug, Default)]
 struct Series {
@@ -102,7 +105,7 @@ impl Meters {
                 }
             })
             .build();
-        let of_fleet = |metric: metric::Metric, tell: fn(&FleetSample, &mut dyn FnMut(f64, &[KeyValue]))| {
+        let of_fleet = |metric: metric::Metric, tell: Tell| {
             let shared: Weak<Shared> = Arc::downgrade(shared);
             gauge(metric)
                 .with_callback(move |observer| {
