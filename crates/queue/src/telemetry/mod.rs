@@ -9,8 +9,6 @@ mod off;
 #[cfg(feature = "otel")]
 pub mod otel;
 
-use std::time::Duration;
-
 #[cfg(not(feature = "otel"))]
 pub(crate) use off::EnqueueSpan;
 #[cfg(all(not(feature = "otel"), feature = "axum"))]
@@ -24,16 +22,15 @@ pub(crate) use otel::RequestSpan;
 #[cfg(all(feature = "otel", feature = "schedules"))]
 pub(crate) use otel::tick;
 
-use crate::JobId;
-
 /// A schedule has made a job.
+#[cfg(feature = "schedules")]
 #[derive(Debug)]
 #[cfg_attr(not(feature = "otel"), expect(dead_code, reason = "nothing is told without OpenTelemetry"))]
 pub(crate) struct Tick<'a> {
     pub(crate) schedule: &'a str,
     pub(crate) kind: &'a str,
     pub(crate) queue: &'a str,
-    pub(crate) job: JobId,
+    pub(crate) job: crate::JobId,
     /// After its instant.
-    pub(crate) lag: Duration,
+    pub(crate) lag: std::time::Duration,
 }
