@@ -371,14 +371,8 @@ fn metrics_in(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-const LABELS: [&str; 6] = [
-    "haulage_job_kind",
-    "haulage_job_outcome",
-    "haulage_job_state",
-    "haulage_slot_state",
-    "messaging_destination_name",
-    "messaging_operation_name",
-];
+const LABELS: [&str; 5] =
+    ["haulage_job_kind", "haulage_job_outcome", "haulage_job_state", "haulage_slot_state", "messaging_destination_name"];
 
 #[test]
 fn the_dashboard_the_alerts_and_the_page_name_metrics_that_are_exported() {

@@ -88,11 +88,7 @@ struct Job {
 }
 
 impl Visit for Job {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() == "messaging.message.id" {
-            self.id = format!("{value:?}");
-        }
-    }
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
@@ -103,8 +99,10 @@ impl Visit for Job {
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        if field.name() == "haulage.job.attempt" {
-            self.attempt = value;
+        match field.name() {
+            "haulage.job.id" => self.id = value.to_string(),
+            "haulage.job.attempt" => self.attempt = value,
+            _ => {}
         }
     }
 }

@@ -177,6 +177,7 @@ impl Settle {
             self.went(&of(&ids, completed.iter().copied()), removed);
         }
         self.explain_missing().await?;
+        self.shared.meters.flush();
         if !self.emptied.is_empty() {
             store::delete_leases(self.link.get().await?, worker, &self.emptied).await?;
             self.emptied.clear();

@@ -155,7 +155,7 @@ impl EnqueueSpan {
     fn count(&self, jobs: u64) {
         if jobs > 0 {
             let queue = self.queue.clone().unwrap_or_else(|| "several".to_owned());
-            sent().add(jobs, &[KeyValue::new("messaging.system", SYSTEM), KeyValue::new("messaging.destination.name", queue)]);
+            sent().add(jobs, &[KeyValue::new("messaging.destination.name", queue)]);
         }
     }
 }

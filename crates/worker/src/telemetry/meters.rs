@@ -13,7 +13,7 @@ use haulage_queue::{
     store::{FleetSample, Rescued},
     telemetry::{
         metric::{self, RUN_BUCKETS, WAIT_BUCKETS},
-        otel::{SYSTEM, counter, histogram},
+        otel::{counter, histogram},
     },
 };
 use opentelemetry::{
@@ -48,6 +48,8 @@ pub(crate) struct Meters {
     queues: HashSet<String>,
     /// Attributes by kind, queue and outcome: making them costs more than what is measured.
     attributes: Mutex<HashMap<String, HashMap<String, Series>>>,
+    /// Finished jobs of this batch, by series.
+    unsaid: Mutex<Vec<(Arc<[KeyValue]>, u64)>>,
     sample: Mutex<Option<(Instant, FleetSample)>>,
     read: Mutex<Option<Instant>>,
 }
@@ -82,6 +84,7 @@ impl Meters {
             kinds: kinds.into_iter().take(MOST_NAMES).map(ToOwned::to_owned).collect(),
             queues: queues.iter().take(MOST_NAMES).cloned().collect(),
             attributes: Mutex::default(),
+            unsaid: Mutex::default(),
             sample: Mutex::default(),
             read: Mutex::default(),
         }
@@ -149,7 +152,18 @@ impl Meters {
         let last = matches!(resolution, Resolution::Complete(_) | Resolution::Bury { .. });
         if last || outcome == "completed" {
             self.total.record(attempt.facts.age().as_secs_f64(), &attributes);
-            self.finished.add(1, &attributes);
+            let mut finished = lock(&self.unsaid);
+            match finished.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &attributes)) {
+                Some((_, jobs)) => *jobs += 1,
+                None => finished.push((attributes, 1)),
+            }
+        }
+    }
+
+    /// A batch is written: says what was only counted meanwhile.
+    pub(crate) fn flush(&self) {
+        for (attributes, jobs) in lock(&self.unsaid).drain(..) {
+            self.finished.add(jobs, &attributes);
         }
     }
 
@@ -214,13 +228,8 @@ impl Meters {
         if let Some((_, known)) = series.by_outcome.iter().find(|(known, _)| *known == outcome) {
             return (Arc::clone(known), of_queue);
         }
-        let made: Arc<[KeyValue]> = Arc::from([
-            KeyValue::new("messaging.system", SYSTEM),
-            KeyValue::new("messaging.operation.name", "process"),
-            queue(in_queue),
-            KeyValue::new("haulage.job.kind", kind.to_owned()),
-            KeyValue::new("haulage.job.outcome", outcome),
-        ]);
+        let made: Arc<[KeyValue]> =
+            Arc::from([queue(in_queue), KeyValue::new("haulage.job.kind", kind.to_owned()), KeyValue::new("haulage.job.outcome", outcome)]);
         series.by_outcome.push((outcome, Arc::clone(&made)));
         (made, of_queue)
     }

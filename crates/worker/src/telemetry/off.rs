@@ -63,6 +63,8 @@ impl Meters {
 
     pub(crate) fn settled(&self, _: &Resolved) {}
 
+    pub(crate) fn flush(&self) {}
+
     pub(crate) fn rescued(&self, _: &Rescued) {}
 
     pub(crate) fn renewed(&self) {}

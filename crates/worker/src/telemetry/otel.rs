@@ -120,11 +120,15 @@ impl Facts {
 
 /// The span of an attempt; none while the handler has not started.
 #[derive(Debug)]
-pub(crate) struct AttemptSpan(Span);
+pub(crate) struct AttemptSpan {
+    span: Span,
+    /// Of the span, if somebody records it.
+    recorded: Option<Context>,
+}
 
 impl Default for AttemptSpan {
     fn default() -> Self {
-        Self(Span::none())
+        Self { span: Span::none(), recorded: None }
     }
 }
 
@@ -134,45 +138,37 @@ impl AttemptSpan {
             target: TARGET,
             parent: None,
             "process",
-            otel.name = format!("process {}", attempt.queue),
             otel.kind = "consumer",
-            messaging.message.id = %attempt.settled.id,
+            haulage.job.id = attempt.settled.id.0,
             messaging.destination.name = attempt.queue,
             haulage.job.kind = attempt.kind,
             haulage.job.attempt = attempt.number,
         );
-        if !span.is_disabled() {
-            begin(&span, shared, attempt);
-        }
-        Self(span)
+        let recorded = if span.is_disabled() { None } else { begin(&span, shared, attempt) };
+        Self { span, recorded }
     }
 
     pub(crate) fn instrument<F: Future>(&self, future: F) -> Instrumented<F> {
-        future.instrument(self.0.clone())
+        future.instrument(self.span.clone())
     }
 
     /// The attempt is over, whatever the handler has left running in its span.
     pub(crate) fn ended(self, attempt: &Attempt, resolution: &Resolution) {
-        if self.0.is_disabled() {
-            return;
-        }
-        let context = self.0.context();
+        let Some(context) = self.recorded else { return };
         let span = context.span();
-        if span.is_recording() {
-            span.set_attribute(KeyValue::new("haulage.job.outcome", outcome(attempt, resolution)));
-            if let Resolution::Later { end, .. } | Resolution::Bury { end, .. } = resolution
-                && end.failed
-            {
-                span.set_attribute(KeyValue::new("error.type", end.class.unwrap_or(end.outcome)));
-                span.set_status(Status::error(cut(end.message.as_deref().unwrap_or_default())));
-            }
+        span.set_attribute(KeyValue::new("haulage.job.outcome", outcome(attempt, resolution)));
+        if let Resolution::Later { end, .. } | Resolution::Bury { end, .. } = resolution
+            && end.failed
+        {
+            span.set_attribute(KeyValue::new("error.type", end.class.unwrap_or(end.outcome)));
+            span.set_status(Status::error(cut(end.message.as_deref().unwrap_or_default())));
         }
         span.end();
     }
 }
 
-/// Gives the span its place: parent, links, attributes.
-fn begin(span: &Span, shared: &Shared, attempt: &Attempt) {
+/// Gives the span its place: parent, links, and if somebody records it name and attributes.
+fn begin(span: &Span, shared: &Shared, attempt: &Attempt) -> Option<Context> {
     let facts = &attempt.facts;
     let creation = remote(&attempt.trace);
     let relation = facts.relation(shared.settings.trace_relation);
@@ -191,11 +187,12 @@ fn begin(span: &Span, shared: &Shared, attempt: &Attempt) {
     }
     let context = span.context();
     let own = context.span();
-    let Some(stored) = stored(own.span_context()) else { return };
-    facts.span.set(stored).ok();
+    facts.span.set(stored(own.span_context())?).ok();
     if !own.is_recording() {
-        return;
+        return None;
     }
+    own.update_name(format!("process {}", attempt.queue));
+    own.set_attribute(KeyValue::new("messaging.message.id", attempt.settled.id.to_string()));
     for attribute in attributes("process", "process", None) {
         own.set_attribute(attribute);
     }
@@ -209,6 +206,8 @@ fn begin(span: &Span, shared: &Shared, attempt: &Attempt) {
         let beside = parent.map(|parent| Context::new().with_remote_span_context(parent.clone()));
         wait_span(&beside.unwrap_or_else(|| context.clone()), attempt);
     }
+    drop(own);
+    Some(context)
 }
 
 fn link(what: &'static str) -> KeyValue {
