@@ -206,8 +206,7 @@ fn begin(span: &Span, shared: &Shared, attempt: &Attempt) -> Option<Context> {
         let beside = parent.map(|parent| Context::new().with_remote_span_context(parent.clone()));
         wait_span(&beside.unwrap_or_else(|| context.clone()), attempt);
     }
-    drop(own);
-    Some(context)
+    Some(context.clone())
 }
 
 fn link(what: &'static str) -> KeyValue {
