@@ -15,7 +15,7 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::{InMemorySpanExporter, InMemorySpanExporterBuilder, Sampler, SdkTracerProvider, SpanData};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, types::Uuid};
-use tracing::{Instrument, subscriber::DefaultGuard};
+use tracing::{Instrument, dispatcher::DefaultGuard};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{Registry, layer::SubscriberExt};
 
@@ -36,8 +36,13 @@ fn provider() -> &'static (SdkTracerProvider, InMemorySpanExporter) {
 
 /// Traces what this thread does, which is all that a test does.
 fn trace() -> DefaultGuard {
-    let layer = tracing_opentelemetry::layer().with_tracer(provider().0.tracer("it"));
-    tracing::subscriber::set_default(Registry::default().with(layer))
+    // One for all, and kept: with the last subscriber the interest in every span goes, also for a test that has just begun.
+    static DISPATCH: OnceLock<tracing::Dispatch> = OnceLock::new();
+    let dispatch = DISPATCH.get_or_init(|| {
+        let layer = tracing_opentelemetry::layer().with_tracer(provider().0.tracer("it"));
+        tracing::Dispatch::new(Registry::default().with(layer))
+    });
+    tracing::dispatcher::set_default(dispatch)
 }
 
 /// The finished spans about a queue, in the order in which they began.
