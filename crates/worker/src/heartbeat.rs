@@ -85,6 +85,7 @@ async fn beat(shared: &Shared, link: &mut Link, last: Instant, stop: &Cancellati
             }
             // Only now: whoever reads this time knows of the step too.
             shared.set_last_beat(Some(at));
+            shared.meters.renewed();
             shared.suspects.store(suspects, Ordering::Relaxed);
             shared.cancels.store(!cancel.is_empty(), Ordering::Relaxed);
             for id in cancel {

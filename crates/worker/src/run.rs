@@ -30,6 +30,7 @@ use crate::{
     listen::{self, Ask},
     panics, prune, settle,
     shared::Shared,
+    telemetry::Meters,
 };
 
 /// How long a stopping worker tries to settle what its jobs decided.
@@ -157,6 +158,7 @@ impl Worker {
             tracker.spawn(part("listen", listen::run(Arc::clone(&shared), asked, stop_rest), broken.clone()));
         }
         tracker.close();
+        Meters::observe(&shared);
         tracing::info!(worker = shared.worker_id(), name = shared.name, kinds = shared.kinds.names.len(), "worker started");
         let ended = TaskTracker::new();
         let stopping = ended.spawn({

@@ -27,6 +27,7 @@ use crate::{
     lane::Lane,
     leases::Leases,
     settle,
+    telemetry::Meters,
 };
 
 /// What every part of one worker shares.
@@ -63,6 +64,7 @@ pub(crate) struct Shared {
     pub(crate) suspect_running: AtomicBool,
     /// Whether somebody has asked to cancel a job that ran.
     pub(crate) cancels: AtomicBool,
+    pub(crate) meters: Meters,
     /// When a heartbeat got no answer, or told of a step of the clock: from then on the others need time to say that they live.
     unsure: Mutex<Option<Instant>>,
     /// The last heartbeat that was answered: its time by the database's clock, and when its answer came by ours.
@@ -84,6 +86,11 @@ pub(crate) struct Settings {
     pub(crate) keep_failed: i32,
     pub(crate) keep_audit: i32,
     pub(crate) without: HashSet<Duty>,
+    /// Where the enqueue has not said it.
+    #[cfg(feature = "otel")]
+    pub(crate) trace_relation: Option<haulage_queue::TraceRelation>,
+    #[cfg(feature = "otel")]
+    pub(crate) trace_waits: bool,
 }
 
 impl Shared {
@@ -101,9 +108,12 @@ impl Shared {
         let named = |(kind, entry): &(&&str, &Entry)| ((**kind).to_owned(), entry.traits.revision);
         let kinds = sorted.iter().map(named).collect();
         let async_kinds = sorted.iter().filter(|(_, entry)| !entry.blocking).map(named).collect();
+        let names: Vec<String> = queues.iter().map(|(queue, _)| queue.clone()).collect();
+        let meters = Meters::new(&registry, &names);
         Self {
             pool,
             name,
+            meters,
             kinds,
             async_kinds,
             lanes: queues.into_iter().map(|(queue, slots)| Lane::new(queue, slots)).collect(),
@@ -208,6 +218,7 @@ impl Shared {
         let told = self.stop_all(Stop::LeaseLost);
         self.leases.clear();
         self.wake.notify_one();
+        self.meters.lost(told + unstarted);
         told + unstarted
     }
 
@@ -237,7 +248,9 @@ impl Shared {
     }
 
     /// Tells the log of an attempt that did not simply succeed, and the hook of a job that died.
-    pub(crate) fn tell(&self, Resolved { attempt, resolution }: &Resolved) {
+    pub(crate) fn tell(&self, resolved: &Resolved) {
+        self.meters.settled(resolved);
+        let Resolved { attempt, resolution } = resolved;
         let (job, kind, number) = (attempt.settled.id, attempt.kind.as_str(), attempt.number);
         match resolution {
             Resolution::Later { delay, end } if end.failed => {

@@ -6,12 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Connection, PgConnection};
 
 use crate::{
+    TraceContext,
     schedule::Cron,
-    store::{self, Due, Fire, Unreadable},
+    store::{self, Due, Fire, Fired, Unreadable},
+    telemetry::{self, Tick},
 };
 
 /// Schedules a transaction: what a transaction costs is spread thin, and what it makes is seen soon.
@@ -50,19 +52,27 @@ pub async fn fire_schedules(connection: &mut PgConnection, firing: &mut Firing) 
         let mut left = due.len() >= BATCH.unsigned_abs() as usize;
         let mut crowd = 0;
         let mut fires = Vec::with_capacity(due.len());
+        let mut about = HashMap::with_capacity(due.len());
         for due in due {
             // The rest is let go with the commit.
             if crowd >= CROWD {
                 left = true;
                 break;
             }
+            let of = (due.name.clone(), About::from(&due));
             let Some(fire) = firing.decide(due) else { continue };
+            about.extend([of]);
             crowd += fire.instants.len();
             left |= fire.instants.len() >= INSTANTS;
             fires.push(fire);
         }
         if !fires.is_empty() {
-            store::fire_schedules(&mut tx, &fires).await?;
+            let fired = store::fire_schedules(&mut tx, &fires).await?;
+            // Each tick is a new trace; its span ends here.
+            let ticks: Vec<_> = fired.iter().filter_map(|fired| Some((fired.job, about.get(&fired.schedule)?.tick(fired)?))).collect();
+            if !ticks.is_empty() {
+                store::trace_jobs(&mut tx, &ticks).await?;
+            }
         }
         tx.commit().await?;
         if !left {
@@ -71,6 +81,31 @@ pub async fn fire_schedules(connection: &mut PgConnection, firing: &mut Firing) 
         if started.elapsed() >= TURN {
             return Ok(Some(0.0));
         }
+    }
+}
+
+/// What a tick says about its schedule.
+struct About {
+    kind: String,
+    queue: String,
+    clock: DateTime<Utc>,
+}
+
+impl From<&Due> for About {
+    fn from(due: &Due) -> Self {
+        Self { kind: due.kind.clone(), queue: due.queue.clone(), clock: due.clock }
+    }
+}
+
+impl About {
+    fn tick(&self, fired: &Fired) -> Option<TraceContext> {
+        telemetry::tick(&Tick {
+            schedule: &fired.schedule,
+            kind: &self.kind,
+            queue: &self.queue,
+            job: fired.job,
+            lag: (self.clock - fired.instant).to_std().unwrap_or_default(),
+        })
     }
 }
 
@@ -118,8 +153,6 @@ impl Firing {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, Utc};
-
     use super::*;
 
     fn at(text: &str) -> DateTime<Utc> {
@@ -137,6 +170,8 @@ mod tests {
             next_at: at("2026-11-24T01:00:00Z"),
             paused_until: None,
             clock: at("2026-11-24T05:30:00Z"),
+            kind: "it".to_owned(),
+            queue: "default".to_owned(),
         }
     }
 
