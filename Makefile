@@ -12,7 +12,7 @@ help: ## this list
 
 demo: ## a small shop and two workers on a private Postgres; ARGS='--port 9000' passes options
 	@.ci/setup postgres
-	cargo run --release --example shop -- demo $(ARGS)
+	cargo run --release --features axum,telemetry --example shop -- demo $(ARGS)
 
 test: setup lint docs deny ## everything that a change must pass
 	cargo test --workspace --all-features
@@ -35,5 +35,5 @@ docs: ## the API documentation, in target/doc
 deny: ## licenses and sources of what we depend on
 	cargo deny check licenses bans sources
 
-setup: ## installs what is missing: Postgres, libfaketime, cargo-deny, clients of Python and Node
-	@.ci/setup postgres python clients faketime deny
+setup: ## installs what is missing: Postgres, cargo-deny, what the tests use beside them
+	@.ci/setup postgres python clients faketime promtool rotel deny

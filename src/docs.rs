@@ -37,6 +37,10 @@ struct Limits;
 #[doc = include_str!("../docs/worker-binary.md")]
 struct WorkerBinary;
 
+#[cfg(all(feature = "telemetry", feature = "axum"))]
+#[doc = include_str!("../docs/tracing.md")]
+struct Tracing;
+
 #[doc = include_str!("../docs/defaults.md")]
 struct Defaults;
 

@@ -5,6 +5,8 @@ pub use haulage_queue::*;
 #[cfg(feature = "worker")]
 pub use haulage_worker::*;
 
+#[cfg(feature = "telemetry")]
+pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 

@@ -5,7 +5,8 @@ use std::{
     time::Duration,
 };
 
-use haulage::{Ctx, Job, JobError, JobState, Outcome, enqueue_all, job_detail};
+use chrono::{DateTime, Utc};
+use haulage::{Ctx, Job, JobError, JobState, Outcome, enqueue_all, job_detail, store};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
@@ -138,6 +139,44 @@ async fn a_job_that_kills_its_process_three_times_is_quarantined_and_its_neighbo
     assert!(detail.status.error.as_deref().unwrap().starts_with("quarantined: its process died 3 times"), "{:?}", detail.status.error);
     let (effects, distinct): (i64, i64) = sqlx::query_as("SELECT count(*), count(DISTINCT n) FROM effects").fetch_one(&pool).await.unwrap();
     assert_eq!((effects, distinct), (50, 50));
+}
+
+/// The look at others asked whether the worker's own heartbeat was younger than its whole lease: a step of the clock by a little less made
+/// the others look dead, whose heartbeats were a little older.
+#[tokio::test]
+async fn a_step_of_the_clock_that_was_not_told_yet_makes_nobody_dead() {
+    let pool = database().await.pool();
+    let heartbeats = async |mine: f64, others: f64| -> DateTime<Utc> {
+        sqlx::query("DELETE FROM haulage.workers").execute(&pool).await.unwrap();
+        let written: Vec<DateTime<Utc>> = sqlx::query_scalar(
+            "INSERT INTO haulage.workers (id, name, version, queues, slots, kinds, lease_ms, heartbeat_at)
+             SELECT id, name, '0', '{}', '{}', '{}', lease_ms, now() - make_interval(secs => age)
+             FROM (VALUES (1, 'mine', 30000, $1::double precision), (2, 'other', 30000, $2::double precision), (3, 'patient', 600000, $2)) AS w (id, name, lease_ms, age)
+             RETURNING heartbeat_at",
+        )
+        .bind(mine)
+        .bind(others)
+        .fetch_all(&pool)
+        .await
+        .unwrap();
+        written[0]
+    };
+    let dead = async |beat: DateTime<Utc>, answered: u64, calm: Option<u64>| {
+        let beat = Some((beat, Duration::from_secs(answered)));
+        store::mark_dead_workers(&mut pool.acquire().await.unwrap(), 1, beat, calm.map(Duration::from_secs)).await.unwrap()
+    };
+    // A second after its beat was answered the clock stepped by 26 s: the other's last beat is 5 s old.
+    let mine = heartbeats(27.0, 31.0).await;
+    assert!(dead(mine, 1, None).await.is_empty());
+    // By its own clock too the other has been silent for so long.
+    assert_eq!(dead(mine, 27, None).await, ["other"]);
+    // After a step that it has been told of the others have their own leases, not its own, to say that they live.
+    let mine = heartbeats(1.0, 3_600.0).await;
+    assert_eq!(dead(mine, 1, Some(31)).await, ["other"]);
+    assert_eq!(dead(mine, 1, Some(601)).await, ["patient"]);
+    // Set back, the clock makes nobody older either.
+    let mine = heartbeats(-3_600.0, 5.0).await;
+    assert!(dead(mine, 1, None).await.is_empty());
 }
 
 #[tokio::test]

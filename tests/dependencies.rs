@@ -43,6 +43,27 @@ fn a_worker_does_not_pull_in_more_crates_than_we_allow() {
     assert!(crates.len() <= MOST_CRATES_OF_A_WORKER, "{} crates: {crates:#?}", crates.len());
 }
 
+#[test]
+fn the_client_and_the_worker_have_no_opentelemetry_unless_it_is_asked_for() {
+    for (package, features, expected) in
+        [("haulage-queue", "", false), ("haulage-worker", "", false), ("haulage-queue", "otel", true), ("haulage-worker", "otel", true)]
+    {
+        let tree = cargo(&["tree", "--edges", "normal", "--package", package, "--features", features, "--prefix", "none"]);
+        assert_eq!(tree.contains("opentelemetry"), expected, "{package} with \"{features}\"");
+        // Exporters and their servers are the facade's.
+        assert!(!tree.contains("opentelemetry_sdk") && !tree.contains("tonic"), "{package} with \"{features}\"");
+    }
+}
+
+#[test]
+fn telemetry_needs_no_c_library() {
+    let tree = cargo(&["tree", "--edges", "normal", "--package", "haulage", "--features", "telemetry", "--prefix", "none"]);
+    assert!(tree.contains("opentelemetry-otlp"), "this cannot be the whole tree: {tree}");
+    for library in ["aws-lc", "openssl-sys", "native-tls", "zstd-sys"] {
+        assert!(!tree.contains(library), "{library} is in the tree");
+    }
+}
+
 fn name(value: &serde_json::Value) -> &str {
     value["name"].as_str().expect("everything here has a name")
 }

@@ -5,11 +5,14 @@ use std::sync::{
     atomic::{AtomicBool, AtomicI64, Ordering},
 };
 
-use haulage::{Ctx, Job, JobError, JobId, JobState, Outcome, Unique, Worker, job, job_detail};
+use haulage::{
+    Ctx, Job, JobError, JobId, JobState, Outcome, Unique, Worker, job, job_detail,
+    store::{self, Settled, Unsettled},
+};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
-use crate::support::{Count, Log, database, eventually, jobs_in, proxy::losing_a_commit, wait_for_state, worker};
+use crate::support::{Count, Log, ana, database, eventually, jobs_in, proxy::losing_a_commit, wait_for_state, worker};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Ping {
@@ -167,4 +170,17 @@ async fn an_attempt_that_lost_its_lease_does_not_take_the_row_away() {
     .await;
     worker.shutdown().await;
     wait_for_state(&pool, id, JobState::Running).await;
+}
+
+/// An attempt whose COMMIT had no answer and was rolled back was told that it had completed the job, of which a later attempt had died.
+#[tokio::test]
+async fn a_job_that_has_died_meanwhile_is_not_taken_for_completed() {
+    let pool = database().await.pool();
+    let (dead, deleted) = (Ping { n: 1 }.enqueue(&pool).await.unwrap().id(), Ping { n: 2 }.enqueue(&pool).await.unwrap().id());
+    ana().discard(&pool, dead).await.unwrap();
+    ana().delete(&pool, deleted).await.unwrap();
+    for (id, what) in [(dead, Unsettled::Lost), (deleted, Unsettled::Gone)] {
+        let attempt = Settled { id, lease: 7 };
+        assert_eq!(store::find_settled(&pool, &[attempt]).await.unwrap(), [(attempt, what)]);
+    }
 }

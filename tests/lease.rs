@@ -6,13 +6,13 @@ use std::{
 };
 
 use haulage::{
-    Ctx, Duty, EnqueueError, Job, JobError, JobState, Outcome, job, job_detail,
+    Ctx, Duty, EnqueueError, Job, JobError, JobState, Limit, Outcome, job, job_detail,
     store::{self, Kinds, Request},
 };
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
-use crate::support::{Count, Log, database, eventually, wait_for_state, worker};
+use crate::support::{Count, Log, ana, database, eventually, wait_for_state, worker};
 
 /// As rescue would, had the worker fallen silent.
 async fn declare_dead(pool: &PgPool, worker: i64) {
@@ -204,6 +204,42 @@ async fn what_a_bound_has_passed_is_found_by_a_sweep() {
     }
     late.commit().await.unwrap();
     wait_for_state(&pool, id, JobState::Completed).await;
+    worker.shutdown().await;
+}
+
+/// A sweep looks at nothing of a limited queue, and took that for the truth: what had come late waited for the pass over everything,
+/// unless it was among the thousand that the last admission lets in.
+#[tokio::test]
+async fn what_a_bound_has_passed_while_its_queue_was_limited_is_found_when_it_is_not() {
+    let pool = database().await.pool();
+    let worker = worker(&pool).queue("other", 1).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
+    let mut late = pool.begin().await.unwrap();
+    let id = Count { n: -1 }.enqueue(&mut *late).await.unwrap().id();
+    for _ in 0..3 {
+        haulage::enqueue_all(&pool, (0..2_000).map(|n| Count { n })).await.unwrap();
+        eventually("drained", async || crate::support::jobs_in(&pool, JobState::Available).await == 0).await;
+        tokio::time::sleep(Duration::from_millis(300)).await; // the bound waits for a transaction for 200 ms at most
+    }
+    // A limit that is used up by one job.
+    ana().limit_queue(&pool, "default", Limit::starts(1, Duration::from_secs(3_600)).burst(1)).await.unwrap();
+    let first = Count { n: 0 }.enqueue(&pool).await.unwrap().id();
+    wait_for_state(&pool, first, JobState::Completed).await;
+    late.commit().await.unwrap();
+    sqlx::raw_sql("INSERT INTO haulage.live_jobs (kind, args, priority) SELECT 'count', '{\"n\": 1}', 0 FROM generate_series(1, 2000)")
+        .execute(&pool)
+        .await
+        .unwrap();
+    // The worker looks again and again, for longer than it waits between two sweeps.
+    let committed = std::time::Instant::now();
+    while committed.elapsed() < Duration::from_secs(3) {
+        let marker = Count { n: 0 }.with().queue("other").enqueue(&pool).await.unwrap().id();
+        wait_for_state(&pool, marker, JobState::Completed).await;
+    }
+    assert_eq!(job(&pool, id).await.unwrap().unwrap().state, JobState::Available);
+    ana().limit_queue(&pool, "default", None).await.unwrap();
+    let unlimited = std::time::Instant::now();
+    wait_for_state(&pool, id, JobState::Completed).await;
+    assert!(unlimited.elapsed() < Duration::from_secs(8), "{:?}: the pass over everything found it", unlimited.elapsed());
     worker.shutdown().await;
 }
 

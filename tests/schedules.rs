@@ -167,6 +167,28 @@ async fn a_job_that_has_not_finished_holds_up_the_next_if_asked_to() {
     firing.shutdown().await;
 }
 
+/// It moved the schedule on by a minute, and what came meanwhile was lost for those who could read it.
+#[tokio::test]
+async fn a_worker_that_cannot_read_a_schedule_leaves_its_instants_to_others() {
+    let pool = database().await.pool();
+    declare_schedules(&pool, "shop", [every_second("newer").missed(Missed::AllWithin(Duration::from_secs(3_600))), every_second("tick")])
+        .await
+        .unwrap();
+    // As if a newer program had declared it.
+    let next: DateTime<Utc> = sqlx::query_scalar("UPDATE haulage.schedules SET cron = '@fullmoon' WHERE name = 'newer' RETURNING next_at")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    let worker = worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
+    eventually("the other one fires", async || fires(&pool, "tick").await.len() >= 3).await;
+    assert_eq!(schedule(&pool, "newer").await.unwrap().next_at, Some(next));
+    // Mended, it is read by the same worker, and nothing is missing.
+    sqlx::raw_sql("UPDATE haulage.schedules SET cron = '* * * * * *' WHERE name = 'newer'").execute(&pool).await.unwrap();
+    eventually("it fires", async || fires(&pool, "newer").await.len() >= 3).await;
+    worker.shutdown().await;
+    assert_eq!(fires(&pool, "newer").await[0].0, next);
+}
+
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct Other {}
 

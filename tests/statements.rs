@@ -95,10 +95,11 @@ async fn hot_statements_use_their_indexes_and_never_scan_the_jobs() {
         ("find_settled", "ARRAY[1]::bigint[], ARRAY[2]::bigint[]", vec!["live_jobs_pkey"]),
         ("save_progress", "ARRAY[1]::bigint[], ARRAY[2]::bigint[], ARRAY[1]::smallint[], ARRAY['m']", vec!["live_jobs_pkey"]),
         ("return_jobs", "ARRAY[1]::bigint[], ARRAY[2]::bigint[]", vec!["live_jobs_pkey"]),
-        ("reschedule_jobs", &format!("{verdict}, 3, 'w'"), vec!["live_jobs_pkey", "Tid Scan"]),
+        ("reschedule_jobs", &format!("{verdict}, 3, 'w', ARRAY[NULL]::uuid[], ARRAY[NULL]::bigint[]"), vec!["live_jobs_pkey", "Tid Scan"]),
         (
             "bury_jobs",
-            &format!("{verdict}, 3, 'w'").replace("ARRAY[1.5]::double precision[]", "ARRAY[6]::smallint[]"),
+            &format!("{verdict}, 3, 'w', ARRAY[NULL]::uuid[], ARRAY[NULL]::bigint[]")
+                .replace("ARRAY[1.5]::double precision[]", "ARRAY[6]::smallint[]"),
             vec!["live_jobs_pkey", "Tid Scan"],
         ),
         (

@@ -117,6 +117,26 @@ async fn of_the_live_workers_one_looks() {
     }
 }
 
+/// After a step of the clock all workers look dead, and their kinds were said to have none.
+#[tokio::test]
+async fn a_worker_that_looks_dead_itself_says_nothing() {
+    let pool = database().await.pool();
+    enqueue(&pool, "default", "report", 0).await;
+    sqlx::raw_sql(
+        "INSERT INTO haulage.workers (id, name, version, queues, slots, kinds, lease_ms, revisions, heartbeat_at)
+         VALUES (1, 'a', '0', '{}', '{}', '{}', 30000, '{}', now() - interval '6 s')",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    assert_eq!(store::list_unhandled(&pool, Some(1)).await.unwrap().len(), 1);
+    for step in [20.0, 3_600.0] {
+        sqlx::query("UPDATE haulage.workers SET heartbeat_at = now() - make_interval(secs => $1)").bind(step).execute(&pool).await.unwrap();
+        assert!(store::list_unhandled(&pool, Some(1)).await.unwrap().is_empty(), "after a step of {step} s");
+    }
+    assert_eq!(store::list_unhandled(&pool, None).await.unwrap().len(), 1, "whoever asks is answered");
+}
+
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 

@@ -48,8 +48,9 @@ mod stop;
 mod demo;
 mod process;
 
-use std::{io::IsTerminal, process::ExitCode};
+use std::process::ExitCode;
 
+use haulage::telemetry::{self, Logs};
 use options::{Command, Options};
 
 #[tokio::main]
@@ -65,14 +66,13 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> anyhow::Result<()> {
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn,sqlx=error,shop=info".into()))
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .without_time()
-        .init();
-
     let options = Options::parse(std::env::args().skip(1))?;
+    // Dropped at the end: it sends what is left.
+    let _telemetry = telemetry::builder(options.command.service())
+        .version(env!("CARGO_PKG_VERSION"))
+        .levels("warn,sqlx=error,shop=info")
+        .logs(Logs::Pretty)
+        .init()?;
     match options.command {
         Command::Demo => demo::run(options).await,
         Command::Web => web::run(options).await,

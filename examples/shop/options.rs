@@ -32,6 +32,18 @@ pub(crate) enum Command {
     Help,
 }
 
+impl Command {
+    /// The name under which its traces, metrics and logs go.
+    pub(crate) fn service(self) -> &'static str {
+        match self {
+            Self::Web => "shop-web",
+            Self::Worker => "shop-worker",
+            Self::Outside => "shop-outside",
+            Self::Demo | Self::Help => "shop-demo",
+        }
+    }
+}
+
 /// All settings of all commands; each uses what it needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {

@@ -9,6 +9,7 @@ use axum::{
     response::Redirect,
     routing::{get, post},
 };
+use haulage::OriginLayer;
 use sqlx::PgPool;
 use tokio::{sync::watch, task::JoinSet};
 
@@ -72,6 +73,8 @@ fn router(app: App) -> Router {
         .merge(frame::assets())
         .fallback(|| async { Problem::not_found("There is no such page.") })
         .layer(middleware::from_fn(frame::around))
+        // Each job knows the request it comes from, and each request has a span.
+        .layer(OriginLayer::new("shop-web").version(env!("CARGO_PKG_VERSION")))
         .with_state(app)
 }
 

@@ -1,10 +1,13 @@
 //! `haulage work`.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
-use haulage::exec::{Config, log_to_stderr};
+use haulage::{exec::Config, telemetry};
 
-use super::{connect::DatabaseUrl, output::print};
+use super::{
+    connect::DatabaseUrl,
+    output::{print, remark},
+};
 
 /// Runs the jobs of the kinds that a config file names, as programs or HTTP calls
 ///
@@ -17,6 +20,8 @@ Examples:
   haulage work --config worker.toml
   haulage work --config worker.toml --check        only says whether the file is right
   RUST_LOG=debug haulage work --config worker.toml
+  haulage work --config worker.toml --metrics 127.0.0.1:9090
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 haulage work --config worker.toml
 
 A config file:
   [queues]
@@ -29,6 +34,10 @@ pub(crate) struct Work {
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
 
+    /// Serve metrics for Prometheus at http://ADDRESS/metrics; there is no log-in, so choose one that only it reaches
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
+
     /// Only say whether the file is right; needs no database
     #[arg(long)]
     check: bool,
@@ -40,7 +49,15 @@ impl Work {
         if self.check {
             return print(&config.summary());
         }
-        log_to_stderr(std::env::var("RUST_LOG").ok().as_deref());
+        let mut telemetry = telemetry::builder("haulage-work").version(env!("CARGO_PKG_VERSION"));
+        if let Some(address) = self.metrics {
+            telemetry = telemetry.metrics(address);
+        }
+        // Dropped last: it sends what is left.
+        let telemetry = telemetry.init()?;
+        if let Some(address) = telemetry.metrics_address() {
+            remark(&format!("metrics are at http://{address}/metrics"));
+        }
         Ok(config.run(database.connect().await?).await?)
     }
 }

@@ -38,8 +38,8 @@ async fn a_program_sees_nothing_of_the_workers_environment_but_what_is_listed() 
         assert!(!message(&detail).contains(SECRET) && !message(&detail).contains(&database.url()), "{names:?}");
         let mut sorted = names.clone();
         sorted.sort_unstable();
-        // A shell without PATH makes one up, and does not pass it on.
-        assert_eq!(sorted, if kind == "default" { vec!["PATH"] } else { vec!["GREETING", "LISTED"] });
+        // And the trace, which goes on in the program. A shell without PATH makes one up, and does not pass it on.
+        assert_eq!(sorted, if kind == "default" { vec!["PATH", "TRACEPARENT"] } else { vec!["GREETING", "LISTED", "TRACEPARENT"] });
     }
     drop(worker);
 }

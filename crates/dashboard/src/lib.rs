@@ -11,18 +11,20 @@
 //! |---|---|
 //! | `/` | the newest 50 jobs; `state`, `queue` and `before` (a job id) in the query choose others |
 //! | `/jobs.json` | the same as a JSON array |
+//! | `/metrics` | how the fleet's queues stand, for Prometheus; see docs/tracing.md |
 //! | `/health` | 200 when the database answers and its schema fits, else 503; the pool's `acquire_timeout` bounds the wait |
 //!
 //! There is no log-in yet: whoever reaches the router reads every job. Put it behind the application's own.
 
 mod health;
 mod jobs;
+mod metrics;
 
 mod base;
 mod error;
 
 use axum::{
-    Router,
+    Extension, Router,
     http::{HeaderValue, header},
     middleware,
     response::{IntoResponse, Response},
@@ -40,6 +42,8 @@ pub fn router(pool: PgPool) -> Router {
         .route("/", get(jobs::page))
         .route("/jobs.json", get(jobs::json))
         .route("/health", get(health::health))
+        .route("/metrics", get(metrics::metrics))
+        .layer(Extension(metrics::Samples::default()))
         .route("/app.css", get(style))
         .layer(middleware::map_response(guard))
         .with_state(pool)

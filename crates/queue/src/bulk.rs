@@ -1,14 +1,15 @@
 //! Storing many jobs: checked first, then sent in batches, all or nothing.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use sqlx::{Acquire, Postgres};
 use uuid::Uuid;
 
 use crate::{
-    Enqueue, EnqueueError, Enqueued, Job,
-    enqueue::{Context, Draft},
+    Enqueue, EnqueueError, Enqueued, Job, Origin,
+    enqueue::{Context, Draft, Provenance},
     store,
+    telemetry::EnqueueSpan,
     unique::{REPLACE_ARGS, RESCHEDULE},
 };
 
@@ -48,35 +49,57 @@ pub fn enqueue_all<'c, J: Job>(
             job.draft().map(|draft| (draft, context))
         })
         .collect();
+    let opened = drafts.map(open);
     async move {
-        let mut drafts = drafts?;
-        let twins = fold_twins(&mut drafts);
-        let batches = batches(&drafts, &twins);
-        let mut results: Vec<Option<Enqueued>> = vec![None; drafts.len()];
-        match batches.as_slice() {
-            [] => {}
-            [only] => {
-                let mut connection = connection.acquire().await?;
-                store_batch(&mut connection, &drafts, only, &mut results).await?;
-            }
-            several => {
-                let mut tx = connection.begin().await?;
-                for batch in several {
-                    store_batch(&mut tx, &drafts, batch, &mut results).await?;
+        let (span, mut drafts) = opened?;
+        let stored = span.run(async {
+            let twins = fold_twins(&mut drafts);
+            let batches = batches(&drafts, &twins);
+            let mut results: Vec<Option<Enqueued>> = vec![None; drafts.len()];
+            match batches.as_slice() {
+                [] => {}
+                [only] => {
+                    let mut connection = connection.acquire().await?;
+                    store_batch(&mut connection, &drafts, only, &mut results).await?;
                 }
-                tx.commit().await?;
+                several => {
+                    let mut tx = connection.begin().await?;
+                    for batch in several {
+                        store_batch(&mut tx, &drafts, batch, &mut results).await?;
+                    }
+                    tx.commit().await?;
+                }
             }
-        }
-        for (index, first) in twins {
-            results[index] = results[first].map(|first| Enqueued::Duplicate(first.id()));
-        }
-        Ok(results.into_iter().flatten().collect())
+            for (index, first) in twins {
+                results[index] = results[first].map(|first| Enqueued::Duplicate(first.id()));
+            }
+            Ok(results.into_iter().flatten().collect())
+        });
+        span.ended_batch(stored.await)
     }
+}
+
+/// One span for all, and what is stored about where each comes from. Jobs of which nothing different was said share it.
+fn open(drafts: Vec<(Draft, Context)>) -> (EnqueueSpan, Vec<(Draft, Arc<Provenance>)>) {
+    let Some((first, context)) = drafts.first() else { return (EnqueueSpan::default(), Vec::new()) };
+    let queue = drafts.iter().all(|(draft, _)| draft.queue == first.queue).then_some(first.queue.as_ref());
+    let jobs = Some(drafts.len());
+    let (span, from) = context.open(queue, first.kind, jobs);
+    let mut last = (context.clone(), Arc::new(from));
+    let drafts = drafts.into_iter().map(|(draft, context)| {
+        if context != last.0 {
+            let from = context.provenance(&span, Origin::current().as_deref(), jobs);
+            last = (context, Arc::new(from));
+        }
+        (draft, Arc::clone(&last.1))
+    });
+    let drafts = drafts.collect();
+    (span, drafts)
 }
 
 /// Jobs of one call with one unique key: the first stands for all; the later ones change it as their conflict rule says.
 /// Returns the index of each later one with the index of its first.
-fn fold_twins(drafts: &mut [(Draft, Context)]) -> HashMap<usize, usize> {
+fn fold_twins(drafts: &mut [(Draft, Arc<Provenance>)]) -> HashMap<usize, usize> {
     let mut firsts: HashMap<Uuid, usize> = HashMap::new();
     let mut twins = HashMap::new();
     for index in 0..drafts.len() {
@@ -104,7 +127,7 @@ fn fold_twins(drafts: &mut [(Draft, Context)]) -> HashMap<usize, usize> {
 
 /// Indices by statement: jobs without a key in order; jobs with a key sorted by it, so that two calls can't deadlock. A batch
 /// has one context.
-fn batches(drafts: &[(Draft, Context)], twins: &HashMap<usize, usize>) -> Vec<Vec<usize>> {
+fn batches(drafts: &[(Draft, Arc<Provenance>)], twins: &HashMap<usize, usize>) -> Vec<Vec<usize>> {
     let (mut keyed, plain): (Vec<usize>, Vec<usize>) =
         (0..drafts.len()).filter(|index| !twins.contains_key(index)).partition(|index| drafts[*index].0.unique.is_some());
     keyed.sort_by_key(|index| drafts[*index].0.unique.map(|unique| unique.key));
@@ -112,7 +135,7 @@ fn batches(drafts: &[(Draft, Context)], twins: &HashMap<usize, usize>) -> Vec<Ve
 }
 
 /// Cuts a run by rows and by bytes.
-fn cut(drafts: &[(Draft, Context)], run: &[usize]) -> Vec<Vec<usize>> {
+fn cut(drafts: &[(Draft, Arc<Provenance>)], run: &[usize]) -> Vec<Vec<usize>> {
     let (mut batches, mut bytes) = (Vec::<Vec<usize>>::new(), 0);
     for &index in run {
         bytes += drafts[index].0.args.len();
@@ -129,20 +152,20 @@ fn cut(drafts: &[(Draft, Context)], run: &[usize]) -> Vec<Vec<usize>> {
 
 async fn store_batch(
     connection: &mut sqlx::PgConnection,
-    drafts: &[(Draft, Context)],
+    drafts: &[(Draft, Arc<Provenance>)],
     batch: &[usize],
     results: &mut [Option<Enqueued>],
 ) -> Result<(), EnqueueError> {
     let Some(&first) = batch.first() else { return Ok(()) };
-    let context = &drafts[first].1;
+    let from = &*drafts[first].1;
     let rows: Vec<&Draft> = batch.iter().map(|index| &drafts[*index].0).collect();
     let stored = if drafts[first].0.unique.is_some() {
-        store::enqueue_unique_jobs(connection, &rows, context).await?
+        store::enqueue_unique_jobs(connection, &rows, from).await?
     } else {
-        store::enqueue_jobs(connection, &rows, context).await?.into_iter().map(Enqueued::New).collect()
+        store::enqueue_jobs(connection, &rows, from).await?.into_iter().map(Enqueued::New).collect()
     };
     if stored.len() != batch.len() {
-        return Err(context.lease_lost(drafts[first].0.kind));
+        return Err(from.lease_lost(drafts[first].0.kind));
     }
     for (index, stored) in batch.iter().zip(stored) {
         results[*index] = Some(stored);

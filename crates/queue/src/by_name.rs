@@ -12,6 +12,7 @@ use sqlx::PgExecutor;
 use crate::{
     EnqueueError, Enqueued, OnConflict, Priority,
     args::{MAX_ARGS_BYTES, MAX_META_BYTES, check_json},
+    enqueue::Context,
     store,
 };
 
@@ -170,7 +171,9 @@ impl NamedJob {
 /// [`EnqueueError`]; nothing is stored then. [`EnqueueError::Refused`] says what is wrong with the job.
 pub async fn enqueue_named<'c>(executor: impl PgExecutor<'c>, job: &NamedJob) -> Result<Enqueued, EnqueueError> {
     let (args, meta) = job.json()?;
-    store::call_enqueue(executor, job, args, meta.as_deref()).await.map_err(|error| refusal(&error).unwrap_or_else(|| error.into()))
+    let (span, from) = Context::default().open(Some(&job.queue), &job.kind, None);
+    let stored = span.run(store::call_enqueue(executor, job, args, meta.as_deref(), &from)).await;
+    span.ended(stored.map_err(|error| refusal(&error).unwrap_or_else(|| error.into())))
 }
 
 /// What the function says about a bad value, as one sentence: what is wrong, and its hint.

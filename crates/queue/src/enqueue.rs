@@ -1,16 +1,18 @@
 //! Describing a job and storing it.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Datelike, Utc};
 use sqlx::PgExecutor;
 
 use crate::{
-    Job, JobId, Priority, TraceContext, TraceRelation, Unique,
+    Job, JobId, Origin, Priority, TraceCarrier, TraceRelation, Unique,
     args::{ArgsProblem, MAX_ARGS_BYTES, MAX_META_BYTES, check_json},
     limit::{LimitError, check_key},
     names::{NameError, check_name, valid_name},
     store,
+    telemetry::EnqueueSpan,
+    trace::{StoredRelation, trace_defaults},
     unique::StoredKey,
 };
 
@@ -34,7 +36,7 @@ pub struct Enqueue<J> {
     unique: Option<Unique>,
     limit_key: Option<String>,
     pub(crate) context: Context,
-    relation: TraceRelation,
+    relation: Option<TraceRelation>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -79,13 +81,13 @@ pub struct Parent {
     /// The lease of the attempt.
     pub lease: i64,
     /// The trace the attempt belongs to.
-    pub trace: Option<TraceContext>,
+    pub trace: TraceCarrier,
 }
 
 impl Parent {
     /// The attempt of this job under this lease; `root` is the first job of its family, if it is itself a child.
-    pub fn new(id: JobId, root: Option<JobId>, lease: i64, trace: Option<TraceContext>) -> Self {
-        Self { id, root, lease, trace }
+    pub fn new(id: JobId, root: Option<JobId>, lease: i64, trace: impl Into<TraceCarrier>) -> Self {
+        Self { id, root, lease, trace: trace.into() }
     }
 }
 
@@ -169,6 +171,22 @@ pub enum EnqueueError {
     Database(#[source] sqlx::Error),
 }
 
+#[cfg(feature = "otel")]
+impl EnqueueError {
+    /// A word for it, of few.
+    pub(crate) fn class(&self) -> &'static str {
+        match self {
+            Self::LeaseLost { .. } => "lease lost",
+            Self::Conflict(_) => "conflict",
+            Self::ReadOnly(_) => "read-only",
+            Self::Schema(_) => "schema",
+            Self::Unavailable(_) => "unavailable",
+            Self::Database(_) => "database",
+            _ => "refused",
+        }
+    }
+}
+
 impl From<sqlx::Error> for EnqueueError {
     fn from(error: sqlx::Error) -> Self {
         match store::failure(&error) {
@@ -208,7 +226,7 @@ impl<J: Job> Enqueue<J> {
             unique: None,
             limit_key: None,
             context: Context::default(),
-            relation: TraceRelation::Auto,
+            relation: None,
         }
     }
 
@@ -278,21 +296,28 @@ impl<J: Job> Enqueue<J> {
         self
     }
 
-    /// The trace that the job belongs to.
-    pub fn trace(mut self, trace: TraceContext) -> Self {
-        self.context.trace = Some(trace);
+    /// The trace that the job belongs to, stored as it is: a [`TraceContext`](crate::TraceContext) or a [`TraceCarrier`]. Without it
+    /// the job belongs to the trace in which it is enqueued: the current span's with the feature `otel`, else the running attempt's
+    /// or the request's ([`Origin`]).
+    pub fn trace(mut self, trace: impl Into<TraceCarrier>) -> Self {
+        self.context.trace = Some(trace.into());
         self
     }
 
-    /// How the attempts relate to that trace.
+    /// How the attempts relate to that trace; outranks what the worker says.
     pub fn trace_relation(mut self, relation: TraceRelation) -> Self {
-        self.relation = relation;
+        self.relation = Some(relation);
+        self
+    }
+
+    /// Where the job comes from, instead of the request in which it is enqueued.
+    pub fn origin(mut self, origin: Origin) -> Self {
+        self.context.origin = Some(Arc::new(origin));
         self
     }
 
     /// Makes the job a child of a running attempt. Handlers write `ctx.child(job)` instead.
     pub fn parent(mut self, parent: Parent) -> Self {
-        self.context.trace = self.context.trace.or(parent.trace);
         self.context.parent = Some(parent);
         self
     }
@@ -306,14 +331,19 @@ impl<J: Job> Enqueue<J> {
         // Checked and serialised here, so that the future holds no job and is Send whatever the job is.
         let context = self.context.clone();
         let draft = self.draft();
+        let opened = draft.as_ref().ok().map(|draft| context.open(Some(&draft.queue), draft.kind, None));
         async move {
             let draft = draft?;
-            let stored = if draft.unique.is_some() {
-                store::enqueue_unique_jobs(executor, &[&draft], &context).await?.pop()
-            } else {
-                store::enqueue_job(executor, &draft, &context).await?.map(Enqueued::New)
-            };
-            stored.ok_or_else(|| context.lease_lost(draft.kind))
+            let (span, from) = opened.unwrap_or_default();
+            let stored = span.run(async {
+                let stored = if draft.unique.is_some() {
+                    store::enqueue_unique_jobs(executor, &[&draft], &from).await?.pop()
+                } else {
+                    store::enqueue_job(executor, &draft, &from).await?.map(Enqueued::New)
+                };
+                stored.ok_or_else(|| from.lease_lost(draft.kind))
+            });
+            span.ended(stored.await)
         }
     }
 
@@ -373,7 +403,7 @@ impl<J: Job> Enqueue<J> {
             delay_s,
             tags: (!self.tags.is_empty()).then(|| array_literal(&self.tags)),
             meta,
-            relation: self.relation.code(),
+            relation: StoredRelation { asked: self.relation, apart: !matches!(self.when, When::Now), ..StoredRelation::default() },
             unique,
             limit_key,
             // In range, as checked above.
@@ -388,16 +418,66 @@ impl<J: Job> From<J> for Enqueue<J> {
     }
 }
 
-/// What the enqueuer is part of: the same for a whole batch.
+/// What an enqueue was told about where it stands.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Context {
     pub(crate) parent: Option<Parent>,
-    pub(crate) trace: Option<TraceContext>,
+    pub(crate) trace: Option<TraceCarrier>,
+    pub(crate) origin: Option<Arc<Origin>>,
 }
 
+/// More jobs at once than this are no children of the request: a trace with thousands of them helps nobody.
+const CROWD: usize = 100;
+
 impl Context {
+    /// Opens the span of an enqueue, and decides what is stored about where the job comes from.
+    pub(crate) fn open(&self, queue: Option<&str>, kind: &str, batch: Option<usize>) -> (EnqueueSpan, Provenance) {
+        let origin = self.origin.clone().or_else(Origin::current);
+        let around = || {
+            let of_parent = self.parent.as_ref().map(|parent| parent.trace.clone()).unwrap_or_default();
+            of_parent.or(|| origin.as_ref().map(|origin| origin.carrier().clone()))
+        };
+        let span = EnqueueSpan::open(queue, kind, batch, around);
+        let from = self.provenance(&span, origin.as_deref(), batch);
+        (span, from)
+    }
+
+    pub(crate) fn provenance(&self, span: &EnqueueSpan, origin: Option<&Origin>, batch: Option<usize>) -> Provenance {
+        let trace = self.trace.clone().unwrap_or_else(|| span.carrier().clone());
+        let default = if trace.context.is_some() { trace_defaults().relation } else { TraceRelation::Auto };
+        Provenance {
+            parent: self.parent.clone(),
+            trace,
+            origin: self.origin.as_deref().or(origin).map(Origin::json),
+            default,
+            crowd: batch.is_some_and(|jobs| jobs > CROWD),
+        }
+    }
+}
+
+/// What is stored about where a job comes from: the same for a whole batch.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Provenance {
+    pub(crate) parent: Option<Parent>,
+    pub(crate) trace: TraceCarrier,
+    /// JSON text.
+    pub(crate) origin: Option<String>,
+    default: TraceRelation,
+    crowd: bool,
+}
+
+impl Provenance {
     pub(crate) fn lease_lost(&self, kind: &'static str) -> EnqueueError {
         EnqueueError::LeaseLost { kind, parent: self.parent.as_ref().map_or(JobId(0), |parent| parent.id) }
+    }
+
+    /// The code of the relation of a job from here; nothing for a job without a trace of which nothing was asked.
+    pub(crate) fn relation(&self, draft: &Draft) -> Option<i16> {
+        let StoredRelation { asked, apart, .. } = draft.relation;
+        if asked.is_none() && self.trace.context.is_none() {
+            return None;
+        }
+        StoredRelation { asked, default: self.default, apart: apart || self.crowd }.code()
     }
 }
 
@@ -415,7 +495,7 @@ pub(crate) struct Draft {
     /// As an array literal: Postgres has no arrays of arrays of different lengths, and a batch is made of arrays.
     pub(crate) tags: Option<String>,
     pub(crate) meta: Option<String>,
-    pub(crate) relation: Option<i16>,
+    pub(crate) relation: StoredRelation,
     pub(crate) unique: Option<StoredKey>,
     pub(crate) limit_key: Option<String>,
     pub(crate) revision: i16,

@@ -35,6 +35,7 @@ mod limit;
 mod manage;
 mod migrate;
 mod model;
+mod origin;
 mod queue;
 #[cfg(feature = "schedules")]
 mod schedule;
@@ -46,6 +47,8 @@ mod names;
 pub mod notify;
 #[doc(hidden)]
 pub mod store;
+#[doc(hidden)]
+pub mod telemetry;
 
 #[cfg(all(feature = "dev", unix))]
 pub mod dev;
@@ -69,13 +72,16 @@ pub use manage::{
 pub use migrate::{MigrateError, SCHEMA_VERSION, SchemaError, check_schema, migrate};
 pub use model::{JobId, JobState, ParkedFor, ParseJobIdError, Priority, UnknownWord};
 pub use names::{MAX_NAME_BYTES, NameError, check_name, valid_name};
+pub use origin::Origin;
+#[cfg(feature = "axum")]
+pub use origin::{OriginLayer, OriginService};
 pub use queue::{QueueStatus, queues};
 #[cfg(feature = "schedules")]
 pub use schedule::{
     Cron, CronError, Firing, Missed, Overlap, Schedule, ScheduleError, ScheduleStatus, declare_schedules, fire_schedules, list_schedules,
     schedule,
 };
-pub use trace::{TraceContext, TraceRelation};
+pub use trace::{TraceCarrier, TraceContext, TraceDefaults, TraceRelation, set_trace_defaults};
 pub use unique::{OnConflict, Unique};
 
 #[doc(hidden)]

@@ -16,7 +16,7 @@ use tower::{Layer, Service};
 use crate::{
     BlockingHandler, BoxError, DeadJob, Extract, Handler, IntoOutcome, JobError, JobService, Outcome, Run, Worker, default_backoff,
     execute::{Call, Entry, Registry, Target, Traits, panicked},
-    middleware,
+    middleware, misfit,
     shared::{OnDead, Settings, Shared},
 };
 
@@ -62,6 +62,8 @@ pub enum Duty {
     Rescue,
     /// Firing schedules.
     Schedule,
+    /// Counting the queues for metrics, while somebody reads them.
+    Sample,
     /// Making and dropping partitions of the history, removing what is old of the audit, and rows beside jobs that are gone.
     Prune,
 }
@@ -137,6 +139,10 @@ impl Worker {
                 keep_failed: 30,
                 keep_audit: 365,
                 without: HashSet::new(),
+                #[cfg(feature = "otel")]
+                trace_relation: None,
+                #[cfg(feature = "otel")]
+                trace_waits: false,
             },
             state_was_late: false,
         }
@@ -203,8 +209,11 @@ impl<S: Clone + Send + Sync + 'static> Builder<S> {
             Box::pin(async move {
                 let (job, args) = prepared?;
                 let thread = run.ctx.attempt.take_thread();
+                // On that thread the attempt's span is the current one, too.
+                let span = tracing::Span::current();
                 let work = move || {
                     let _thread = thread;
+                    let _span = span.entered();
                     let call = std::panic::AssertUnwindSafe(|| handler.call(job, args).into_outcome());
                     // Described here, on the thread that panicked.
                     std::panic::catch_unwind(call).unwrap_or_else(|payload| Err(panicked(payload.as_ref())))
@@ -312,6 +321,21 @@ impl<S: Clone + Send + Sync + 'static> Builder<S> {
         self
     }
 
+    /// How the attempts of this worker relate to the spans that enqueued their jobs, where the enqueue has not said it;
+    /// [`TraceRelation::Auto`](haulage_queue::TraceRelation) unless set.
+    #[cfg(feature = "otel")]
+    pub fn trace_relation(mut self, relation: haulage_queue::TraceRelation) -> Self {
+        self.settings.trace_relation = Some(relation);
+        self
+    }
+
+    /// Draws each wait as a span before its attempt. Without it the length of the wait is an attribute of the attempt's span.
+    #[cfg(feature = "otel")]
+    pub fn trace_waits(mut self) -> Self {
+        self.settings.trace_waits = true;
+        self
+    }
+
     /// How many days the audit is kept, and the acts on many jobs that have ended; 365 unless set.
     pub fn audit_retention(mut self, days: u16) -> Self {
         self.settings.keep_audit = i32::from(days);
@@ -398,8 +422,8 @@ impl Settings {
 /// The job from its args, and the extractors.
 fn prepare<J: Job, A: Extract<S>, S>(run: &Run, state: &S) -> Result<(J, A), JobError> {
     let job = serde_json::from_str(&run.args).map_err(|error| {
-        let kind = run.kind;
-        JobError::fatal(format!("the args no longer parse as \"{kind}\": {error}; deploy a handler that reads them")).with_class("args")
+        let (kind, misfit) = (run.kind, misfit::describe(&error));
+        JobError::fatal(format!("the args no longer parse as \"{kind}\": {misfit}; deploy a handler that reads them")).with_class("args")
     })?;
     Ok((job, A::extract(&run.ctx, state)?))
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use haulage_queue::{
-    ArgsProblem, Enqueue, Job, JobId, MAX_OUTPUT_BYTES, Parent, TraceContext, check_json,
+    ArgsProblem, Enqueue, Job, JobId, MAX_OUTPUT_BYTES, Parent, TraceCarrier, TraceContext, check_json,
     store::{self, Claimed, Settled, Unsettled},
 };
 use serde::Serialize;
@@ -18,7 +18,7 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use crate::{JobError, Outcome, shared::Shared};
+use crate::{JobError, Outcome, shared::Shared, telemetry::Facts};
 
 /// The running attempt. Cheap to clone.
 #[derive(Clone)]
@@ -77,9 +77,10 @@ impl Ctx {
         &self.attempt.queue
     }
 
-    /// The trace that the job belongs to.
+    /// What to pass on so that what comes of this attempt belongs to its trace: its own span, with the feature `otel` and somebody who
+    /// traces; else the context that the job was enqueued with. Jobs need nothing passed: see [`Ctx::child`].
     pub fn trace(&self) -> Option<TraceContext> {
-        self.attempt.trace
+        self.attempt.facts.span().or(self.attempt.trace.context())
     }
 
     /// A text that is the same in every attempt of this job and of no other: pass it to services that take an idempotency key.
@@ -126,6 +127,9 @@ impl Ctx {
             // The row is not ours any more, or somebody has locked it.
             let ours = store::find_settled(&mut *tx, &[settled]).await?.first().is_some_and(|(_, what)| *what == Unsettled::Ours);
             if !ours || Instant::now() > patience {
+                if !ours {
+                    self.attempt.shared.meters.fenced();
+                }
                 return Err(LeaseLost { job: settled.id }.into());
             }
             tokio::time::sleep(pause).await;
@@ -135,7 +139,7 @@ impl Ctx {
             Ok(()) => {}
             // The commit may have happened: the row knows. One that leaves no history was locked by this transaction until its end,
             // so if it is gone, either this committed, or another attempt has completed the job since, with its own effects, or an
-            // operator has deleted it. In each case nothing is left to run.
+            // operator has deleted it. In each case nothing is left to run. If another attempt has died of it, the history has it.
             Err(error) => match store::find_settled(self.pool(), &[settled]).await?.first() {
                 Some((_, Unsettled::Finished)) => {}
                 Some((_, Unsettled::Gone)) if !keep => {}
@@ -168,7 +172,8 @@ impl Ctx {
     /// Starts the enqueue of a child: it remembers this job as its parent, belongs to its trace, and is stored only while this
     /// attempt holds its lease.
     pub fn child<J: Job>(&self, job: J) -> Enqueue<J> {
-        job.with().parent(Parent::new(self.id(), self.attempt.root, self.attempt.settled.lease, self.attempt.trace))
+        let trace = self.attempt.trace.clone().within(self.trace());
+        job.with().parent(Parent::new(self.id(), self.attempt.root, self.attempt.settled.lease, trace))
     }
 }
 
@@ -200,7 +205,8 @@ pub(crate) struct Attempt {
     pub(crate) failures: i16,
     pub(crate) max_attempts: i16,
     pub(crate) root: Option<JobId>,
-    pub(crate) trace: Option<TraceContext>,
+    pub(crate) trace: TraceCarrier,
+    pub(crate) facts: Facts,
     pub(crate) timeout: Option<Duration>,
     pub(crate) suspect: bool,
     /// The key whose slot it has.
@@ -221,6 +227,7 @@ pub(crate) struct Attempt {
 impl Attempt {
     /// Returns the attempt and the job's args.
     pub(crate) fn new(job: Claimed, lease: i64, epoch: u64, suspect: bool, shared: &Arc<Shared>) -> (Self, String) {
+        let facts = Facts::new(&job);
         let attempt = Self {
             settled: Settled { id: job.id, lease },
             kind: job.kind,
@@ -230,6 +237,7 @@ impl Attempt {
             max_attempts: job.max_attempts,
             root: job.root,
             trace: job.trace,
+            facts,
             timeout: job.timeout_ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis),
             suspect,
             limit_key: job.limit_key,

@@ -1,5 +1,5 @@
 //! The fleet's duties, on one connection: promote due jobs, let in what waits for its key, fire schedules, rescue the jobs of dead
-//! workers, keep partitions, say what waits for a worker that is not there, and write down progress.
+//! workers, count queues for metrics, keep partitions, say what waits for a worker that is not there, and write down progress.
 //! Leaderless: every worker does them, the database arbitrates, and each can be switched off per process.
 
 use std::{
@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use haulage_queue::{Firing, fire_schedules, store};
+use haulage_queue::{
+    Firing, fire_schedules,
+    store::{self, Failure},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Duty, admit::Admit, link::Link, promote::Promote, prune, rescue, shared::Shared, unhandled::Unhandled};
@@ -22,6 +25,11 @@ const AGAIN: Duration = Duration::from_secs(2);
 const SCHEDULES_LATEST: Duration = Duration::from_secs(10);
 /// And this often at most because of a notification, which may be about a job.
 const SCHEDULES_SOONEST: Duration = Duration::from_millis(500);
+/// The queues are counted this often, by one process of the fleet, and the longer a count takes the less often.
+const SAMPLE_EVERY: Duration = Duration::from_secs(15);
+const SAMPLE_REST: u32 = 20;
+/// Whether somebody reads the metrics is looked at this often; it costs nothing.
+const READ_EVERY: Duration = Duration::from_secs(1);
 /// Rows beside jobs that are gone.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// What waits for a worker that is not there.
@@ -72,6 +80,9 @@ struct Duties<'a> {
     schedule_at: Option<Instant>,
     schedules_seen: Instant,
     rescue_at: Option<Instant>,
+    sample_at: Option<Instant>,
+    /// Whether this process is the one that samples.
+    samples: bool,
     prune_at: Option<Instant>,
     tidy_at: Option<Instant>,
     unhandled: Unhandled,
@@ -96,6 +107,8 @@ impl<'a> Duties<'a> {
             schedules_seen: now,
             // The others have had the time of a beat by then: perhaps the clock was set a moment ago.
             rescue_at: on(Duty::Rescue).map(|now| now + shared.settings.heartbeat),
+            sample_at: on(Duty::Sample),
+            samples: false,
             prune_at: on(Duty::Prune),
             tidy_at: on(Duty::Prune),
             unhandled: Unhandled::default(),
@@ -114,17 +127,26 @@ impl<'a> Duties<'a> {
     }
 
     fn next(&self) -> Instant {
-        [self.promote_at, self.admit_at, self.schedule_at, self.rescue_at, self.prune_at, self.tidy_at, self.unhandled_at, self.progress_at]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or_else(|| Instant::now() + PRUNE_EVERY)
+        let due = [
+            self.promote_at,
+            self.admit_at,
+            self.schedule_at,
+            self.rescue_at,
+            self.sample_at,
+            self.prune_at,
+            self.tidy_at,
+            self.unhandled_at,
+            self.progress_at,
+        ];
+        due.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + PRUNE_EVERY)
     }
 
     /// Does what is due. A duty that fails is tried again after a while and holds up no other; returns the last error.
     async fn work(&mut self) -> Result<(), sqlx::Error> {
         let mut result = Ok(());
-        for duty in [Due::Schedule, Due::Promote, Due::Admit, Due::Progress, Due::Rescue, Due::Tidy, Due::Prune, Due::Unhandled] {
+        const ORDER: [Due; 9] =
+            [Due::Schedule, Due::Promote, Due::Admit, Due::Progress, Due::Rescue, Due::Sample, Due::Tidy, Due::Prune, Due::Unhandled];
+        for duty in ORDER {
             if self.at(duty).is_none_or(|at| at > Instant::now()) {
                 continue;
             }
@@ -149,6 +171,7 @@ impl<'a> Duties<'a> {
             Due::Admit => &mut self.admit_at,
             Due::Progress => &mut self.progress_at,
             Due::Rescue => &mut self.rescue_at,
+            Due::Sample => &mut self.sample_at,
             Due::Tidy => &mut self.tidy_at,
             Due::Prune => &mut self.prune_at,
             Due::Unhandled => &mut self.unhandled_at,
@@ -192,6 +215,24 @@ impl<'a> Duties<'a> {
                 // Jitter, or a fleet that started together would look together for ever.
                 Some(Instant::now() + shared.settings.heartbeat.mul_f64(rand::random_range(0.8..=1.0)))
             }
+            Due::Sample => {
+                let read = shared.meters.are_read();
+                if read || self.samples {
+                    self.samples = store::arbitrate_sample(connection, read).await?;
+                }
+                let started = Instant::now();
+                if self.samples {
+                    match store::sample_fleet(connection).await {
+                        Ok(sample) => shared.meters.sampled(sample),
+                        // Beside a wall of dead rows a count can take too long; then there is none.
+                        Err(error) if store::failure(&error) == Failure::Cancelled => {
+                            tracing::debug!(%error, "the queues were not counted in time");
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+                Some(Instant::now() + if read { SAMPLE_EVERY.max(started.elapsed() * SAMPLE_REST) } else { READ_EVERY })
+            }
             Due::Tidy => {
                 store::prune_side_rows(connection).await?;
                 Some(Instant::now() + TIDY_EVERY.mul_f64(rand::random_range(0.8..=1.2)))
@@ -201,7 +242,10 @@ impl<'a> Duties<'a> {
                 Some(Instant::now() + if left { PRUNE_AGAIN } else { PRUNE_EVERY.mul_f64(rand::random_range(0.5..=1.0)) })
             }
             Due::Unhandled => {
-                self.unhandled.look(connection, shared.worker_id()).await?;
+                // Not while the others may look dead who are not.
+                if shared.may_rescue() {
+                    self.unhandled.look(connection, shared.worker_id()).await?;
+                }
                 Some(Instant::now() + UNHANDLED_EVERY.mul_f64(rand::random_range(0.8..=1.2)))
             }
         })
@@ -220,6 +264,7 @@ enum Due {
     Admit,
     Progress,
     Rescue,
+    Sample,
     Tidy,
     Prune,
     Unhandled,

@@ -18,6 +18,7 @@ use crate::{
     context::{Attempt, Stop},
     default_backoff, middleware, panics,
     shared::Shared,
+    telemetry::AttemptSpan,
 };
 
 /// How long a handler may go on after it was told to stop for a cancel or a timeout, before it is dropped.
@@ -123,14 +124,17 @@ pub(crate) struct Resolved {
 
 /// Runs one attempt to its end. Does not panic, whatever the handler, its error's text, its destructors or the backoff do.
 pub(crate) async fn execute(shared: &Shared, attempt: &Arc<Attempt>, args: String) -> Resolution {
-    match AssertUnwindSafe(run(shared, attempt, args)).catch_unwind().await {
+    let mut span = AttemptSpan::default();
+    let resolution = match AssertUnwindSafe(run(shared, attempt, args, &mut span)).catch_unwind().await {
         Ok(resolution) => resolution,
         // Not in the handler's own body, which is caught inside; the default backoff, because the worker's own may be the cause.
         Err(payload) => fail(attempt, &panicked(payload.as_ref()), None, &default_backoff),
-    }
+    };
+    span.ended(attempt, &resolution);
+    resolution
 }
 
-async fn run(shared: &Shared, attempt: &Arc<Attempt>, args: String) -> Resolution {
+async fn run(shared: &Shared, attempt: &Arc<Attempt>, args: String, span: &mut AttemptSpan) -> Resolution {
     let Some(entry) = shared.registry.kinds.get(attempt.kind.as_str()) else {
         // Only kinds we registered are claimed.
         return Resolution::Return;
@@ -149,7 +153,8 @@ async fn run(shared: &Shared, attempt: &Arc<Attempt>, args: String) -> Resolutio
     }
     let started = Instant::now();
     let run = Run { kind: entry.kind, args, ctx: Ctx { attempt: Arc::clone(attempt) } };
-    let work = AssertUnwindSafe(call(Arc::clone(&entry.target), run)).catch_unwind();
+    *span = AttemptSpan::open(shared, attempt);
+    let work = span.instrument(AssertUnwindSafe(call(Arc::clone(&entry.target), run)).catch_unwind());
     tokio::pin!(work);
     let answer = tokio::select! {
         biased;
@@ -161,6 +166,7 @@ async fn run(shared: &Shared, attempt: &Arc<Attempt>, args: String) -> Resolutio
         () = attempt.token.cancelled() => None,
     };
     let ran = started.elapsed();
+    attempt.facts.ran(started, ran);
     let answer = match answer {
         Some(answer) => Some(answer),
         None => {

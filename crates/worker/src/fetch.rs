@@ -27,6 +27,7 @@ use crate::{
     rest::Rest,
     shared::Shared,
     sweep::Sweep,
+    telemetry::find_previous,
 };
 
 /// The wait when settling does not keep up.
@@ -225,7 +226,7 @@ impl Fetch {
             // What the bounds wait for has likely ended during the walk; the next claim should not walk again.
             bounds.catch_up(store::oldest_running(self.link.get().await?, bounds.exempt()).await?);
         }
-        sweep.due(&mut self.link, bounds, &self.shared, kinds).await
+        sweep.due(&mut self.link, bounds, &self.shared, kinds, &self.limited).await
     }
 
     /// Another server may answer next, with other positions, or what was learnt says nothing any more.
@@ -271,6 +272,10 @@ impl Fetch {
             return Ok(Taken { any: false, full: false, walked: false, limited });
         }
         let mut claim = claim;
+        // The jobs are ours whatever becomes of this look.
+        if let Ok(connection) = self.link.get().await {
+            find_previous(connection, &mut claim.jobs).await;
+        }
         claim.jobs.sort_by_key(|job| (std::cmp::Reverse(job.place), job.priority, job.pos));
         let taken = claim.jobs.len() + claim.unreadable.len();
         let mut full = false;
@@ -321,7 +326,10 @@ impl Fetch {
         let token = Token { shared, token: shared.leases.draw(), kept: false };
         let job = store::claim_suspect(connection, token.token, shared.worker_id(), &shared.kinds, &queues).await?;
         let lease = token.keep(usize::from(job.is_some()));
-        if let Some(job) = job {
+        if let Some(mut job) = job {
+            if let Ok(connection) = self.link.get().await {
+                find_previous(connection, std::slice::from_mut(&mut job)).await;
+            }
             shared.suspect_running.store(true, Ordering::Release);
             let (attempt, args) = Attempt::new(job, lease, epoch, true, shared);
             tracing::warn!(job = %attempt.settled.id, kind = attempt.kind, "running a suspect: its process died twice while it ran");

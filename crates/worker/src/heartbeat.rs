@@ -18,21 +18,26 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{link::Link, shared::Shared};
 
-/// Starts the thread; it ends when `stop` is cancelled.
-pub(crate) fn spawn(shared: Arc<Shared>, stop: CancellationToken) -> std::io::Result<thread::JoinHandle<()>> {
+/// A smaller step of the database's clock, or one smaller than a beat, makes nobody look dead: a lease is three beats at least, but that
+/// of another worker may be shorter than a beat of ours. Without a step the database counts less between two beats than we do, from
+/// before the first was sent until the second was answered.
+const SMALL_STEP: Duration = Duration::from_secs(1);
+
+/// Starts the thread; it ends when `stop` is cancelled. The worker's row was made after `registered`.
+pub(crate) fn spawn(shared: Arc<Shared>, registered: Instant, stop: CancellationToken) -> std::io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name("haulage-heartbeat".into()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         match runtime {
-            Ok(runtime) => runtime.block_on(run(shared, stop)),
+            Ok(runtime) => runtime.block_on(run(shared, registered, stop)),
             Err(error) => tracing::error!(%error, "the heartbeat could not start; other workers will take this worker's jobs"),
         }
     })
 }
 
-async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+async fn run(shared: Arc<Shared>, registered: Instant, stop: CancellationToken) {
     let mut link = Link::new(&shared, "heartbeat");
     let interval = shared.settings.heartbeat;
-    let mut answered = Instant::now();
+    let mut answered = registered;
     loop {
         let asked = Instant::now();
         // An answer that takes longer than a beat is as good as none: the local deadline must not wait for it.
@@ -71,8 +76,7 @@ async fn beat(shared: &Shared, link: &mut Link, last: Instant, stop: &Cancellati
     let running = i32::try_from(shared.running()).unwrap_or(i32::MAX);
     match store::beat_worker(connection, shared.worker_id(), &held, running).await? {
         Some(Beat { cancel, stranded, suspects, at, since_s }) => {
-            // A smaller step makes nobody look dead: a lease is three beats at least.
-            if since_s > (last.elapsed() + shared.settings.heartbeat).as_secs_f64() {
+            if since_s > (last.elapsed() + shared.settings.heartbeat.min(SMALL_STEP)).as_secs_f64() {
                 tracing::warn!(
                     seconds = since_s,
                     "the database's clock was set forward, or this process stood still; it declares no other worker dead for as long as the lease"
@@ -81,6 +85,7 @@ async fn beat(shared: &Shared, link: &mut Link, last: Instant, stop: &Cancellati
             }
             // Only now: whoever reads this time knows of the step too.
             shared.set_last_beat(Some(at));
+            shared.meters.renewed();
             shared.suspects.store(suspects, Ordering::Relaxed);
             shared.cancels.store(!cancel.is_empty(), Ordering::Relaxed);
             for id in cancel {

@@ -95,6 +95,12 @@ impl<J> Lane<J> {
         next.map(|(_, job)| job)
     }
 
+    /// How many jobs run.
+    #[cfg(feature = "otel")]
+    pub(crate) fn runners(&self) -> usize {
+        self.lock().runners
+    }
+
     /// Jobs that have waited too long for a runner.
     pub(crate) fn stale(&self) -> Vec<J> {
         let mut inner = self.lock();

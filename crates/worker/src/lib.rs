@@ -50,10 +50,12 @@ mod heartbeat;
 mod lane;
 mod leases;
 mod listen;
+mod misfit;
 mod panics;
 mod run;
 mod settle;
 mod shared;
+mod telemetry;
 
 mod admit;
 mod duties;

@@ -12,7 +12,7 @@ pub(crate) async fn run(connection: &mut PgConnection, shared: &Shared) -> Resul
     if !shared.may_rescue() {
         return Ok(Vec::new());
     }
-    for name in store::mark_dead_workers(connection, shared.worker_id(), beat).await? {
+    for name in store::mark_dead_workers(connection, shared.worker_id(), beat, shared.calm()).await? {
         tracing::warn!(worker = name, "a worker has sent no heartbeat for as long as its lease; its jobs are taken from it");
     }
     let mut seen = Vec::new();
@@ -22,6 +22,7 @@ pub(crate) async fn run(connection: &mut PgConnection, shared: &Shared) -> Resul
         // A lease can stay when one of its jobs is locked; the next pass has it.
         seen.push(lease);
         rescued += taken.len();
+        taken.iter().for_each(|job| shared.meters.rescued(job));
         dead.extend(taken.into_iter().filter(|job| job.died));
     }
     if rescued > 0 {

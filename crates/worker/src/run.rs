@@ -3,7 +3,13 @@
 //! Stopping: fetch stops claiming and gives back what has not started; running jobs have the grace period; then they are told to
 //! stop and given back; settling writes everything; heartbeat, duties and listener end last; the worker's row goes.
 
-use std::{fmt, panic::AssertUnwindSafe, sync::Arc, thread, time::Duration};
+use std::{
+    fmt,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use futures_util::FutureExt;
 use haulage_queue::{
@@ -24,6 +30,7 @@ use crate::{
     listen::{self, Ask},
     panics, prune, settle,
     shared::Shared,
+    telemetry::Meters,
 };
 
 /// How long a stopping worker tries to settle what its jobs decided.
@@ -124,6 +131,7 @@ impl Worker {
         if let Some((service, schedules)) = self.schedules {
             declare_schedules(&mut connection, &service, schedules).await?;
         }
+        let registered = Instant::now();
         store::register_worker(&mut connection, shared.worker_id(), &shared.registration()).await?;
         if !shared.settings.without.contains(&Duty::Prune) {
             store::make_partitions(&mut connection, prune::DAYS_AHEAD).await?;
@@ -136,7 +144,7 @@ impl Worker {
         let (asks, asked) = mpsc::channel(16);
         let tracker = TaskTracker::new();
         let parts = Parts {
-            heartbeat: heartbeat::spawn(Arc::clone(&shared), stop_rest.clone())?,
+            heartbeat: heartbeat::spawn(Arc::clone(&shared), registered, stop_rest.clone())?,
             settle: tracker.spawn(part("settle", settle::run(Arc::clone(&shared), settling, SETTLE_AT_STOP), broken.clone())),
             fetch: tracker.spawn(part("fetch", fetch::run(Arc::clone(&shared), results, asks.clone(), stop_fetch.clone()), broken.clone())),
             rest: tracker.clone(),
@@ -150,6 +158,7 @@ impl Worker {
             tracker.spawn(part("listen", listen::run(Arc::clone(&shared), asked, stop_rest), broken.clone()));
         }
         tracker.close();
+        Meters::observe(&shared);
         tracing::info!(worker = shared.worker_id(), name = shared.name, kinds = shared.kinds.names.len(), "worker started");
         let ended = TaskTracker::new();
         let stopping = ended.spawn({

@@ -180,6 +180,7 @@ impl Settle {
             self.went(&of(&ids, forgotten.iter().copied()), removed);
         }
         self.explain_missing().await?;
+        self.shared.meters.flush();
         if !self.emptied.is_empty() {
             store::delete_leases(self.link.get().await?, worker, &self.emptied).await?;
             self.emptied.clear();
@@ -259,6 +260,7 @@ impl Settle {
                 // It leaves no history: gone is what completed looks like. Deleted by an operator, too, who wants no word of it.
                 Some(Unsettled::Gone) if matches!(pending.resolved.resolution, Resolution::Complete { keep: false, .. }) => {}
                 _ => {
+                    self.shared.meters.fenced();
                     tracing::warn!(job = %attempt.settled.id, "the attempt had lost its lease, or an answer was lost; nothing more is written for it");
                 }
             }
@@ -394,6 +396,7 @@ impl Rows {
                 message: end.message.clone(),
                 ran_ms: ran_ms(end),
                 failed: end.failed,
+                span: resolved.attempt.facts.sampled_span(),
             }),
             Resolution::Bury { cancelled, end } => self.buried.push(Burial {
                 settled,
@@ -403,6 +406,7 @@ impl Rows {
                 message: end.message.clone(),
                 ran_ms: ran_ms(end),
                 failed: end.failed,
+                span: resolved.attempt.facts.sampled_span(),
             }),
             Resolution::Return => self.returned.push(settled),
             Resolution::Nothing => self.nothing.push(settled),

@@ -27,6 +27,7 @@ use crate::{
     lane::Lane,
     leases::Leases,
     settle,
+    telemetry::Meters,
 };
 
 /// What every part of one worker shares.
@@ -63,10 +64,11 @@ pub(crate) struct Shared {
     pub(crate) suspect_running: AtomicBool,
     /// Whether somebody has asked to cancel a job that ran.
     pub(crate) cancels: AtomicBool,
-    /// Not before this: after an outage of the database the others need time to say that they live.
-    rescue_after: Mutex<Option<Instant>>,
-    /// The last heartbeat that was answered, by the database's clock.
-    last_beat: Mutex<Option<DateTime<Utc>>>,
+    pub(crate) meters: Meters,
+    /// When a heartbeat got no answer, or told of a step of the clock: from then on the others need time to say that they live.
+    unsure: Mutex<Option<Instant>>,
+    /// The last heartbeat that was answered: its time by the database's clock, and when its answer came by ours.
+    last_beat: Mutex<Option<(DateTime<Utc>, Instant)>>,
 }
 
 /// Called with a job that died.
@@ -84,6 +86,11 @@ pub(crate) struct Settings {
     pub(crate) keep_failed: i32,
     pub(crate) keep_audit: i32,
     pub(crate) without: HashSet<Duty>,
+    /// Where the enqueue has not said it.
+    #[cfg(feature = "otel")]
+    pub(crate) trace_relation: Option<haulage_queue::TraceRelation>,
+    #[cfg(feature = "otel")]
+    pub(crate) trace_waits: bool,
 }
 
 impl Shared {
@@ -101,9 +108,12 @@ impl Shared {
         let named = |(kind, entry): &(&&str, &Entry)| ((**kind).to_owned(), entry.traits.revision);
         let kinds = sorted.iter().map(named).collect();
         let async_kinds = sorted.iter().filter(|(_, entry)| !entry.blocking).map(named).collect();
+        let names: Vec<String> = queues.iter().map(|(queue, _)| queue.clone()).collect();
+        let meters = Meters::new(&registry, &names);
         Self {
             pool,
             name,
+            meters,
             kinds,
             async_kinds,
             lanes: queues.into_iter().map(|(queue, slots)| Lane::new(queue, slots)).collect(),
@@ -124,7 +134,7 @@ impl Shared {
             suspects: AtomicBool::new(false),
             suspect_running: AtomicBool::new(false),
             cancels: AtomicBool::new(false),
-            rescue_after: Mutex::new(None),
+            unsure: Mutex::new(None),
             last_beat: Mutex::new(None),
         }
     }
@@ -208,29 +218,39 @@ impl Shared {
         let told = self.stop_all(Stop::LeaseLost);
         self.leases.clear();
         self.wake.notify_one();
+        self.meters.lost(told + unstarted);
         told + unstarted
     }
 
+    /// A heartbeat of this time, by the database's clock, has just been answered; `None`: the row that it was in is dead.
     pub(crate) fn set_last_beat(&self, at: Option<DateTime<Utc>>) {
-        *self.last_beat.lock().unwrap_or_else(PoisonError::into_inner) = at;
+        *self.last_beat.lock().unwrap_or_else(PoisonError::into_inner) = at.map(|at| (at, Instant::now()));
     }
 
-    pub(crate) fn last_beat(&self) -> Option<DateTime<Utc>> {
-        *self.last_beat.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The time of the last heartbeat that was answered, by the database's clock, and how long ago the answer came, by ours.
+    pub(crate) fn last_beat(&self) -> Option<(DateTime<Utc>, Duration)> {
+        self.last_beat.lock().unwrap_or_else(PoisonError::into_inner).map(|(at, answered)| (at, answered.elapsed()))
     }
 
     /// Our own heartbeat got no answer, so perhaps nobody's did; or the database's clock was set, and the others have not told it
     /// yet that they live.
     pub(crate) fn put_off_rescue(&self) {
-        *self.rescue_after.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + self.settings.lease);
+        *self.unsure.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// How long ago the rescue was last put off; `None`: never.
+    pub(crate) fn calm(&self) -> Option<Duration> {
+        self.unsure.lock().unwrap_or_else(PoisonError::into_inner).map(|since| since.elapsed())
     }
 
     pub(crate) fn may_rescue(&self) -> bool {
-        self.rescue_after.lock().unwrap_or_else(PoisonError::into_inner).is_none_or(|after| after <= Instant::now())
+        self.calm().is_none_or(|calm| calm >= self.settings.lease)
     }
 
     /// Tells the log of an attempt that did not simply succeed, and the hook of a job that died.
-    pub(crate) fn tell(&self, Resolved { attempt, resolution }: &Resolved) {
+    pub(crate) fn tell(&self, resolved: &Resolved) {
+        self.meters.settled(resolved);
+        let Resolved { attempt, resolution } = resolved;
         let (job, kind, number) = (attempt.settled.id, attempt.kind.as_str(), attempt.number);
         match resolution {
             Resolution::Later { delay, end } if end.failed => {

@@ -21,9 +21,10 @@ const MOVING: Duration = Duration::from_micros(50);
 const MOST: i64 = 1_000;
 /// A part of a pass over everything should take about so long: it holds up the claims of its process.
 const PART: Duration = Duration::from_millis(4);
-/// Positions of the first part; later ones are as large as the time allows. The end comes first because dead entries that vacuum
-/// can't remove yet are the newest ones.
+/// Positions of a line's first part; later ones are as large as the time allows, up to the most: a stretch without entries says nothing
+/// about the one before it. The end comes first because dead entries that vacuum can't remove yet are the newest ones.
 const FIRST_PART: i64 = 5_000;
+const MOST_PART: i64 = 20 * FIRST_PART;
 
 #[derive(Debug)]
 pub(crate) struct Sweep {
@@ -32,15 +33,24 @@ pub(crate) struct Sweep {
     took: Duration,
     next: Instant,
     all: Instant,
-    /// What is left of the pass over everything: lines, and the position up to which each is still to be looked at.
-    pass: Vec<((usize, usize), i64)>,
+    /// What is left of the pass over everything.
+    pass: Vec<Rest>,
+}
+
+/// A line of which this much is still to be looked at.
+#[derive(Debug)]
+struct Rest {
+    line: (usize, usize),
+    /// Up to this position.
+    to: i64,
+    /// Positions of the next part. Each line has its own: an empty one is quick however large its parts are.
     part: i64,
 }
 
 impl Sweep {
     pub(crate) fn new() -> Self {
         let now = Instant::now();
-        Self { last: now, took: Duration::ZERO, next: now + SOONEST, all: now + LATEST, pass: Vec::new(), part: FIRST_PART }
+        Self { last: now, took: Duration::ZERO, next: now + SOONEST, all: now + LATEST, pass: Vec::new() }
     }
 
     /// A claim took so long. One that walked over much left that to be walked again by the next sweep, which then waits as it would
@@ -49,13 +59,25 @@ impl Sweep {
         self.next = self.next.max(self.last + (claim * COST).min(LATEST));
     }
 
-    /// Sweeps the lines that need it, if it is time. Comes after a claim; returns whether it put jobs in line.
-    pub(crate) async fn due(&mut self, link: &mut Link, bounds: &mut Bounds, shared: &Shared, kinds: &Kinds) -> Result<bool, sqlx::Error> {
+    /// Sweeps the lines that need it, if it is time. Comes after a claim; returns whether it put jobs in line. Those of limited queues
+    /// wait until they have no limit: a sweep finds nothing there, and must not take that for the truth.
+    pub(crate) async fn due(
+        &mut self,
+        link: &mut Link,
+        bounds: &mut Bounds,
+        shared: &Shared,
+        kinds: &Kinds,
+        limited: &[String],
+    ) -> Result<bool, sqlx::Error> {
+        let open = |(queue, _): &(usize, usize)| !limited.contains(&shared.lanes[*queue].queue);
         let started = Instant::now();
         let (time, affordable) = (started >= self.next, started >= self.last + self.took * COST);
         let all = time && self.pass.is_empty() && started >= self.all;
-        let lines: Vec<(usize, usize)> =
-            bounds.moved().filter(|line| all || time && bounds.needs_sweep(*line) || affordable && bounds.needs_sweep_now(*line)).collect();
+        let lines: Vec<(usize, usize)> = bounds
+            .moved()
+            .filter(open)
+            .filter(|line| all || time && bounds.needs_sweep(*line) || affordable && bounds.needs_sweep_now(*line))
+            .collect();
         let parts = affordable && !self.pass.is_empty();
         if lines.is_empty() && !parts {
             return Ok(false);
@@ -71,22 +93,23 @@ impl Sweep {
         }
         if all {
             // What a sweep has just seen is left out.
-            self.pass = bounds.moved().map(|line| (line, bounds.recent(line).0)).filter(|(_, to)| *to > 0).collect();
-            (self.part, self.all) = (FIRST_PART, started + LATEST);
+            let rest = bounds.moved().filter(open).map(|line| Rest { line, to: bounds.recent(line).0, part: FIRST_PART });
+            self.pass = rest.filter(|rest| rest.to > 0).collect();
+            self.all = started + LATEST;
         }
         while (parts || all)
-            && let Some((line, to)) = self.pass.pop()
+            && let Some(Rest { line, to, part }) = self.pass.pop()
         {
-            let (begun, from) = (Instant::now(), (to - self.part).max(0));
+            let (begun, from) = (Instant::now(), (to - part).max(0));
             let looked = look(link, bounds, shared, kinds, line, (from, to)).await?;
             found += looked.found;
+            let part = match begun.elapsed() {
+                quick if quick < PART / 4 => (part * 4).min(MOST_PART),
+                slow if slow > PART * 2 => (part / 4).max(FIRST_PART / 10),
+                _ => part,
+            };
             if looked.clear && from > 0 {
-                self.pass.push((line, from));
-            }
-            match begun.elapsed() {
-                quick if quick < PART / 4 => self.part = self.part.saturating_mul(4),
-                slow if slow > PART * 2 => self.part = (self.part / 4).max(FIRST_PART / 10),
-                _ => {}
+                self.pass.push(Rest { line, to: from, part });
             }
             if started.elapsed() > PART {
                 break;

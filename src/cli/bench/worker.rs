@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use clap::Args;
-use haulage::{Ctx, JobError, Worker};
+use haulage::{
+    Ctx, JobError, Worker,
+    telemetry::{self, Logs},
+};
 use sqlx::postgres::PgPoolOptions;
 
 use super::{
@@ -27,6 +30,10 @@ pub(crate) struct BenchWorker {
 
 impl BenchWorker {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
+        // To measure what telemetry costs: where to send it is said by the standard variables.
+        let _telemetry = std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT")
+            .map(|_| telemetry::builder("haulage-bench").logs(Logs::Off).init())
+            .transpose()?;
         let tally = Arc::new(Tally::default());
         let count = Arc::clone(&tally);
         serve(

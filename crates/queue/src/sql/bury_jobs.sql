@@ -3,17 +3,18 @@
 -- Arrays, parallel: $1 ids  $2 leases  $3 state, 6 dead or 7 cancelled  $4 attempt outcome  $5 error class  $6 message,
 -- NULL: the reason of the request to cancel
 -- $7 how long the handler ran, ms, NULL if it never started  $8 whether it counts as a failure
+-- $11 trace id, $12 span id of the attempt's span, NULL: it has none of its own
 -- For all: $9 worker  $10 the worker's name
 -- Locks: the job rows, skipping locked ones. Index: the primary key, then the rows' places in the table.
 WITH verdicts AS MATERIALIZED (
     SELECT
-        v.id, v.lease, v.state, v.outcome, v.error_class, v.ran_ms, v.failed,
+        v.id, v.lease, v.state, v.outcome, v.error_class, v.ran_ms, v.failed, v.trace_id, v.span_id,
         coalesce(v.message, (SELECT c.reason FROM haulage.cancel_requests AS c WHERE c.job_id = v.id), 'cancelled while it ran') AS message
-    FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::text[], $5::text[], $6::text[], $7::int[], $8::boolean[])
-        AS v (id, lease, state, outcome, error_class, message, ran_ms, failed)
+    FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::text[], $5::text[], $6::text[], $7::int[], $8::boolean[],
+        $11::uuid[], $12::bigint[]) AS v (id, lease, state, outcome, error_class, message, ran_ms, failed, trace_id, span_id)
 ),
 ours AS MATERIALIZED (
-    SELECT j.place_in_table, v.state, v.outcome, v.error_class, v.message, v.ran_ms, v.failed
+    SELECT j.place_in_table, v.state, v.outcome, v.error_class, v.message, v.ran_ms, v.failed, v.trace_id, v.span_id
     FROM verdicts AS v,
     LATERAL (
         SELECT l.ctid AS place_in_table
@@ -30,7 +31,7 @@ ended AS (
         j.id, j.run_at, j.eligible_at, j.created_at, j.claimed_at, j.lease, j.parent_id, j.root_id, j.trace_id, j.span_id, j.timeout_ms,
         j.attempt, j.priority, j.failures, j.max_attempts, j.crashes, j.trace_flags, j.trace_relation, j.kind_revision, j.queue, j.kind,
         j.args, j.meta, j.tags, j.limit_key, j.unique_key, j.tracestate, j.baggage, j.origin,
-        o.state AS final_state, o.outcome, o.error_class, o.message, o.ran_ms, o.failed
+        o.state AS final_state, o.outcome, o.error_class, o.message, o.ran_ms, o.failed, o.trace_id AS own_trace, o.span_id AS own_span
 ),
 recorded AS (
     INSERT INTO haulage.attempts (
@@ -38,7 +39,7 @@ recorded AS (
     )
     SELECT
         e.id, e.attempt, e.outcome, e.error_class, e.message, $9::bigint, $10::text, e.eligible_at, e.claimed_at,
-        now() - make_interval(secs => e.ran_ms / 1000.0), now(), e.trace_id, e.span_id
+        now() - make_interval(secs => e.ran_ms / 1000.0), now(), coalesce(e.own_trace, e.trace_id), coalesce(e.own_span, e.span_id)
     FROM ended AS e
 ),
 released AS (

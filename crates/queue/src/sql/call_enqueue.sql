@@ -2,7 +2,7 @@
 -- only by name; a `Job` goes through enqueue_job, which is quicker.
 -- $1 kind  $2 args, JSON text  $3 queue  $4 priority  $5 run_at  $6 delay in s  $7 max_attempts  $8 timeout in s, NULL none
 -- $9 tags  $10 meta, JSON text  $11 unique key, as text  $12 window in s, NULL while unfinished  $13 what to do on a conflict  $14 limit key
--- $15 kind revision
+-- $15 traceparent  $16 tracestate  $17 baggage  $18 origin, JSON text  $19 kind revision
 -- Locks: the new row; with a unique key its row and, on a conflict, the holder's; the wake's advisory lock is released at once.
 -- Index: the primary keys of unique_keys and live_jobs.
 SELECT job_id, duplicate
@@ -21,5 +21,9 @@ FROM haulage.enqueue(
     unique_for => make_interval(secs => $12::double precision),
     on_conflict => $13::text,
     limit_key => $14::text,
-    kind_revision => $15::int
+    traceparent => $15::text,
+    tracestate => $16::text,
+    baggage => $17::text,
+    origin => $18::text::jsonb,
+    kind_revision => $19::int
 )

@@ -11,7 +11,8 @@ WITH claimed AS (
       AND (j.kind_revision = 0 OR j.kind_revision <= ($5::smallint[])[array_position($3::text[], j.kind)])
     RETURNING
         j.id, j.queue, j.kind, j.args::text AS args, j.priority, j.place, j.pos, j.attempt, j.failures, j.max_attempts, j.timeout_ms,
-        j.root_id, j.trace_id, j.span_id, j.trace_flags, j.limit_key
+        j.root_id, j.trace_id, j.span_id, j.trace_flags, j.limit_key, j.created_at, j.eligible_at, j.crashes, j.tracestate, j.baggage,
+        j.trace_relation, j.attempt = 1 AND j.run_at > j.created_at AS later
 ),
 leased AS (
     INSERT INTO haulage.leases (id, worker, ids)
@@ -19,6 +20,6 @@ leased AS (
     FROM claimed
     HAVING count(*) > 0
 )
-SELECT id, queue, kind, args, priority, place, pos, attempt, failures, max_attempts, timeout_ms, root_id, trace_id, span_id, trace_flags,
-    limit_key
+SELECT clock_timestamp(), id, queue, kind, args, priority, place, pos, attempt, failures, max_attempts, timeout_ms, root_id, trace_id, span_id,
+    trace_flags, limit_key, created_at, eligible_at, crashes, tracestate, baggage, trace_relation, later
 FROM claimed

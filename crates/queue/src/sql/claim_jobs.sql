@@ -69,7 +69,8 @@ claimed AS (
     ))
     RETURNING
         j.id, j.queue, j.kind, j.args::text AS args, j.priority, j.place, j.pos, j.attempt, j.failures, j.max_attempts, j.timeout_ms,
-        j.root_id, j.trace_id, j.span_id, j.trace_flags, j.limit_key
+        j.root_id, j.trace_id, j.span_id, j.trace_flags, j.limit_key, j.created_at, j.eligible_at, j.crashes, j.tracestate, j.baggage,
+        j.trace_relation, j.attempt = 1 AND j.run_at > j.created_at AS later
 ),
 leased AS (
     INSERT INTO haulage.leases (id, worker, ids)
@@ -78,9 +79,10 @@ leased AS (
     HAVING count(*) > 0
 )
 SELECT
-    one.oldest, one.xmin, one.next_xid, one.last_pos, one.alive, one.paused, one.limited,
+    one.oldest, one.xmin, one.next_xid, one.last_pos, one.alive, one.paused, one.limited, one.clock,
     c.id, c.queue, c.kind, c.args, c.priority, c.place, c.pos, c.attempt, c.failures, c.max_attempts, c.timeout_ms,
-    c.root_id, c.trace_id, c.span_id, c.trace_flags, c.limit_key
+    c.root_id, c.trace_id, c.span_id, c.trace_flags, c.limit_key, c.created_at, c.eligible_at, c.crashes, c.tracestate, c.baggage,
+    c.trace_relation, c.later
 FROM (
     SELECT
         coalesce(
@@ -102,7 +104,8 @@ FROM (
             SELECT array_agg(s.name)
             FROM haulage.queues AS s
             WHERE s.name = ANY ($4::text[]) AND (s.max_running IS NOT NULL OR s.rate_count IS NOT NULL)
-        ) AS limited
+        ) AS limited,
+        clock_timestamp() AS clock
     FROM (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax) AS m
 ) AS one
 LEFT JOIN claimed AS c ON true

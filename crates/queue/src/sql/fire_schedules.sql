@@ -1,5 +1,6 @@
--- Enqueues a job for each instant and moves the schedules on. The schedules were locked by lock_due_schedules in this transaction, so
--- nobody else writes their fires; an instant that the table of fires has already makes no job, whatever the schedule says.
+-- Enqueues a job for each instant and moves the schedules on; returns a row a job: schedule, instant, id; one of NULLs if there is none.
+-- The schedules were locked by lock_due_schedules in this transaction, so nobody else writes their fires; an instant that the table of
+-- fires has already makes no job, whatever the schedule says.
 -- Arrays, parallel, in the order of instants within each schedule; one without instants has one entry: $1 places of the schedules
 -- $2 instants, NULL none  $3 whether it is the schedule's first in this call  $4 the schedule's next instant, NULL none is left
 -- Locks: the schedules, the new rows. Index: the schedules' places in the table, the primary keys of fires and live_jobs.
@@ -73,4 +74,7 @@ woken AS MATERIALIZED (
 due AS MATERIALIZED (
     SELECT haulage.wake_promoter(min(run_at)) FROM jobs WHERE state <> 1
 )
-SELECT n FROM woken LEFT JOIN due ON true
+SELECT a.name, a.instant, a.job_id
+FROM woken
+LEFT JOIN due ON true
+LEFT JOIN asked AS a ON a.job_id IS NOT NULL

@@ -2,11 +2,16 @@
 -- one of these that knows the kind, or one of these that knows it up to the revision. At most 1,000 rows.
 -- Looks at the first entries of each line only, where what nobody takes gathers, so it costs the same however many jobs wait; a count
 -- is the least there is if a line of the queue was not looked at to its end.
--- $1 entries of a line  $2 a worker: nothing is looked at if another live one has a lower id; NULL: always
+-- $1 entries of a line  $2 a worker: nothing is looked at if another live one has a lower id, or if its own heartbeat looks older than
+-- half of its lease: the clock was set, and workers may look dead who are not. NULL: always
 -- Index: live_jobs_line, live_jobs_returned, live_jobs_parked, also from one queue to the next.
 WITH RECURSIVE asked AS MATERIALIZED (
     SELECT $2::bigint IS NULL OR NOT EXISTS (
         SELECT FROM haulage.workers AS w WHERE w.id < $2::bigint AND w.dead_at IS NULL AND w.revisions IS NOT NULL
+    ) AND EXISTS (
+        SELECT
+        FROM haulage.workers AS me
+        WHERE me.id = $2::bigint AND me.dead_at IS NULL AND me.heartbeat_at > now() - make_interval(secs => me.lease_ms / 2000.0)
     ) AS mine
 ),
 in_line AS (

@@ -2,15 +2,16 @@
 -- the ids that went. What does not come back was locked or is no longer ours.
 -- Arrays, parallel: $1 ids  $2 leases  $3 delay in s  $4 attempt outcome  $5 error class  $6 message
 -- $7 how long the handler ran, ms  $8 whether it counts as a failure
+-- $11 trace id, $12 span id of the attempt's span, NULL: it has none of its own
 -- For all: $9 worker  $10 the worker's name
 -- Locks: the job rows, skipping locked ones. Index: the primary key, then the rows' places in the table.
 WITH verdicts AS MATERIALIZED (
     SELECT v.*
-    FROM unnest($1::bigint[], $2::bigint[], $3::double precision[], $4::text[], $5::text[], $6::text[], $7::int[], $8::boolean[])
-        AS v (id, lease, delay_s, outcome, error_class, message, ran_ms, failed)
+    FROM unnest($1::bigint[], $2::bigint[], $3::double precision[], $4::text[], $5::text[], $6::text[], $7::int[], $8::boolean[],
+        $11::uuid[], $12::bigint[]) AS v (id, lease, delay_s, outcome, error_class, message, ran_ms, failed, trace_id, span_id)
 ),
 ours AS MATERIALIZED (
-    SELECT j.place_in_table, j.eligible_at, j.claimed_at, v.delay_s, v.outcome, v.error_class, v.message, v.ran_ms, v.failed
+    SELECT j.place_in_table, j.eligible_at, j.claimed_at, v.delay_s, v.outcome, v.error_class, v.message, v.ran_ms, v.failed, v.trace_id, v.span_id
     FROM verdicts AS v,
     LATERAL (
         SELECT l.ctid AS place_in_table, l.eligible_at, l.claimed_at
@@ -26,7 +27,9 @@ sent AS (
         failures = least(j.failures + CASE WHEN o.failed THEN 1 ELSE 0 END, 32767)
     FROM ours AS o
     WHERE j.ctid = o.place_in_table
-    RETURNING j.id, j.attempt, j.run_at, j.trace_id, j.span_id, o.eligible_at, o.claimed_at, o.outcome, o.error_class, o.message, o.ran_ms
+    RETURNING
+        j.id, j.attempt, j.run_at, coalesce(o.trace_id, j.trace_id) AS trace_id, coalesce(o.span_id, j.span_id) AS span_id, o.eligible_at,
+        o.claimed_at, o.outcome, o.error_class, o.message, o.ran_ms
 ),
 woken AS MATERIALIZED (
     SELECT haulage.wake_promoter(min(run_at)) FROM sent

@@ -1,8 +1,12 @@
 //! Taking jobs.
 
+use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
-use crate::{JobId, TraceContext};
+use crate::{
+    JobId, TraceCarrier, TraceContext,
+    trace::{StoredRelation, from_stored},
+};
 
 /// What a claim brought, and what it needs to move its bounds.
 #[derive(Debug, Default)]
@@ -57,9 +61,21 @@ pub struct Claimed {
     /// First job of its family.
     pub root: Option<JobId>,
     /// The trace it belongs to.
-    pub trace: Option<TraceContext>,
+    pub trace: TraceCarrier,
+    /// What the row says about how attempts relate to it.
+    pub relation: StoredRelation,
     /// The key whose slot it has.
     pub limit_key: Option<String>,
+    /// When it was enqueued.
+    pub created_at: DateTime<Utc>,
+    /// Since when only the queue made it wait.
+    pub eligible_at: DateTime<Utc>,
+    /// When it was claimed, by the database's clock; all jobs of a claim at once.
+    pub claimed_at: DateTime<Utc>,
+    /// Times its process died while it ran.
+    pub crashes: i16,
+    /// The span of the attempt before, once the worker has looked it up.
+    pub previous: Option<TraceContext>,
 }
 
 impl Claimed {
@@ -78,8 +94,14 @@ impl Claimed {
             max_attempts: 1,
             timeout_ms: None,
             root: None,
-            trace: None,
+            trace: TraceCarrier::default(),
+            relation: StoredRelation::default(),
             limit_key: None,
+            created_at: DateTime::UNIX_EPOCH,
+            eligible_at: DateTime::UNIX_EPOCH,
+            claimed_at: DateTime::UNIX_EPOCH,
+            crashes: 0,
+            previous: None,
         }
     }
 }
@@ -134,9 +156,11 @@ pub async fn claim_jobs(connection: &mut PgConnection, request: &Request<'_>) ->
         .fetch_all(connection)
         .await?;
     let mut claim = Claim::default();
+    let mut clock = DateTime::UNIX_EPOCH;
     if let Some(row) = rows.first() {
         claim.paused = row.try_get::<Option<_>, _>(5)?.unwrap_or_default();
         claim.limited = row.try_get::<Option<_>, _>(6)?.unwrap_or_default();
+        clock = row.try_get(7)?;
     }
     for row in &rows {
         claim.oldest = row.try_get(0)?;
@@ -144,8 +168,8 @@ pub async fn claim_jobs(connection: &mut PgConnection, request: &Request<'_>) ->
         claim.next_xid = row.try_get(2)?;
         claim.last_pos = row.try_get(3)?;
         claim.alive = row.try_get(4)?;
-        let Some(id) = row.try_get::<Option<i64>, _>(7)? else { continue };
-        match read(row, 7) {
+        let Some(id) = row.try_get::<Option<i64>, _>(8)? else { continue };
+        match read(row, 8, clock) {
             Ok(job) => claim.jobs.push(job),
             Err(error) => claim.unreadable.push((JobId(id), error.to_string())),
         }
@@ -174,11 +198,22 @@ pub async fn claim_suspect(
         .bind(&kinds.revisions)
         .fetch_optional(connection)
         .await?;
-    row.map(|row| read(&row, 0)).transpose()
+    row.map(|row| read(&row, 1, row.try_get(0)?)).transpose()
 }
 
 /// By position: a look-up by name costs more than the decoding.
-pub(super) fn read(row: &PgRow, first: usize) -> Result<Claimed, sqlx::Error> {
+pub(super) fn read(row: &PgRow, first: usize, claimed_at: DateTime<Utc>) -> Result<Claimed, sqlx::Error> {
+    let context = TraceContext::from_stored(row.try_get(first + 12)?, row.try_get(first + 13)?, row.try_get(first + 14)?);
+    // Most jobs have no trace; then nothing of it is read.
+    let (trace, relation) = match context {
+        None => Default::default(),
+        Some(context) => {
+            let scheduled: bool = row.try_get(first + 22)?;
+            let mut relation = StoredRelation::from_code(row.try_get(first + 21)?);
+            relation.apart |= scheduled;
+            (from_stored(context, row.try_get(first + 19)?, row.try_get(first + 20)?), relation)
+        }
+    };
     Ok(Claimed {
         id: JobId(row.try_get(first)?),
         queue: row.try_get(first + 1)?,
@@ -192,7 +227,13 @@ pub(super) fn read(row: &PgRow, first: usize) -> Result<Claimed, sqlx::Error> {
         max_attempts: row.try_get(first + 9)?,
         timeout_ms: row.try_get(first + 10)?,
         root: row.try_get::<Option<i64>, _>(first + 11)?.map(JobId),
-        trace: TraceContext::from_stored(row.try_get(first + 12)?, row.try_get(first + 13)?, row.try_get(first + 14)?),
+        trace,
+        relation,
         limit_key: row.try_get(first + 15)?,
+        created_at: row.try_get(first + 16)?,
+        eligible_at: row.try_get(first + 17)?,
+        claimed_at,
+        crashes: row.try_get(first + 18)?,
+        previous: None,
     })
 }

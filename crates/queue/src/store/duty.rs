@@ -1,5 +1,7 @@
 //! Duties that any worker may do.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row};
 
@@ -55,9 +57,21 @@ pub async fn promote_jobs(connection: &mut PgConnection, from: DateTime<Utc>, li
 }
 
 /// Declares silent workers dead; returns their names. `me` is the worker that asks, `beat` the time of its last heartbeat that it
-/// has had an answer to: see the statement.
-pub async fn mark_dead_workers(connection: &mut PgConnection, me: i64, beat: Option<DateTime<Utc>>) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar(include_str!("../sql/mark_dead_workers.sql")).bind(me).bind(beat).fetch_all(connection).await
+/// has had an answer to and how long ago that came, `calm` how long it has seen neither a step of the clock nor a heartbeat without an
+/// answer: see the statement.
+pub async fn mark_dead_workers(
+    connection: &mut PgConnection,
+    me: i64,
+    beat: Option<(DateTime<Utc>, Duration)>,
+    calm: Option<Duration>,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(include_str!("../sql/mark_dead_workers.sql"))
+        .bind(me)
+        .bind(beat.map(|(at, _)| at))
+        .bind(beat.map(|(_, ago)| ago.as_secs_f64()))
+        .bind(calm.map(|calm| calm.as_secs_f64()))
+        .fetch_all(connection)
+        .await
 }
 
 /// Takes one lease of a dead worker that is not in `skip`: its id and the jobs taken; `None` when none is left.

@@ -10,14 +10,14 @@ use sqlx::{
 
 use crate::{
     Enqueued, JobId, NamedJob, OnConflict,
-    enqueue::{Context, Draft},
+    enqueue::{Draft, Provenance},
 };
 
 type PgQuery<'q> = Query<'q, sqlx::Postgres, PgArguments>;
 
 /// Stores one job without a unique key; `None` when the parent's lease is lost.
-pub(crate) async fn enqueue_job<'c>(executor: impl PgExecutor<'c>, draft: &Draft, context: &Context) -> Result<Option<JobId>, sqlx::Error> {
-    let trace = context.trace.map(|trace| trace.stored());
+pub(crate) async fn enqueue_job<'c>(executor: impl PgExecutor<'c>, draft: &Draft, from: &Provenance) -> Result<Option<JobId>, sqlx::Error> {
+    let trace = from.trace.context.map(|trace| trace.stored());
     let row = sqlx::query(include_str!("../sql/enqueue_job.sql"))
         .bind(draft.kind)
         .bind(draft.queue.as_ref())
@@ -29,17 +29,17 @@ pub(crate) async fn enqueue_job<'c>(executor: impl PgExecutor<'c>, draft: &Draft
         .bind(draft.delay_s)
         .bind(draft.tags.as_deref())
         .bind(draft.meta.as_deref())
-        .bind(context.parent.as_ref().map(|parent| parent.id.0))
-        .bind(context.parent.as_ref().map(|parent| parent.root.unwrap_or(parent.id).0))
-        .bind(context.parent.as_ref().map(|parent| parent.lease))
+        .bind(from.parent.as_ref().map(|parent| parent.id.0))
+        .bind(from.parent.as_ref().map(|parent| parent.root.unwrap_or(parent.id).0))
+        .bind(from.parent.as_ref().map(|parent| parent.lease))
         .bind(draft.revision)
         .bind(trace.map(|trace| trace.0))
         .bind(trace.map(|trace| trace.1))
         .bind(trace.map(|trace| trace.2))
-        .bind(None::<&str>)
-        .bind(None::<&str>)
-        .bind(draft.relation)
-        .bind(None::<&str>)
+        .bind(from.trace.tracestate())
+        .bind(from.trace.baggage())
+        .bind(from.relation(draft))
+        .bind(from.origin.as_deref())
         .bind(draft.limit_key.as_deref())
         .fetch_optional(executor)
         .await?;
@@ -50,7 +50,7 @@ pub(crate) async fn enqueue_job<'c>(executor: impl PgExecutor<'c>, draft: &Draft
 pub(crate) async fn enqueue_jobs<'c>(
     executor: impl PgExecutor<'c>,
     drafts: &[&Draft],
-    context: &Context,
+    from: &Provenance,
 ) -> Result<Vec<JobId>, sqlx::Error> {
     let mut awake: Vec<&str> = drafts.iter().map(|draft| draft.queue.as_ref()).collect();
     awake.sort_unstable();
@@ -60,7 +60,7 @@ pub(crate) async fn enqueue_jobs<'c>(
     } else {
         drafts.iter().map(|draft| draft.limit_key.as_deref()).collect()
     };
-    let query = bind_batch(sqlx::query(include_str!("../sql/enqueue_jobs.sql")), drafts, context, true).bind(awake).bind(keys);
+    let query = bind_batch(sqlx::query(include_str!("../sql/enqueue_jobs.sql")), drafts, from, true).bind(awake).bind(keys);
     let row = query.fetch_one(executor).await?;
     let ids: Option<Vec<i64>> = row.try_get(0)?;
     Ok(ids.unwrap_or_default().into_iter().map(JobId).collect())
@@ -70,9 +70,9 @@ pub(crate) async fn enqueue_jobs<'c>(
 pub(crate) async fn enqueue_unique_jobs<'c>(
     executor: impl PgExecutor<'c>,
     drafts: &[&Draft],
-    context: &Context,
+    from: &Provenance,
 ) -> Result<Vec<Enqueued>, sqlx::Error> {
-    let query = bind_batch(sqlx::query(include_str!("../sql/enqueue_unique_jobs.sql")), drafts, context, false)
+    let query = bind_batch(sqlx::query(include_str!("../sql/enqueue_unique_jobs.sql")), drafts, from, false)
         .bind(drafts.iter().map(|draft| draft.unique.map(|unique| unique.key)).collect::<Vec<_>>())
         .bind(
             drafts.iter().map(|draft| draft.unique.and_then(|unique| unique.window).map(|window| window.as_secs_f64())).collect::<Vec<_>>(),
@@ -92,6 +92,7 @@ pub(crate) async fn call_enqueue<'c>(
     job: &NamedJob,
     args: &str,
     meta: Option<&str>,
+    from: &Provenance,
 ) -> Result<Enqueued, sqlx::Error> {
     let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64().min(LONGEST_INTERVAL));
     let row = sqlx::query(include_str!("../sql/call_enqueue.sql"))
@@ -113,6 +114,10 @@ pub(crate) async fn call_enqueue<'c>(
             OnConflict::Reschedule => "reschedule",
         })
         .bind(job.limit_key.as_deref())
+        .bind(from.trace.context().map(|context| context.traceparent()))
+        .bind(from.trace.tracestate())
+        .bind(from.trace.baggage())
+        .bind(from.origin.as_deref())
         .bind(i32::from(job.revision))
         .fetch_one(executor)
         .await?;
@@ -126,7 +131,7 @@ fn enqueued(row: &PgRow, id: &str) -> Result<Enqueued, sqlx::Error> {
 
 /// Parameters 1 to 21 of the two batch statements. With `fold`, a column whose values are all alike is sent as one value; of the
 /// columns that may hold NULL only the timeout, or a column of nothing but NULL.
-fn bind_batch<'q>(query: PgQuery<'q>, drafts: &[&'q Draft], context: &Context, fold: bool) -> PgQuery<'q> {
+fn bind_batch<'q>(query: PgQuery<'q>, drafts: &[&'q Draft], from: &Provenance, fold: bool) -> PgQuery<'q> {
     fn column<'q, T>(drafts: &[&'q Draft], get: impl Fn(&'q Draft) -> T) -> Vec<T> {
         drafts.iter().map(|draft| get(draft)).collect()
     }
@@ -139,7 +144,7 @@ fn bind_batch<'q>(query: PgQuery<'q>, drafts: &[&'q Draft], context: &Context, f
     fn sparse<'q, T>(drafts: &[&'q Draft], fold: bool, get: impl Fn(&'q Draft) -> Option<T>) -> Vec<Option<T>> {
         if fold && drafts.iter().all(|draft| get(draft).is_none()) { vec![None] } else { column(drafts, get) }
     }
-    let trace = context.trace.map(|trace| trace.stored());
+    let trace = from.trace.context.map(|trace| trace.stored());
     query
         .bind(folded(drafts, fold, |draft| draft.kind))
         .bind(folded(drafts, fold, |draft| draft.queue.as_ref()))
@@ -151,15 +156,15 @@ fn bind_batch<'q>(query: PgQuery<'q>, drafts: &[&'q Draft], context: &Context, f
         .bind(sparse(drafts, fold, |draft| draft.delay_s))
         .bind(sparse(drafts, fold, |draft| draft.tags.as_deref()))
         .bind(sparse(drafts, fold, |draft| draft.meta.as_deref()))
-        .bind(context.parent.as_ref().map(|parent| parent.id.0))
-        .bind(context.parent.as_ref().map(|parent| parent.root.unwrap_or(parent.id).0))
-        .bind(context.parent.as_ref().map(|parent| parent.lease))
+        .bind(from.parent.as_ref().map(|parent| parent.id.0))
+        .bind(from.parent.as_ref().map(|parent| parent.root.unwrap_or(parent.id).0))
+        .bind(from.parent.as_ref().map(|parent| parent.lease))
         .bind(folded(drafts, fold, |draft| draft.revision))
         .bind(trace.map(|trace| trace.0))
         .bind(trace.map(|trace| trace.1))
         .bind(trace.map(|trace| trace.2))
-        .bind(None::<&str>)
-        .bind(None::<&str>)
-        .bind(sparse(drafts, fold, |draft| draft.relation))
-        .bind(None::<&str>)
+        .bind(from.trace.tracestate().map(ToOwned::to_owned))
+        .bind(from.trace.baggage().map(ToOwned::to_owned))
+        .bind(sparse(drafts, fold, |draft| from.relation(draft)))
+        .bind(from.origin.clone())
 }

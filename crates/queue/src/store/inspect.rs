@@ -86,7 +86,7 @@ pub(crate) async fn list_workers<'c>(executor: impl PgExecutor<'c>) -> Result<Ve
 /// Entries that are looked at of each of a queue's four lines: 10,000 of a queue.
 const DEPTH: i32 = 2_500;
 
-/// Waiting jobs that no live worker takes; none if `worker` is given and another live one has a lower id.
+/// Waiting jobs that no live worker takes; none if `worker` is given and another live one has a lower id, or its own heartbeat looks old.
 pub async fn list_unhandled<'c>(executor: impl PgExecutor<'c>, worker: Option<i64>) -> Result<Vec<UnhandledKind>, sqlx::Error> {
     let rows = sqlx::query(include_str!("../sql/list_unhandled.sql")).bind(DEPTH).bind(worker).fetch_all(executor).await?;
     rows.iter()

@@ -5,6 +5,7 @@ mod audit;
 mod claim;
 mod duty;
 mod enqueue;
+mod fleet;
 mod inspect;
 mod lease;
 mod limit;
@@ -25,8 +26,10 @@ pub use duty::{
 };
 use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 
+pub use crate::trace::StoredRelation;
 pub(crate) use audit::{AuditRow, write_audit};
 pub(crate) use enqueue::{call_enqueue, enqueue_job, enqueue_jobs, enqueue_unique_jobs};
+pub use fleet::{FleetSample, QueueSample, arbitrate_sample, previous_attempts, sample_fleet};
 pub use inspect::list_unhandled;
 pub(crate) use inspect::{get_job, get_job_detail, list_attempts, list_workers};
 pub use lease::{
@@ -45,11 +48,11 @@ pub(crate) use operation::{
     advance_operation, cancel_operation, get_operation, list_operations, lock_operation, plan_by_index, reopen_operation, start_operation,
 };
 #[cfg(feature = "schedules")]
-pub use schedule::{Due, Fire};
+pub use schedule::{Due, Fire, Fired, Unreadable};
 #[cfg(feature = "schedules")]
 pub(crate) use schedule::{
     declare_schedules, delete_schedule, drop_schedules, fire_schedules, get_clock, list_schedules, lock_due_schedules, lock_schedule,
-    next_schedule, pause_schedule, resume_schedule, run_schedule,
+    next_schedule, pause_schedule, resume_schedule, run_schedule, trace_jobs,
 };
 pub(crate) use search::{PAGE_REACH, Parts, count_jobs, lock_jobs, pick_jobs, search_audit, search_jobs};
 pub use settle::{

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor, Row, postgres::PgRow};
 
 use crate::{
-    JobId,
+    JobId, TraceContext,
     schedule::{Checked, ScheduleStatus},
 };
 
@@ -31,6 +31,10 @@ pub struct Due {
     pub paused_until: Option<DateTime<Utc>>,
     /// The database's clock.
     pub clock: DateTime<Utc>,
+    /// Of its jobs.
+    pub kind: String,
+    /// Of its jobs.
+    pub queue: String,
 }
 
 /// What is decided about a due schedule.
@@ -91,9 +95,27 @@ pub(crate) async fn drop_schedules(connection: &mut PgConnection, owner: &str, k
     Ok(())
 }
 
-/// Locks schedules that are due.
-pub(crate) async fn lock_due_schedules(connection: &mut PgConnection, limit: i32) -> Result<Vec<Due>, sqlx::Error> {
-    let rows = sqlx::query(include_str!("../sql/lock_due_schedules.sql")).bind(limit).fetch_all(connection).await?;
+/// Expressions, each with its zone, that a program can't read.
+#[derive(Debug, Default)]
+pub struct Unreadable {
+    /// The expressions.
+    pub crons: Vec<String>,
+    /// Their zones, parallel.
+    pub zones: Vec<String>,
+}
+
+/// Locks schedules that are due and not left to others.
+pub(crate) async fn lock_due_schedules(
+    connection: &mut PgConnection,
+    limit: i32,
+    unreadable: &Unreadable,
+) -> Result<Vec<Due>, sqlx::Error> {
+    let rows = sqlx::query(include_str!("../sql/lock_due_schedules.sql"))
+        .bind(limit)
+        .bind(&unreadable.crons)
+        .bind(&unreadable.zones)
+        .fetch_all(connection)
+        .await?;
     rows.iter()
         .map(|row| {
             Ok(Due {
@@ -106,13 +128,26 @@ pub(crate) async fn lock_due_schedules(connection: &mut PgConnection, limit: i32
                 next_at: row.try_get("next_at")?,
                 paused_until: row.try_get("paused_until")?,
                 clock: row.try_get("clock")?,
+                kind: row.try_get("kind")?,
+                queue: row.try_get("queue")?,
             })
         })
         .collect()
 }
 
-/// Enqueues what fires and moves the schedules on; they are locked by [`lock_due_schedules`] in the same transaction.
-pub(crate) async fn fire_schedules(connection: &mut PgConnection, fires: &[Fire]) -> Result<(), sqlx::Error> {
+/// A job that a schedule made at an instant.
+#[derive(Debug, Clone)]
+pub struct Fired {
+    /// The schedule.
+    pub schedule: String,
+    /// The instant.
+    pub instant: DateTime<Utc>,
+    /// The job.
+    pub job: JobId,
+}
+
+/// Enqueues what fires and moves the schedules on; returns the jobs there are now. The schedules are locked by [`lock_due_schedules`] in the same transaction.
+pub(crate) async fn fire_schedules(connection: &mut PgConnection, fires: &[Fire]) -> Result<Vec<Fired>, sqlx::Error> {
     let (mut places, mut instants, mut firsts, mut nexts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for fire in fires {
         // One without instants moves on all the same.
@@ -123,13 +158,39 @@ pub(crate) async fn fire_schedules(connection: &mut PgConnection, fires: &[Fire]
             nexts.push(fire.next);
         }
     }
-    sqlx::query(include_str!("../sql/fire_schedules.sql")).bind(places).bind(instants).bind(firsts).bind(nexts).execute(connection).await?;
+    let rows = sqlx::query(include_str!("../sql/fire_schedules.sql"))
+        .bind(places)
+        .bind(instants)
+        .bind(firsts)
+        .bind(nexts)
+        .fetch_all(connection)
+        .await?;
+    let mut fired = Vec::new();
+    for row in rows {
+        // One row says so when no job was made.
+        if let Some(job) = row.try_get::<Option<i64>, _>(2)? {
+            fired.push(Fired { schedule: row.try_get(0)?, instant: row.try_get(1)?, job: JobId(job) });
+        }
+    }
+    Ok(fired)
+}
+
+/// Says which traces jobs begin.
+pub(crate) async fn trace_jobs(connection: &mut PgConnection, jobs: &[(JobId, TraceContext)]) -> Result<(), sqlx::Error> {
+    let traces: Vec<_> = jobs.iter().map(|(_, trace)| trace.stored()).collect();
+    sqlx::query(include_str!("../sql/trace_jobs.sql"))
+        .bind(jobs.iter().map(|(id, _)| id.0).collect::<Vec<_>>())
+        .bind(traces.iter().map(|trace| trace.0).collect::<Vec<_>>())
+        .bind(traces.iter().map(|trace| trace.1).collect::<Vec<_>>())
+        .bind(traces.iter().map(|trace| trace.2).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
-/// Seconds until the next schedule is due.
-pub(crate) async fn next_schedule(connection: &mut PgConnection) -> Result<Option<f64>, sqlx::Error> {
-    sqlx::query_scalar(include_str!("../sql/next_schedule.sql")).fetch_one(connection).await
+/// Seconds until the next schedule is due that is not left to others.
+pub(crate) async fn next_schedule(connection: &mut PgConnection, unreadable: &Unreadable) -> Result<Option<f64>, sqlx::Error> {
+    sqlx::query_scalar(include_str!("../sql/next_schedule.sql")).bind(&unreadable.crons).bind(&unreadable.zones).fetch_one(connection).await
 }
 
 /// Schedules by name, or one.

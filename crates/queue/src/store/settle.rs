@@ -2,7 +2,7 @@
 
 use sqlx::{PgConnection, PgExecutor, Row};
 
-use crate::JobId;
+use crate::{JobId, TraceContext};
 
 /// An attempt to settle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,7 +20,7 @@ pub enum Unsettled {
     Ours,
     /// It did finish under our lease; the answer was lost.
     Finished,
-    /// No unfinished job has its id, and no finished one our lease. Of a job that leaves no history: it is completed, or deleted.
+    /// No job has its id, unfinished or finished. Of a job that leaves no history: it is completed, or deleted.
     Gone,
     /// Its lease is lost.
     Lost,
@@ -43,6 +43,8 @@ pub struct Reschedule {
     pub ran_ms: Option<i32>,
     /// Whether it counts as a failure.
     pub failed: bool,
+    /// The attempt's own span, if it was sampled.
+    pub span: Option<TraceContext>,
 }
 
 /// An attempt that ends its job as dead or cancelled.
@@ -62,6 +64,8 @@ pub struct Burial {
     pub ran_ms: Option<i32>,
     /// Whether it counts as a failure.
     pub failed: bool,
+    /// The attempt's own span, if it was sampled.
+    pub span: Option<TraceContext>,
 }
 
 /// Completes attempts; `emptied` are the leases this empties, `outputs` the recorded outputs as JSON texts.
@@ -111,6 +115,8 @@ pub async fn reschedule_jobs(
         .bind(attempts.iter().map(|attempt| attempt.failed).collect::<Vec<_>>())
         .bind(worker)
         .bind(worker_name)
+        .bind(attempts.iter().map(|attempt| attempt.span.map(|span| span.stored().0)).collect::<Vec<_>>())
+        .bind(attempts.iter().map(|attempt| attempt.span.map(|span| span.stored().1)).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
     rows.iter().map(|row| row.try_get(0).map(JobId)).collect()
@@ -135,6 +141,8 @@ pub async fn bury_jobs(
         .bind(attempts.iter().map(|attempt| attempt.failed).collect::<Vec<_>>())
         .bind(worker)
         .bind(worker_name)
+        .bind(attempts.iter().map(|attempt| attempt.span.map(|span| span.stored().0)).collect::<Vec<_>>())
+        .bind(attempts.iter().map(|attempt| attempt.span.map(|span| span.stored().1)).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
     rows.iter().map(|row| row.try_get(0).map(JobId)).collect()

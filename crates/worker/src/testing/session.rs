@@ -17,6 +17,7 @@ use crate::{
     panics, prune,
     settle::Settle,
     shared::Shared,
+    telemetry::find_previous,
     testing::{DrainError, Ran},
 };
 
@@ -140,8 +141,9 @@ impl<'a> Session<'a> {
     }
 
     /// Runs a claimed job, writes what came of it, and waits for the hook that this called.
-    pub(super) async fn run(&mut self, Taken { job, lease }: Taken) -> Result<Ran, DrainError> {
+    pub(super) async fn run(&mut self, Taken { mut job, lease }: Taken) -> Result<Ran, DrainError> {
         let shared = self.shared;
+        find_previous(self.settle.connection().await?, std::slice::from_mut(&mut job)).await;
         let (attempt, args) = Attempt::new(job, lease, shared.epoch(), false, shared);
         let attempt = Arc::new(attempt);
         shared.started(&attempt);

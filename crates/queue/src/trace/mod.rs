@@ -1,12 +1,25 @@
 //! The W3C trace context that rides in a job's row. Stored and forwarded as it is; a broken one is dropped and never fails a job.
+//!
+//! Needs no OpenTelemetry. With the feature `otel` an enqueue takes the context of the span it stands in; see `telemetry/`.
+
+mod baggage;
+mod carrier;
+mod defaults;
 
 use uuid::Uuid;
+
+#[cfg(feature = "otel")]
+pub(crate) use baggage::{entries, join, member};
+pub use carrier::TraceCarrier;
+pub use defaults::{TraceDefaults, set_trace_defaults};
+pub(crate) use {carrier::from_stored, defaults::trace_defaults};
 
 /// How an attempt's span relates to the span that enqueued the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum TraceRelation {
-    /// A child while the job follows its request closely, else a new trace with a link.
+    /// A child if the attempt starts within 60 s of the enqueue, and the job was not scheduled for later nor one of a batch of more
+    /// than 100; else a new trace with a link.
     #[default]
     Auto,
     /// Always a child.
@@ -17,13 +30,48 @@ pub enum TraceRelation {
     None,
 }
 
-impl TraceRelation {
+/// What a row says about the relation. The enqueue's own word outranks the worker's setting, which outranks the client's default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[doc(hidden)]
+pub struct StoredRelation {
+    /// By the enqueue.
+    pub asked: Option<TraceRelation>,
+    /// By the client's default.
+    pub default: TraceRelation,
+    /// `Auto` is a link for this job: it is scheduled for later, or one of a crowd.
+    pub apart: bool,
+}
+
+/// Codes beside NULL (nobody asked) and 1 to 3: `Auto` that the enqueue asked for; `Auto` that is a link for this job, asked for or
+/// not; what is added to the code of a client's default.
+const AUTO: i16 = 0;
+const APART: i16 = 4;
+const AUTO_APART: i16 = 8;
+const DEFAULT: i16 = 4;
+
+impl StoredRelation {
     pub(crate) fn code(self) -> Option<i16> {
-        match self {
-            Self::Auto => None,
-            Self::Parent => Some(1),
-            Self::Link => Some(2),
-            Self::None => Some(3),
+        match (self.asked, self.default) {
+            (Some(TraceRelation::Auto), _) => Some(if self.apart { AUTO_APART } else { AUTO }),
+            (Some(asked), _) => Some(asked as i16),
+            (None, TraceRelation::Auto) => self.apart.then_some(APART),
+            (None, default) => Some(DEFAULT + default as i16),
+        }
+    }
+
+    pub(crate) fn from_code(code: Option<i16>) -> Self {
+        let relation = |code| match code {
+            1 => TraceRelation::Parent,
+            2 => TraceRelation::Link,
+            3 => TraceRelation::None,
+            _ => TraceRelation::Auto,
+        };
+        match code {
+            None => Self::default(),
+            Some(code @ (AUTO | AUTO_APART)) => Self { asked: Some(TraceRelation::Auto), apart: code == AUTO_APART, ..Self::default() },
+            Some(APART) => Self { apart: true, ..Self::default() },
+            Some(code @ 1..=3) => Self { asked: Some(relation(code)), ..Self::default() },
+            Some(code) => Self { default: relation(code - DEFAULT), ..Self::default() },
         }
     }
 }
@@ -77,6 +125,22 @@ impl TraceContext {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_relation_survives_the_way_into_the_row_and_back() {
+        let plain = StoredRelation::default();
+        for stored in [
+            plain,
+            StoredRelation { apart: true, ..plain },
+            StoredRelation { asked: Some(TraceRelation::Auto), ..plain },
+            StoredRelation { asked: Some(TraceRelation::Auto), apart: true, ..plain },
+            StoredRelation { asked: Some(TraceRelation::Parent), ..plain },
+            StoredRelation { default: TraceRelation::Link, ..plain },
+            StoredRelation { default: TraceRelation::None, ..plain },
+        ] {
+            assert_eq!(StoredRelation::from_code(stored.code()), stored, "{:?}", stored.code());
+        }
+    }
 
     #[test]
     fn a_traceparent_survives_the_way_into_the_row_and_back() {

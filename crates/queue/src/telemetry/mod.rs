@@ -1,0 +1,36 @@
+//! Spans and metrics of the client. Without the feature `otel` nothing is measured, and a caller's context is only passed on.
+//!
+//! No promise of stability; the parts that are public are for the worker.
+
+pub mod metric;
+
+#[cfg(not(feature = "otel"))]
+mod off;
+#[cfg(feature = "otel")]
+pub mod otel;
+
+#[cfg(not(feature = "otel"))]
+pub(crate) use off::EnqueueSpan;
+#[cfg(all(not(feature = "otel"), feature = "axum"))]
+pub(crate) use off::RequestSpan;
+#[cfg(all(not(feature = "otel"), feature = "schedules"))]
+pub(crate) use off::tick;
+#[cfg(feature = "otel")]
+pub(crate) use otel::EnqueueSpan;
+#[cfg(all(feature = "otel", feature = "axum"))]
+pub(crate) use otel::RequestSpan;
+#[cfg(all(feature = "otel", feature = "schedules"))]
+pub(crate) use otel::tick;
+
+/// A schedule has made a job.
+#[cfg(feature = "schedules")]
+#[derive(Debug)]
+#[cfg_attr(not(feature = "otel"), expect(dead_code, reason = "nothing is told without OpenTelemetry"))]
+pub(crate) struct Tick<'a> {
+    pub(crate) schedule: &'a str,
+    pub(crate) kind: &'a str,
+    pub(crate) queue: &'a str,
+    pub(crate) job: crate::JobId,
+    /// After its instant.
+    pub(crate) lag: std::time::Duration,
+}

@@ -1,0 +1,245 @@
+//! The worker's metrics, on the meter "haulage" of the global provider: whoever wants them installs one before the worker is built.
+//!
+//! What is said about queues holds for the fleet, so only one process says it: the duty that samples them holds a lock. It samples
+//! only while somebody reads.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::{Duration, Instant},
+};
+
+use haulage_queue::{
+    store::{FleetSample, Rescued},
+    telemetry::{
+        metric::{self, RUN_BUCKETS, WAIT_BUCKETS},
+        otel::{counter, histogram},
+    },
+};
+use opentelemetry::{
+    KeyValue, global,
+    metrics::{Counter, Histogram},
+};
+
+use super::otel::outcome;
+use crate::{
+    execute::{Registry, Resolution, Resolved},
+    shared::Shared,
+};
+
+/// Kinds and queues beyond these are "other": each is a series of its own in whatever stores them.
+const MOST_NAMES: usize = 100;
+/// A sample older than this says nothing.
+const STALE: Duration = Duration::from_secs(90);
+/// Nobody has read for this long: nobody reads. OTLP sends once a minute.
+const UNREAD: Duration = Duration::from_secs(300);
+
+#[derive(Debug)]
+pub(crate) struct Meters {
+    process: Histogram<f64>,
+    wait: Histogram<f64>,
+    total: Histogram<f64>,
+    finished: Counter<u64>,
+    rescued: Counter<u64>,
+    renewals: Counter<u64>,
+    losses: Counter<u64>,
+    fenced: Counter<u64>,
+    kinds: HashSet<String>,
+    queues: HashSet<String>,
+    /// Attributes by kind, queue and outcome: making them costs more than what is measured.
+    attributes: Mutex<HashMap<String, HashMap<String, Series>>>,
+    /// Finished jobs of this batch, by series.
+    unsaid: Mutex<Vec<(Arc<[KeyValue]>, u64)>>,
+    sample: Mutex<Option<(Instant, FleetSample)>>,
+    read: Mutex<Option<Instant>>,
+}
+
+/// Tells an observer what a sample says.
+type Tell = fn(&FleetSample, &mut dyn FnMut(f64, &[KeyValue]));
+
+/// The attributes of a kind in a queue.
+#[derive(Debug, Default)]
+struct Series {
+    by_outcome: Vec<(&'static str, Arc<[KeyValue]>)>,
+    queue: Option<Arc<[KeyValue]>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Meters {
+    pub(crate) fn new(registry: &Registry, queues: &[String]) -> Self {
+        let mut kinds: Vec<&str> = registry.kinds.keys().copied().collect();
+        kinds.sort_unstable();
+        Self {
+            process: histogram(metric::PROCESS, &RUN_BUCKETS),
+            wait: histogram(metric::WAIT, &WAIT_BUCKETS),
+            total: histogram(metric::TOTAL, &WAIT_BUCKETS),
+            finished: counter(metric::FINISHED),
+            rescued: counter(metric::RESCUED),
+            renewals: counter(metric::RENEWALS),
+            losses: counter(metric::LOSSES),
+            fenced: counter(metric::FENCED),
+            kinds: kinds.into_iter().take(MOST_NAMES).map(ToOwned::to_owned).collect(),
+            queues: queues.iter().take(MOST_NAMES).cloned().collect(),
+            attributes: Mutex::default(),
+            unsaid: Mutex::default(),
+            sample: Mutex::default(),
+            read: Mutex::default(),
+        }
+    }
+
+    /// Starts to show what is asked for and not told: slots, and the fleet's queues. The callbacks outlive the worker, and say
+    /// nothing after it.
+    pub(crate) fn observe(shared: &Arc<Shared>) {
+        let meter = global::meter("haulage");
+        let gauge = |metric: metric::Metric| meter.f64_observable_gauge(metric.name).with_unit(metric.unit).with_description(metric.help);
+        let slots = Arc::downgrade(shared);
+        gauge(metric::SLOTS)
+            .with_callback(move |observer| {
+                let Some(shared) = slots.upgrade() else { return };
+                for lane in &shared.lanes {
+                    let busy = lane.runners().min(lane.slots);
+                    for (state, slots) in [("busy", busy), ("free", lane.slots - busy)] {
+                        let attributes = [queue(shared.meters.queue(&lane.queue)), KeyValue::new("haulage.slot.state", state)];
+                        observer.observe(count(slots), &attributes);
+                    }
+                }
+            })
+            .build();
+        let of_fleet = |metric: metric::Metric, tell: Tell| {
+            let shared: Weak<Shared> = Arc::downgrade(shared);
+            gauge(metric)
+                .with_callback(move |observer| {
+                    let Some(shared) = shared.upgrade() else { return };
+                    shared.meters.with_sample(|sample| tell(sample, &mut |value, attributes| observer.observe(value, attributes)));
+                })
+                .build();
+        };
+        of_fleet(metric::QUEUE_JOBS, |sample, observe| {
+            for one in &sample.queues {
+                for (state, jobs) in [("available", one.available), ("parked", one.parked), ("running", one.running)] {
+                    observe(count(jobs), &[queue(&one.name), KeyValue::new("haulage.job.state", state)]);
+                }
+            }
+        });
+        of_fleet(metric::OLDEST, |sample, observe| {
+            for one in &sample.queues {
+                observe(one.oldest_s.unwrap_or(0.0), &[queue(&one.name)]);
+            }
+        });
+        of_fleet(metric::OLDEST_TRANSACTION, |sample, observe| {
+            if let Some(age) = sample.oldest_transaction_s {
+                observe(age, &[]);
+            }
+        });
+        of_fleet(metric::DEAD_TUPLES, |sample, observe| {
+            for (table, rows) in &sample.dead {
+                observe(count(*rows), &[KeyValue::new("db.collection.name", table.clone())]);
+            }
+        });
+    }
+
+    /// The result of an attempt is written.
+    pub(crate) fn settled(&self, resolved: &Resolved) {
+        let Resolved { attempt, resolution } = resolved;
+        let outcome = outcome(attempt, resolution);
+        let Some(ran) = attempt.facts.run_time() else { return };
+        let (attributes, of_queue) = self.series(&attempt.kind, &attempt.queue, outcome);
+        self.process.record(ran.as_secs_f64(), &attributes);
+        self.wait.record(attempt.facts.wait().as_secs_f64(), &of_queue);
+        let last = matches!(resolution, Resolution::Complete { .. } | Resolution::Bury { .. });
+        if last || outcome == "completed" {
+            self.total.record(attempt.facts.age().as_secs_f64(), &attributes);
+            let mut finished = lock(&self.unsaid);
+            match finished.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &attributes)) {
+                Some((_, jobs)) => *jobs += 1,
+                None => finished.push((attributes, 1)),
+            }
+        }
+    }
+
+    /// A batch is written: says what was only counted meanwhile.
+    pub(crate) fn flush(&self) {
+        for (attributes, jobs) in lock(&self.unsaid).drain(..) {
+            self.finished.add(jobs, &attributes);
+        }
+    }
+
+    /// A job was taken from a dead worker.
+    pub(crate) fn rescued(&self, job: &Rescued) {
+        let outcome = match (job.died, job.crashes) {
+            (true, _) => "dead",
+            (false, 0 | 1) => "returned",
+            (false, _) => "suspect",
+        };
+        let (attributes, _) = self.series(&job.kind, &job.queue, outcome);
+        self.rescued.add(1, &attributes);
+        if job.died {
+            self.finished.add(1, &attributes);
+        }
+    }
+
+    pub(crate) fn renewed(&self) {
+        self.renewals.add(1, &[]);
+    }
+
+    pub(crate) fn lost(&self, attempts: usize) {
+        self.losses.add(attempts as u64, &[]);
+    }
+
+    pub(crate) fn fenced(&self) {
+        self.fenced.add(1, &[]);
+    }
+
+    /// Whether somebody collects these metrics.
+    pub(crate) fn are_read(&self) -> bool {
+        lock(&self.read).is_some_and(|at| at.elapsed() < UNREAD)
+    }
+
+    pub(crate) fn sampled(&self, sample: FleetSample) {
+        *lock(&self.sample) = Some((Instant::now(), sample));
+    }
+
+    fn with_sample(&self, tell: impl FnOnce(&FleetSample)) {
+        *lock(&self.read) = Some(Instant::now());
+        if let Some((_, sample)) = lock(&self.sample).as_ref().filter(|(at, _)| at.elapsed() < STALE) {
+            tell(sample);
+        }
+    }
+
+    fn queue<'a>(&self, name: &'a str) -> &'a str {
+        if self.queues.contains(name) { name } else { "other" }
+    }
+
+    /// The attributes of a kind, a queue and an outcome; and those of the queue alone.
+    fn series(&self, kind: &str, in_queue: &str, outcome: &'static str) -> (Arc<[KeyValue]>, Arc<[KeyValue]>) {
+        let kind = if self.kinds.contains(kind) { kind } else { "other" };
+        let in_queue = self.queue(in_queue);
+        let mut all = lock(&self.attributes);
+        if !all.get(kind).is_some_and(|queues| queues.contains_key(in_queue)) {
+            all.entry(kind.to_owned()).or_default().entry(in_queue.to_owned()).or_default();
+        }
+        let Some(series) = all.get_mut(kind).and_then(|queues| queues.get_mut(in_queue)) else {
+            return (Arc::from([]), Arc::from([]));
+        };
+        let of_queue = Arc::clone(series.queue.get_or_insert_with(|| Arc::from([queue(in_queue)])));
+        if let Some((_, known)) = series.by_outcome.iter().find(|(known, _)| *known == outcome) {
+            return (Arc::clone(known), of_queue);
+        }
+        let made: Arc<[KeyValue]> =
+            Arc::from([queue(in_queue), KeyValue::new("haulage.job.kind", kind.to_owned()), KeyValue::new("haulage.job.outcome", outcome)]);
+        series.by_outcome.push((outcome, Arc::clone(&made)));
+        (made, of_queue)
+    }
+}
+
+fn queue(name: &str) -> KeyValue {
+    KeyValue::new("messaging.destination.name", name.to_owned())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge needs no more than 52 bits")]
+fn count(jobs: impl TryInto<i64>) -> f64 {
+    jobs.try_into().unwrap_or(i64::MAX) as f64
+}

@@ -1,0 +1,276 @@
+//! The span of an attempt: a root of `tracing`, current while the handler runs, so that everything the handler does stands under it.
+//!
+//! Its parent in OpenTelemetry's sense is decided by the relation. What it costs when nobody samples it is a span in the registry and
+//! one look at its context; the attributes are set only when it is recorded.
+
+use std::{
+    sync::OnceLock,
+    time::{Duration, Instant, SystemTime},
+};
+
+use chrono::{DateTime, Utc};
+use haulage_queue::{
+    JobId, TraceContext, TraceRelation,
+    store::{self, Claimed},
+    telemetry::otel::{SYSTEM, TARGET, attributes, of, remote, stored, with_baggage},
+};
+use opentelemetry::{
+    Context, KeyValue, global,
+    trace::{Span as _, SpanKind, Status, TraceContextExt, Tracer},
+};
+use sqlx::PgConnection;
+use tracing::{Instrument, Level, Span, instrument::Instrumented};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use crate::{
+    context::{Attempt, Stop},
+    execute::Resolution,
+    shared::Shared,
+};
+
+/// `Auto` makes a child of what starts within this time of its enqueue: what a person sees on one screen, and as long as collectors
+/// that sample whole traces usually wait.
+const CLOSE: Duration = Duration::from_secs(60);
+/// The longest error text in a span, in bytes.
+const MAX_TEXT: usize = 1_024;
+
+/// What spans and metrics say about an attempt.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    relation: store::StoredRelation,
+    created_at: DateTime<Utc>,
+    eligible_at: DateTime<Utc>,
+    claimed_at: DateTime<Utc>,
+    /// When the claim's answer was here: from then on our own clock measures.
+    received: Instant,
+    crashes: i16,
+    previous: Option<TraceContext>,
+    span: OnceLock<TraceContext>,
+    /// When the handler started and how long it ran.
+    ran: OnceLock<(Instant, Duration)>,
+}
+
+impl Facts {
+    pub(crate) fn new(job: &Claimed) -> Self {
+        Self {
+            relation: job.relation,
+            created_at: job.created_at,
+            eligible_at: job.eligible_at,
+            claimed_at: job.claimed_at,
+            received: Instant::now(),
+            crashes: job.crashes,
+            previous: job.previous,
+            span: OnceLock::new(),
+            ran: OnceLock::new(),
+        }
+    }
+
+    /// The attempt's own span, sampled or not.
+    pub(crate) fn span(&self) -> Option<TraceContext> {
+        self.span.get().copied()
+    }
+
+    /// The attempt's own span, if somebody can look at it.
+    pub(crate) fn sampled_span(&self) -> Option<TraceContext> {
+        self.span().filter(|span| span.flags & 1 == 1)
+    }
+
+    pub(crate) fn ran(&self, started: Instant, time: Duration) {
+        self.ran.set((started, time)).ok();
+    }
+
+    pub(super) fn run_time(&self) -> Option<Duration> {
+        self.ran.get().map(|(_, time)| *time)
+    }
+
+    /// From when it could run until the handler started.
+    pub(super) fn wait(&self) -> Duration {
+        self.until(self.eligible_at, self.ran.get().map_or_else(Instant::now, |(started, _)| *started))
+    }
+
+    /// From the enqueue until now.
+    pub(super) fn age(&self) -> Duration {
+        self.until(self.created_at, Instant::now())
+    }
+
+    fn until(&self, from: DateTime<Utc>, to: Instant) -> Duration {
+        (self.claimed_at - from).to_std().unwrap_or_default() + to.saturating_duration_since(self.received)
+    }
+
+    /// Parent, link or none.
+    fn relation(&self, of_worker: Option<TraceRelation>) -> TraceRelation {
+        let store::StoredRelation { asked, default, apart } = self.relation;
+        match asked.or(of_worker).unwrap_or(default) {
+            TraceRelation::Auto if apart || self.age() > CLOSE => TraceRelation::Link,
+            TraceRelation::Auto => TraceRelation::Parent,
+            relation => relation,
+        }
+    }
+
+    /// Why it waited.
+    fn reason(&self, attempt: &Attempt) -> &'static str {
+        match attempt.number {
+            _ if self.crashes > 0 => "rescued",
+            _ if attempt.failures > 0 => "retried",
+            1 => "enqueued",
+            _ => "snoozed or given back",
+        }
+    }
+}
+
+/// The span of an attempt; none while the handler has not started.
+#[derive(Debug)]
+pub(crate) struct AttemptSpan {
+    span: Span,
+    /// Of the span, if somebody records it.
+    recorded: Option<Context>,
+}
+
+impl Default for AttemptSpan {
+    fn default() -> Self {
+        Self { span: Span::none(), recorded: None }
+    }
+}
+
+impl AttemptSpan {
+    pub(crate) fn open(shared: &Shared, attempt: &Attempt) -> Self {
+        let span = tracing::info_span!(
+            target: TARGET,
+            parent: None,
+            "process",
+            otel.kind = "consumer",
+            haulage.job.id = attempt.settled.id.0,
+            messaging.destination.name = attempt.queue,
+            haulage.job.kind = attempt.kind,
+            haulage.job.attempt = attempt.number,
+        );
+        let recorded = if span.is_disabled() { None } else { begin(&span, shared, attempt) };
+        Self { span, recorded }
+    }
+
+    pub(crate) fn instrument<F: Future>(&self, future: F) -> Instrumented<F> {
+        future.instrument(self.span.clone())
+    }
+
+    /// The attempt is over, whatever the handler has left running in its span.
+    pub(crate) fn ended(self, attempt: &Attempt, resolution: &Resolution) {
+        let Some(context) = self.recorded else { return };
+        let span = context.span();
+        span.set_attribute(KeyValue::new("haulage.job.outcome", outcome(attempt, resolution)));
+        if let Resolution::Later { end, .. } | Resolution::Bury { end, .. } = resolution
+            && end.failed
+        {
+            span.set_attribute(KeyValue::new("error.type", end.class.unwrap_or(end.outcome)));
+            span.set_status(Status::error(cut(end.message.as_deref().unwrap_or_default())));
+        }
+        span.end();
+    }
+}
+
+/// Gives the span its place: parent, links, and if somebody records it name and attributes.
+fn begin(span: &Span, shared: &Shared, attempt: &Attempt) -> Option<Context> {
+    let facts = &attempt.facts;
+    let creation = remote(&attempt.trace);
+    let relation = facts.relation(shared.settings.trace_relation);
+    // Set only where there is something to set: an empty context is what a root has anyway.
+    let parent = creation.as_ref().filter(|_| relation == TraceRelation::Parent);
+    if let Some(parent) = parent {
+        span.set_parent(with_baggage(&attempt.trace).with_remote_span_context(parent.clone())).ok();
+    } else if relation == TraceRelation::Link && attempt.trace.baggage().is_some() {
+        span.set_parent(with_baggage(&attempt.trace)).ok();
+    }
+    if let Some(creation) = creation.as_ref().filter(|_| relation != TraceRelation::None) {
+        span.add_link_with_attributes(creation.clone(), vec![link("creation")]);
+    }
+    if let Some(previous) = facts.previous {
+        span.add_link_with_attributes(of(previous, None), vec![link("previous attempt")]);
+    }
+    let context = span.context();
+    let own = context.span();
+    facts.span.set(stored(own.span_context())?).ok();
+    if !own.is_recording() {
+        return None;
+    }
+    own.update_name(format!("process {}", attempt.queue));
+    own.set_attribute(KeyValue::new("messaging.message.id", attempt.settled.id.to_string()));
+    for attribute in attributes("process", "process", None) {
+        own.set_attribute(attribute);
+    }
+    own.set_attribute(KeyValue::new("messaging.client.id", shared.name.clone()));
+    own.set_attribute(KeyValue::new("haulage.job.max_attempts", i64::from(attempt.max_attempts)));
+    own.set_attribute(KeyValue::new("haulage.job.wait", facts.wait().as_secs_f64()));
+    if facts.crashes > 0 {
+        own.set_attribute(KeyValue::new("haulage.job.crashes", i64::from(facts.crashes)));
+    }
+    if shared.settings.trace_waits {
+        let beside = parent.map(|parent| Context::new().with_remote_span_context(parent.clone()));
+        wait_span(&beside.unwrap_or_else(|| context.clone()), attempt);
+    }
+    Some(context.clone())
+}
+
+fn link(what: &'static str) -> KeyValue {
+    KeyValue::new("haulage.link", what)
+}
+
+/// The wait that has just ended, drawn before the attempt. Measured by the database's clock and then by ours, and laid back from now,
+/// so that clocks that differ make no bar of negative length.
+#[expect(clippy::disallowed_methods, reason = "a span's time is that of this machine's clock, like those of all others that it makes")]
+fn wait_span(parent: &Context, attempt: &Attempt) {
+    let (now, wait) = (SystemTime::now(), attempt.facts.wait());
+    let tracer = global::tracer("haulage");
+    let mut span = tracer
+        .span_builder(format!("wait {}", attempt.queue))
+        .with_kind(SpanKind::Internal)
+        .with_start_time(now.checked_sub(wait).unwrap_or(now))
+        .with_attributes([
+            KeyValue::new("messaging.system", SYSTEM),
+            KeyValue::new("messaging.destination.name", attempt.queue.clone()),
+            KeyValue::new("messaging.message.id", attempt.settled.id.to_string()),
+            KeyValue::new("haulage.wait.reason", attempt.facts.reason(attempt)),
+        ])
+        .start_with_context(&tracer, parent);
+    span.end_with_timestamp(now);
+}
+
+/// What became of an attempt, in a word.
+pub(super) fn outcome(attempt: &Attempt, resolution: &Resolution) -> &'static str {
+    match resolution {
+        Resolution::Complete { .. } => "completed",
+        Resolution::Later { end, .. } if end.failed => "retried",
+        Resolution::Later { .. } => "snoozed",
+        Resolution::Bury { cancelled: true, .. } => "cancelled",
+        Resolution::Bury { .. } => "dead",
+        Resolution::Return => "returned",
+        Resolution::Nothing if attempt.completed() => "completed",
+        Resolution::Nothing if attempt.stopped() == Some(Stop::LeaseLost) => "lease lost",
+        Resolution::Nothing => "unknown",
+    }
+}
+
+fn cut(text: &str) -> String {
+    let end = (0..=MAX_TEXT.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    text[..end].to_owned()
+}
+
+/// Looks up the spans of earlier attempts, for later ones to link to. Costs a round trip only when something is claimed again while
+/// somebody traces; without an answer there is no link.
+pub(crate) async fn find_previous(connection: &mut PgConnection, jobs: &mut [Claimed]) {
+    let sampled = |job: &Claimed| job.trace.context().is_none_or(|trace| trace.flags & 1 == 1);
+    let again = |job: &Claimed| job.attempt > 1 && sampled(job);
+    if !jobs.iter().any(again) || !tracing::span_enabled!(target: TARGET, Level::INFO) {
+        return;
+    }
+    let ids: Vec<JobId> = jobs.iter().filter(|job| again(job)).map(|job| job.id).collect();
+    match store::previous_attempts(connection, &ids).await {
+        Ok(spans) => {
+            for (id, span) in spans {
+                if let Some(job) = jobs.iter_mut().find(|job| job.id == id) {
+                    // An attempt without a span of its own was noted with that of the enqueue.
+                    job.previous = Some(span).filter(|span| job.trace.context().is_none_or(|trace| trace.span_id != span.span_id));
+                }
+            }
+        }
+        Err(error) => tracing::debug!(%error, "the spans of earlier attempts were not found; there are no links to them"),
+    }
+}

@@ -1,0 +1,245 @@
+//! Log lines with the trace, the span and the job they belong to.
+
+use std::{
+    fmt::{self, Write as _},
+    io::{IsTerminal, Write as _, stderr},
+    time::SystemTime,
+};
+
+use haulage_queue::telemetry::otel::TARGET;
+use opentelemetry::{Context as OtelContext, trace::TraceContextExt};
+use serde_json::{Map, Value};
+use tracing::{
+    Event, Level, Metadata, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id},
+};
+use tracing_subscriber::{
+    Layer,
+    filter::{FilterFn, Targets, filter_fn},
+    layer::Context,
+    registry::LookupSpan,
+};
+
+/// How log lines are written to standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Logs {
+    /// For people on a terminal, else JSON.
+    #[default]
+    Auto,
+    /// An object a line: `timestamp`, `level`, `target`, `message`, `trace_id`, `span_id`, `job`, `kind`, `queue`, `attempt`, and the
+    /// event's own fields under `fields`.
+    Json,
+    /// A line for people.
+    Pretty,
+    /// None.
+    Off,
+}
+
+/// What is logged; and what `RUST_LOG` says, if that is not understood. The spans of jobs always pass, or no line would know its job.
+pub(super) fn levels(wanted: Option<&str>, otherwise: &str) -> (FilterFn<impl Fn(&Metadata<'_>) -> bool + use<>>, Option<String>) {
+    let otherwise = otherwise.parse().unwrap_or_else(|_| Targets::new().with_default(Level::INFO));
+    let (targets, not_understood) = match wanted.map(str::parse) {
+        Some(Ok(targets)) => (targets, None),
+        Some(Err(_)) => (otherwise, wanted.map(ToOwned::to_owned)),
+        None => (otherwise, None),
+    };
+    let filter =
+        filter_fn(
+            move |metadata: &Metadata<'_>| {
+                if metadata.is_span() { metadata.target() == TARGET } else { targets.would_enable(metadata.target(), metadata.level()) }
+            },
+        );
+    (filter, not_understood)
+}
+
+/// Spans and events of level INFO and above, but for those of the libraries that send them.
+pub(super) fn belongs_to_a_trace(metadata: &Metadata<'_>) -> bool {
+    const SENDERS: [&str; 6] = ["h2", "hyper", "hyper_util", "opentelemetry", "tonic", "tower"];
+    let root = metadata.target().split("::").next().unwrap_or_default();
+    *metadata.level() <= Level::INFO && !SENDERS.contains(&root) && !root.starts_with("opentelemetry")
+}
+
+pub(super) fn layer(logs: Logs) -> Option<LogLayer> {
+    let terminal = stderr().is_terminal();
+    match logs {
+        Logs::Off => None,
+        Logs::Json => Some(LogLayer { json: true, colors: false }),
+        Logs::Pretty => Some(LogLayer { json: false, colors: terminal }),
+        Logs::Auto => Some(LogLayer { json: !terminal, colors: terminal }),
+    }
+}
+
+/// Writes each event as a line.
+#[derive(Debug)]
+pub(super) struct LogLayer {
+    json: bool,
+    colors: bool,
+}
+
+/// What the span of an attempt says, for the lines inside it.
+#[derive(Debug, Default)]
+struct Job {
+    id: String,
+    kind: String,
+    queue: String,
+    attempt: i64,
+}
+
+impl Visit for Job {
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "messaging.destination.name" => self.queue = value.to_owned(),
+            "haulage.job.kind" => self.kind = value.to_owned(),
+            _ => {}
+        }
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        match field.name() {
+            "haulage.job.id" => self.id = value.to_string(),
+            "haulage.job.attempt" => self.attempt = value,
+            _ => {}
+        }
+    }
+}
+
+/// The message and the fields of an event.
+#[derive(Debug, Default)]
+struct Fields {
+    message: String,
+    others: Map<String, Value>,
+}
+
+impl Fields {
+    fn add(&mut self, field: &Field, value: impl Into<Value>) {
+        self.others.insert(field.name().to_owned(), value.into());
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let text = format!("{value:?}");
+        if field.name() == "message" { self.message = text } else { self.add(field, text) }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" { self.message = value.to_owned() } else { self.add(field, value) }
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field, value);
+    }
+}
+
+impl<S> Layer<S> for LogLayer
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let metadata = attributes.metadata();
+        if metadata.target() == TARGET
+            && metadata.name() == "process"
+            && let Some(span) = context.span(id)
+        {
+            let mut job = Job::default();
+            attributes.record(&mut job);
+            span.extensions_mut().insert(job);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let trace = OtelContext::map_current(|current| {
+            let span = current.span();
+            let span = span.span_context();
+            span.is_valid().then(|| (span.trace_id().to_string(), span.span_id().to_string(), span.trace_flags().to_u8()))
+        });
+        let line = |job: Option<&Job>| {
+            let metadata = event.metadata();
+            if self.json { json(metadata, fields, trace, job) } else { pretty(metadata, &fields, trace, job, self.colors) }
+        };
+        let scope = context.event_scope(event);
+        let of_job = scope.and_then(|scope| scope.into_iter().find(|span| span.extensions().get::<Job>().is_some()));
+        let line = match &of_job {
+            Some(span) => line(span.extensions().get::<Job>()),
+            None => line(None),
+        };
+        // In one write, so that lines of several threads or processes don't mix. Nobody can be told that it failed.
+        stderr().lock().write_all(line.as_bytes()).ok();
+    }
+}
+
+type Trace = Option<(String, String, u8)>;
+
+fn now() -> String {
+    humantime::format_rfc3339_micros(SystemTime::now()).to_string()
+}
+
+fn json(metadata: &Metadata<'_>, fields: Fields, trace: Trace, job: Option<&Job>) -> String {
+    let mut line = Map::new();
+    line.insert("timestamp".into(), now().into());
+    line.insert("level".into(), metadata.level().as_str().into());
+    line.insert("target".into(), metadata.target().into());
+    line.insert("message".into(), fields.message.into());
+    if let Some((trace_id, span_id, flags)) = trace {
+        line.insert("trace_id".into(), trace_id.into());
+        line.insert("span_id".into(), span_id.into());
+        line.insert("trace_flags".into(), flags.into());
+    }
+    if let Some(Job { id, kind, queue, attempt }) = job {
+        line.insert("job".into(), id.as_str().into());
+        line.insert("kind".into(), kind.as_str().into());
+        line.insert("queue".into(), queue.as_str().into());
+        line.insert("attempt".into(), (*attempt).into());
+    }
+    if !fields.others.is_empty() {
+        line.insert("fields".into(), fields.others.into());
+    }
+    let mut text = Value::Object(line).to_string();
+    text.push('\n');
+    text
+}
+
+fn pretty(metadata: &Metadata<'_>, fields: &Fields, trace: Trace, job: Option<&Job>, colors: bool) -> String {
+    let (color, dim, plain) = match (colors, *metadata.level()) {
+        (false, _) => ("", "", ""),
+        (true, Level::ERROR) => ("\x1b[31m", "\x1b[2m", "\x1b[0m"),
+        (true, Level::WARN) => ("\x1b[33m", "\x1b[2m", "\x1b[0m"),
+        (true, _) => ("\x1b[32m", "\x1b[2m", "\x1b[0m"),
+    };
+    let mut text = format!("{dim}{}{plain} {color}{:>5}{plain} {}: {}", now(), metadata.level(), metadata.target(), clean(&fields.message));
+    for (name, value) in &fields.others {
+        let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        write!(text, " {dim}{name}={plain}{}", clean(&value)).ok();
+    }
+    if let Some(Job { id, kind, queue, attempt }) = job {
+        write!(text, " {dim}job={id} kind={kind} queue={queue} attempt={attempt}{plain}").ok();
+    }
+    if let Some((trace_id, span_id, _)) = trace {
+        write!(text, " {dim}trace_id={trace_id} span_id={span_id}{plain}").ok();
+    }
+    text.push('\n');
+    text
+}
+
+/// On one line, and without what a terminal would obey.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
