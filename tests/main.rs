@@ -44,7 +44,6 @@ mod statements;
 mod telemetry;
 mod test_database;
 mod testing;
-mod tracing;
 mod unhandled;
 mod unique;
 mod work;
