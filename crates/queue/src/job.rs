@@ -63,7 +63,7 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     }
 
     /// The key whose limits the job shares with all others that have it, such as `tenant:42`: 1 to 128 of
-    /// `A-Z a-z 0-9 _ . : / @ -`. A key without a limit (see [`limit_key`](crate::limit_key)) holds nothing up.
+    /// `A-Z a-z 0-9 _ . : / @ -`. A key without a limit (see [`Operator::limit_key`](crate::Operator::limit_key)) holds nothing up.
     fn limit_key(&self) -> Option<String> {
         None
     }
