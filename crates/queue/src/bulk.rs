@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use crate::{
     Enqueue, EnqueueError, Enqueued, Job, Origin,
-    enqueue::{Context, Draft, Provenance},
+    enqueue::Draft,
+    provenance::{Context, Provenance},
     store,
     telemetry::EnqueueSpan,
     unique::{REPLACE_ARGS, RESCHEDULE},

@@ -12,7 +12,7 @@ use sqlx::PgExecutor;
 use crate::{
     EnqueueError, Enqueued, OnConflict, Priority,
     args::{MAX_ARGS_BYTES, MAX_META_BYTES, check_json},
-    enqueue::Context,
+    provenance::Context,
     store,
 };
 

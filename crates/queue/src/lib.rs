@@ -36,6 +36,7 @@ mod manage;
 mod migrate;
 mod model;
 mod origin;
+mod provenance;
 mod queue;
 #[cfg(feature = "schedules")]
 mod schedule;

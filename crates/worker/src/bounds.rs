@@ -3,11 +3,11 @@
 //!
 //! A claim has examined its line up to some position. The bound moves there once every transaction that had its number by then has
 //! ended, as this or a later claim's snapshot tells: the claims until then look from the old bound on and find what these have
-//! stored. Those that have run for long are not waited for, so that a forgotten writer does not pin the bound. What was passed all the same (an insert that committed late, a row that was locked) is found by
-//! a sweep, which is due again and again until every transaction from before the last move has ended. Where all transactions that
-//! were given a position have ended, one sweep has seen everything: later ones begin behind it, so that they stay cheap however
-//! long the stretch of dead entries is. At low rates nothing moves: a bound that saves less than `WORTH` entries is not worth its
-//! sweeps.
+//! stored. Those that have run for long are not waited for, so that a forgotten writer does not pin the bound. What was passed all
+//! the same (an insert that committed late, a row that was locked) is found by a sweep, which is due again and again until every
+//! transaction from before the last move has ended. Where all transactions that were given a position have ended, one sweep has
+//! seen everything: later ones begin behind it, so that they stay cheap however long the stretch of dead entries is. At low rates
+//! nothing moves: a bound that saves less than `WORTH` entries is not worth its sweeps.
 
 use std::{
     collections::{HashMap, VecDeque},

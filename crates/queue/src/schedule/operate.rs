@@ -93,8 +93,7 @@ impl Operator {
         let mut tx = database.begin().await?;
         let before = self.find(&mut tx, name).await?;
         let until = store::pause_schedule(&mut tx, name, &self.who, self.reason.as_deref(), length).await?;
-        let after = stands(&mut tx, name).await?;
-        self.write_audit(&mut tx, "pause", Target::Schedule(name), &[], Some(json!(before)), Some(json!(after))).await?;
+        self.write_change(&mut tx, name, "pause", &before).await?;
         tx.commit().await?;
         Ok(until)
     }
@@ -113,8 +112,7 @@ impl Operator {
         let before = self.find(&mut tx, name).await?;
         let cron = Cron::new(&before.cron, &before.zone).map_err(|source| ScheduleError::Cron { schedule: name.to_owned(), source })?;
         store::resume_schedule(&mut tx, name, cron.next_after(before.clock)).await?;
-        let after = stands(&mut tx, name).await?;
-        self.write_audit(&mut tx, "resume", Target::Schedule(name), &[], Some(json!(before)), Some(json!(after))).await?;
+        self.write_change(&mut tx, name, "resume", &before).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -160,6 +158,12 @@ impl Operator {
             return Err(not_found(name).into());
         }
         stands(tx, name).await
+    }
+
+    async fn write_change(&self, tx: &mut PgConnection, name: &str, verb: &str, before: &ScheduleStatus) -> Result<(), ManageError> {
+        let after = stands(tx, name).await?;
+        self.write_audit(tx, verb, Target::Schedule(name), &[], Some(json!(before)), Some(json!(after))).await?;
+        Ok(())
     }
 }
 

@@ -8,10 +8,7 @@ use sqlx::{
     query::Query,
 };
 
-use crate::{
-    Enqueued, JobId, NamedJob, OnConflict,
-    enqueue::{Draft, Provenance},
-};
+use crate::{Enqueued, JobId, NamedJob, OnConflict, enqueue::Draft, provenance::Provenance};
 
 type PgQuery<'q> = Query<'q, sqlx::Postgres, PgArguments>;
 

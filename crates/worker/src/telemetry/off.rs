@@ -37,11 +37,11 @@ impl Facts {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct AttemptSpan;
+pub(crate) struct AttemptSpan(());
 
 impl AttemptSpan {
     pub(crate) fn open(_: &Shared, _: &Attempt) -> Self {
-        Self
+        Self(())
     }
 
     pub(crate) fn instrument<F: Future>(&self, future: F) -> F {
