@@ -44,6 +44,7 @@ mod statements;
 mod telemetry;
 mod test_database;
 mod testing;
+mod turns;
 mod unhandled;
 mod unique;
 mod work;

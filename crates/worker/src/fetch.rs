@@ -40,6 +40,9 @@ const LISTENER_PATIENCE: Duration = Duration::from_millis(500);
 const CLAIM_AT_STOP: Duration = Duration::from_secs(2);
 /// A claim that takes longer than this has walked over much.
 const LONG_WALK: Duration = Duration::from_millis(50);
+/// A claim that brought as many jobs as it wanted, and so many, is one of a backlog: the next one takes turns with those of other
+/// processes.
+const LARGE: usize = 100;
 /// Suspects are looked for at most this often, and only when the heartbeat saw one.
 const SUSPECT_EVERY: Duration = Duration::from_secs(1);
 
@@ -51,6 +54,7 @@ pub(crate) async fn run(shared: Arc<Shared>, results: mpsc::Sender<Resolved>, as
         asleep_in: None,
         limited: Vec::new(),
         admit_again: None,
+        in_turn: false,
         rest: Rest::new(shared.settings.poll),
         suspect_at: Instant::now(),
         epoch: shared.epoch(),
@@ -111,6 +115,8 @@ struct Fetch {
     limited: Vec<String>,
     /// When the rate of one of them lets the next job in, or an admission that did not get its lock should be tried again.
     admit_again: Option<Duration>,
+    /// Whether the next claim is a large one.
+    in_turn: bool,
     suspect_at: Instant,
     /// Of the last round: how often all leases had been lost by then.
     epoch: u64,
@@ -250,6 +256,7 @@ impl Fetch {
             wants: &numbers,
             bounds: &bounds.of(wants.iter().map(|(index, _)| *index)),
             exempt: bounds.exempt(),
+            in_turn: self.in_turn,
         };
         let started = Instant::now();
         let claim = store::claim_jobs(connection, &request).await?;
@@ -306,6 +313,7 @@ impl Fetch {
             let resolution = Resolution::Bury { cancelled: false, end };
             self.unsent.push(Resolved { attempt: Arc::new(attempt), resolution });
         }
+        self.in_turn = full && taken >= LARGE;
         self.send();
         Ok(Taken { any: taken > 0, full, walked: elapsed > LONG_WALK, limited })
     }

@@ -140,6 +140,8 @@ pub struct Request<'a> {
     pub bounds: &'a [i64],
     /// Running transactions before this one don't count as the oldest.
     pub exempt: i64,
+    /// Whether it takes turns with the others that do: for large claims, which else walk over each other's rows.
+    pub in_turn: bool,
 }
 
 /// Claims jobs.
@@ -153,6 +155,7 @@ pub async fn claim_jobs(connection: &mut PgConnection, request: &Request<'_>) ->
         .bind(request.bounds)
         .bind(request.exempt)
         .bind(&request.kinds.revisions)
+        .bind(request.in_turn)
         .fetch_all(connection)
         .await?;
     let mut claim = Claim::default();
