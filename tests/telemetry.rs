@@ -268,6 +268,12 @@ async fn one_trace_goes_through_three_processes_over_grpc_and_over_http_and_noth
             .unwrap();
         assert_eq!(kept, 60);
 
+        // With each attempt that failed what its handler said is stored, and nothing of the args.
+        let said: Vec<String> =
+            sqlx::query_scalar("SELECT lines::text FROM haulage.attempt_logs WHERE attempt = 1").fetch_all(&pool).await.unwrap();
+        assert_eq!(said.len(), 6);
+        assert!(said.iter().all(|lines| lines.contains("an order is worked on") && !lines.contains(CANARY)), "{said:?}");
+
         // A line that a handler logged says of which attempt of which job, and in which trace.
         let said: Vec<Value> = logs
             .iter()
