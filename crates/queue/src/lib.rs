@@ -40,6 +40,7 @@ mod provenance;
 mod queue;
 #[cfg(feature = "schedules")]
 mod schedule;
+pub mod story;
 mod trace;
 mod unique;
 
@@ -82,7 +83,7 @@ pub use schedule::{
     Cron, CronError, Firing, Missed, Overlap, Schedule, ScheduleError, ScheduleStatus, declare_schedules, fire_schedules, list_schedules,
     schedule,
 };
-pub use trace::{TraceCarrier, TraceContext, TraceDefaults, TraceRelation, set_trace_defaults};
+pub use trace::{TraceCarrier, TraceContext, TraceDefaults, TraceRelation, TraceUrl, TraceUrlError, set_trace_defaults};
 pub use unique::{OnConflict, Unique};
 
 #[doc(hidden)]

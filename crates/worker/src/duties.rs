@@ -1,5 +1,6 @@
 //! The fleet's duties, on one connection: promote due jobs, let in what waits for its key, fire schedules, rescue the jobs of dead
-//! workers, count queues for metrics, keep partitions, say what waits for a worker that is not there, and write down progress.
+//! workers, count queues for metrics, keep partitions, say what waits for a worker that is not there, and write down progress and the
+//! traces of attempts.
 //! Leaderless: every worker does them, the database arbitrates, and each can be switched off per process.
 
 use std::{
@@ -17,6 +18,10 @@ use crate::{Duty, admit::Admit, link::Link, promote::Promote, prune, rescue, sha
 
 /// Progress is written this often at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+/// Traces that attempts have of their own are written this often.
+const TRACES_EVERY: Duration = Duration::from_secs(1);
+/// And the last ones when the worker stops, if the database answers within this time.
+const TRACES_AT_STOP: Duration = Duration::from_secs(1);
 /// No round of duties takes so long on a connection that answers.
 const SILENT: Duration = Duration::from_secs(120);
 /// A duty that failed is tried again after this long.
@@ -65,6 +70,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             () = tokio::time::sleep_until(next.into()) => {}
         }
     }
+    tokio::time::timeout(TRACES_AT_STOP, duties.perform(Due::Traces)).await.ok();
     duties.link.close().await;
 }
 
@@ -89,6 +95,7 @@ struct Duties<'a> {
     unhandled_at: Option<Instant>,
     progress_at: Option<Instant>,
     progress_written: Instant,
+    traces_at: Option<Instant>,
 }
 
 impl<'a> Duties<'a> {
@@ -116,6 +123,7 @@ impl<'a> Duties<'a> {
             unhandled_at: Some(now + shared.settings.heartbeat * 2),
             progress_at: None,
             progress_written: now - PROGRESS_EVERY,
+            traces_at: cfg!(feature = "otel").then_some(now + TRACES_EVERY),
         }
     }
 
@@ -137,6 +145,7 @@ impl<'a> Duties<'a> {
             self.tidy_at,
             self.unhandled_at,
             self.progress_at,
+            self.traces_at,
         ];
         due.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + PRUNE_EVERY)
     }
@@ -144,8 +153,18 @@ impl<'a> Duties<'a> {
     /// Does what is due. A duty that fails is tried again after a while and holds up no other; returns the last error.
     async fn work(&mut self) -> Result<(), sqlx::Error> {
         let mut result = Ok(());
-        const ORDER: [Due; 9] =
-            [Due::Schedule, Due::Promote, Due::Admit, Due::Progress, Due::Rescue, Due::Sample, Due::Tidy, Due::Prune, Due::Unhandled];
+        const ORDER: [Due; 10] = [
+            Due::Schedule,
+            Due::Promote,
+            Due::Admit,
+            Due::Progress,
+            Due::Rescue,
+            Due::Traces,
+            Due::Sample,
+            Due::Tidy,
+            Due::Prune,
+            Due::Unhandled,
+        ];
         for duty in ORDER {
             if self.at(duty).is_none_or(|at| at > Instant::now()) {
                 continue;
@@ -170,6 +189,7 @@ impl<'a> Duties<'a> {
             Due::Promote => &mut self.promote_at,
             Due::Admit => &mut self.admit_at,
             Due::Progress => &mut self.progress_at,
+            Due::Traces => &mut self.traces_at,
             Due::Rescue => &mut self.rescue_at,
             Due::Sample => &mut self.sample_at,
             Due::Tidy => &mut self.tidy_at,
@@ -204,6 +224,18 @@ impl<'a> Duties<'a> {
                     store::save_progress(connection, &reports).await?;
                 }
                 None
+            }
+            Due::Traces => {
+                let traces = shared.own_traces.take();
+                if !traces.is_empty() {
+                    match store::write_attempt_traces(connection, &traces).await {
+                        Err(error) if store::failure(&error) == Failure::NoPartition => {
+                            store::make_partitions(connection, prune::DAYS_AHEAD).await?;
+                        }
+                        result => result?,
+                    }
+                }
+                Some(Instant::now() + TRACES_EVERY)
             }
             Due::Rescue => {
                 if shared.cancels.load(Ordering::Relaxed) {
@@ -263,6 +295,7 @@ enum Due {
     Promote,
     Admit,
     Progress,
+    Traces,
     Rescue,
     Sample,
     Tidy,

@@ -27,7 +27,7 @@ use crate::{
     lane::Lane,
     leases::Leases,
     settle,
-    telemetry::Meters,
+    telemetry::{Meters, OwnTraces},
 };
 
 /// What every part of one worker shares.
@@ -65,6 +65,7 @@ pub(crate) struct Shared {
     /// Whether somebody has asked to cancel a job that ran.
     pub(crate) cancels: AtomicBool,
     pub(crate) meters: Meters,
+    pub(crate) own_traces: OwnTraces,
     /// When a heartbeat got no answer, or told of a step of the clock: from then on the others need time to say that they live.
     unsure: Mutex<Option<Instant>>,
     /// The last heartbeat that was answered: its time by the database's clock, and when its answer came by ours.
@@ -134,6 +135,7 @@ impl Shared {
             suspects: AtomicBool::new(false),
             suspect_running: AtomicBool::new(false),
             cancels: AtomicBool::new(false),
+            own_traces: OwnTraces::default(),
             unsure: Mutex::new(None),
             last_beat: Mutex::new(None),
         }

@@ -16,6 +16,7 @@ mod schedule;
 mod search;
 mod settle;
 mod sleep;
+mod story;
 #[cfg(feature = "testing")]
 mod testing;
 
@@ -59,6 +60,11 @@ pub use settle::{
     Burial, Reschedule, Settled, Unsettled, bury_jobs, complete_jobs, find_settled, forget_jobs, reschedule_jobs, return_jobs,
 };
 pub use sleep::{sleep_on_queues, sleep_until_due, stay_awake};
+pub use story::{AttemptTrace, write_attempt_traces};
+pub(crate) use story::{
+    begin_reading, find_attempt_traces, find_jobs_of_request, find_jobs_of_trace, list_attempt_traces, list_family, list_queue_acts,
+    list_story_acts, list_story_attempts, list_story_jobs, list_story_queues,
+};
 #[cfg(feature = "testing")]
 pub(crate) use testing::{Listed, list_jobs_with_args, list_left_databases};
 #[cfg(feature = "testing")]
