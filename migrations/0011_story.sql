@@ -24,7 +24,7 @@ DECLARE
 BEGIN
     -- One maker at a time: two would both find the partition missing.
     PERFORM pg_advisory_xact_lock(1751217518, 1);
-    FOREACH parent IN ARRAY ARRAY['finished_completed', 'finished_failed', 'attempts', 'attempt_traces'] LOOP
+    FOREACH parent IN ARRAY ARRAY['finished_completed', 'finished_failed', 'attempts', 'attempt_logs', 'attempt_traces'] LOOP
         FOR day IN SELECT first_day + n FROM generate_series(0, days - 1) AS n LOOP
             part := parent || to_char(day, '_YYYYMMDD');
             CONTINUE WHEN to_regclass(format('haulage.%I', part)) IS NOT NULL;
@@ -43,7 +43,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, haulage, pg_temp
 DECLARE
     part text;
 BEGIN
-    IF parent IS NULL OR parent NOT IN ('finished_completed', 'finished_failed', 'attempts', 'attempt_traces') THEN
+    IF parent IS NULL OR parent NOT IN ('finished_completed', 'finished_failed', 'attempts', 'attempt_logs', 'attempt_traces') THEN
         RAISE EXCEPTION '% is no part of the history', coalesce(quote_literal(parent), 'NULL') USING ERRCODE = 'invalid_parameter_value';
     END IF;
     -- DROP takes ACCESS EXCLUSIVE on the parent: never wait long for it, or every settle waits behind.

@@ -3,7 +3,8 @@
 use sqlx::{PgExecutor, Row, postgres::PgRow};
 
 use crate::{
-    Attempt, JobDetail, JobId, JobState, JobStatus, MissingWorker, ParkedFor, Priority, Progress, UnhandledKind, WorkerInfo, WorkerLife,
+    Attempt, JobDetail, JobId, JobState, JobStatus, MissingWorker, ParkedFor, Priority, Progress, RunningSpan, UnhandledKind, WorkerInfo,
+    WorkerLife,
 };
 
 /// One job, live or finished.
@@ -12,7 +13,7 @@ pub(crate) async fn get_job<'c>(executor: impl PgExecutor<'c>, id: JobId) -> Res
     row.map(|row| status(&row)).transpose()
 }
 
-/// What a job was given; its attempts are left empty.
+/// What a job was given; its attempts and their logs are left empty.
 pub(crate) async fn get_job_detail<'c>(executor: impl PgExecutor<'c>, status: JobStatus) -> Result<Option<JobDetail>, sqlx::Error> {
     let row = sqlx::query(include_str!("../sql/get_job_detail.sql")).bind(status.id.0).fetch_optional(executor).await?;
     row.map(|row| {
@@ -29,7 +30,12 @@ pub(crate) async fn get_job_detail<'c>(executor: impl PgExecutor<'c>, status: Jo
             revision: row.try_get("kind_revision")?,
             parked_for: row.try_get::<Option<i16>, _>("parked_for")?.map(ParkedFor::from_code).transpose()?,
             origin: json(row.try_get("origin")?),
+            span: match row.try_get("span_path")? {
+                Some(path) => Some(RunningSpan { path, since: row.try_get("span_since")? }),
+                None => None,
+            },
             attempts: Vec::new(),
+            logs: Vec::new(),
         })
     })
     .transpose()

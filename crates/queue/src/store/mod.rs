@@ -9,6 +9,7 @@ mod fleet;
 mod inspect;
 mod lease;
 mod limit;
+mod log;
 mod manage;
 mod operation;
 #[cfg(feature = "schedules")]
@@ -41,6 +42,8 @@ pub use limit::{Admission, admit_keys, admit_queue, hold_rates, waiting_keys};
 pub(crate) use limit::{
     limit_key, limit_queue, list_key_limits, list_queues, look_at_key_limit, look_at_queue, pause_queue, resume_queue, unlimit_key,
 };
+pub(crate) use log::list_attempt_logs;
+pub use log::{LogTail, StoredLine, save_logs, save_spans};
 pub(crate) use manage::{
     Finished, cancel_job, cancel_jobs, delete_jobs, discard_jobs, hold_jobs, look_at_jobs, move_jobs, release_jobs, reprioritise_jobs,
     retry_jobs, run_job_again, run_jobs_now, wait_a_moment,

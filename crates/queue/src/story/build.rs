@@ -10,7 +10,7 @@ use super::{
     rows::Rows,
     wait::{Part, Wait, Window, cut},
 };
-use crate::{JobId, JobState, ParkedFor, TraceContext};
+use crate::{JobId, JobState, LogLine, ParkedFor, TraceContext};
 
 /// Shorter is no wait: when a handler started is reckoned back from when its end was written.
 const AT_ONCE_MS: f64 = 20.0;
@@ -363,8 +363,9 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn log(&self, attempt: i32) -> Vec<String> {
-        self.tree.rows.logs.get(&(self.job.id, attempt)).cloned().unwrap_or_default()
+    fn log(&self, attempt: i32) -> Vec<LogLine> {
+        let mut logs = self.tree.rows.logs.iter();
+        logs.find(|log| log.job == self.job.id && log.attempt == attempt).map(|log| log.lines.clone()).unwrap_or_default()
     }
 
     fn own_trace(&self, attempt: i32) -> Option<SpanTrace> {

@@ -1,6 +1,6 @@
 //! What a story is made of, as the tables have it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 
 use super::{MOST_ATTEMPTS, find::Jobs};
 use crate::{
-    JobId, JobState, ParkedFor, TraceContext,
+    AttemptLog, JobId, JobState, ParkedFor, TraceContext,
     store::{self, AttemptTrace},
 };
 
@@ -114,8 +114,7 @@ pub(super) struct Rows {
     pub(super) queue_acts: Vec<QueueAct>,
     pub(super) queues: Vec<QueueNow>,
     pub(super) own_traces: Vec<AttemptTrace>,
-    /// The last log lines of attempts.
-    pub(super) logs: HashMap<(JobId, i32), Vec<String>>,
+    pub(super) logs: Vec<AttemptLog>,
 }
 
 /// Reads all of them.
@@ -133,5 +132,6 @@ pub(super) async fn read(connection: &mut PgConnection, found: &Jobs) -> Result<
     let queues = store::list_story_queues(connection, &waiting.into_iter().collect::<Vec<_>>()).await?;
     let attempts = store::list_story_attempts(connection, &ids, MOST_ATTEMPTS, first).await?;
     let own_traces = store::list_attempt_traces(connection, &ids, MOST_ATTEMPTS).await?;
-    Ok(Rows { jobs, attempts, acts, queue_acts, queues, own_traces, logs: HashMap::new() })
+    let logs = store::list_attempt_logs(connection, &ids).await?;
+    Ok(Rows { jobs, attempts, acts, queue_acts, queues, own_traces, logs })
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::{JobId, JobState, ParkedFor, TraceUrl, trace::LinkParts};
+use crate::{JobId, JobState, LogLine, ParkedFor, TraceUrl, trace::LinkParts};
 
 /// A stretch of a story. As JSON it is one object: `span` says which kind it is, and the names of the fields stay.
 #[derive(Debug, Clone, Serialize)]
@@ -101,7 +101,7 @@ pub enum SpanKind {
         /// Host and process id of the worker.
         worker: Option<String>,
         /// The last lines that it logged, if they are stored.
-        log: Vec<String>,
+        log: Vec<LogLine>,
     },
     /// An operator did something to it. Of no length.
     Act {
