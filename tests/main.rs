@@ -41,6 +41,7 @@ mod shop;
 mod shutdown;
 mod sql_function;
 mod statements;
+mod story;
 mod telemetry;
 mod test_database;
 mod testing;
