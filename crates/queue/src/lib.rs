@@ -61,8 +61,8 @@ pub use bulk::enqueue_all;
 pub use by_name::{NamedJob, enqueue_named};
 pub use enqueue::{Enqueue, EnqueueError, Enqueued, Parent};
 pub use inspect::{
-    Attempt, JobDetail, JobFilter, JobPage, JobStatus, JobSummary, MissingWorker, Progress, ReadError, UnhandledKind, WorkerInfo,
-    WorkerLife, job, job_detail, job_page, list_jobs, list_workers, unhandled_kinds,
+    Attempt, FoundJobs, JobDetail, JobFilter, JobPage, JobStatus, JobSummary, MissingWorker, Progress, ReadError, UnhandledKind,
+    WorkerInfo, WorkerLife, find_jobs_by_request, find_jobs_by_trace, job, job_detail, job_page, list_jobs, list_workers, unhandled_kinds,
 };
 pub use job::Job;
 pub use limit::{KeyLimit, Limit, LimitError, MAX_KEY_BYTES, key_limits};

@@ -2,6 +2,7 @@
 //! what waits for a worker that is not there.
 
 mod filter;
+mod found;
 mod unhandled;
 mod worker;
 
@@ -12,6 +13,7 @@ use sqlx::{PgExecutor, PgPool};
 use crate::{JobId, JobState, ParkedFor, Priority, store};
 
 pub use filter::JobFilter;
+pub use found::{FoundJobs, find_jobs_by_request, find_jobs_by_trace};
 pub use unhandled::{MissingWorker, UnhandledKind, unhandled_kinds};
 pub use worker::{WorkerInfo, WorkerLife, list_workers};
 
