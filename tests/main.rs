@@ -20,6 +20,7 @@ mod examples;
 #[cfg(all(feature = "exec", unix))]
 mod exec;
 mod forgotten;
+mod history;
 mod layers;
 mod lease;
 mod limits;

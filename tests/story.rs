@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::future::BoxFuture;
 use haulage::{
     Builder, Ctx, Job, JobError, JobId, JobState, Limit, Operator, Origin, Outcome, TraceUrl, Worker,
     story::{Found, Span, SpanKind, Story, StoryKey, WaitReason, tell},
@@ -167,7 +168,7 @@ async fn the_wait_for_a_key_is_told_apart_from_the_line_also_after_a_backoff() {
     let gate = Arc::new(Semaphore::new(0));
     let holder = Gate { key: "tenant:1".into() }.enqueue(&pool).await.unwrap().id();
     let opened = Arc::clone(&gate);
-    let worker = started(scripted(&pool).handle(async move |_: Gate| opened.acquire().await.unwrap().forget())).await;
+    let worker = started(scripted(&pool).handle(gated(opened))).await;
     wait_for_state(&pool, holder, JobState::Running).await;
     let id = keyed(&["fail"]).enqueue(&pool).await.unwrap().id();
     wait_for_state(&pool, id, JobState::Parked).await;
@@ -193,6 +194,14 @@ impl Job for Gate {
 
     fn limit_key(&self) -> Option<String> {
         Some(self.key.clone())
+    }
+}
+
+/// Its handler: each permit lets one go.
+fn gated(gate: Arc<Semaphore>) -> impl Fn(Gate) -> BoxFuture<'static, ()> + Clone + Send + Sync + 'static {
+    move |_| {
+        let gate = Arc::clone(&gate);
+        Box::pin(async move { gate.acquire().await.unwrap().forget() })
     }
 }
 
@@ -303,7 +312,7 @@ async fn a_job_that_no_live_worker_takes_says_so_and_one_that_runs_goes_on() {
 
     let gate = Arc::new(Semaphore::new(0));
     let opened = Arc::clone(&gate);
-    let worker = started(scripted(&pool).handle(async move |_: Gate| opened.acquire().await.unwrap().forget())).await;
+    let worker = started(scripted(&pool).handle(gated(opened))).await;
     wait_for_state(&pool, id, JobState::Running).await;
     assert_eq!(life(&pool, id).await, ["for its key", "in line", "attempt 1 running"]);
     let story = story(&pool, id).await;

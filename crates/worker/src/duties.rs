@@ -1,6 +1,6 @@
 //! The fleet's duties, on one connection: promote due jobs, let in what waits for its key, fire schedules, rescue the jobs of dead
-//! workers, count queues for metrics, keep partitions, say what waits for a worker that is not there, and write down progress and the
-//! traces of attempts.
+//! workers, count queues for metrics, keep partitions, look for indexes that the history lacks, say what waits for a worker that is not
+//! there, and write down progress and the traces of attempts.
 //! Leaderless: every worker does them, the database arbitrates, and each can be switched off per process.
 
 use std::{
@@ -41,6 +41,8 @@ const TIDY_EVERY: Duration = Duration::from_secs(60);
 const UNHANDLED_EVERY: Duration = Duration::from_secs(60);
 /// Partitions are looked after at the start and then hourly.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
+/// Closed days are looked at for indexes that they lack.
+const INDEX_EVERY: Duration = Duration::from_secs(3_600);
 /// While more is left to remove.
 const PRUNE_AGAIN: Duration = Duration::from_secs(1);
 
@@ -91,6 +93,7 @@ struct Duties<'a> {
     samples: bool,
     prune_at: Option<Instant>,
     tidy_at: Option<Instant>,
+    index_at: Option<Instant>,
     unhandled: Unhandled,
     unhandled_at: Option<Instant>,
     progress_at: Option<Instant>,
@@ -118,6 +121,7 @@ impl<'a> Duties<'a> {
             samples: false,
             prune_at: on(Duty::Prune),
             tidy_at: on(Duty::Prune),
+            index_at: on(Duty::Index),
             unhandled: Unhandled::default(),
             // By then the others of a fleet that starts together are there.
             unhandled_at: Some(now + shared.settings.heartbeat * 2),
@@ -143,6 +147,7 @@ impl<'a> Duties<'a> {
             self.sample_at,
             self.prune_at,
             self.tidy_at,
+            self.index_at,
             self.unhandled_at,
             self.progress_at,
             self.traces_at,
@@ -153,7 +158,7 @@ impl<'a> Duties<'a> {
     /// Does what is due. A duty that fails is tried again after a while and holds up no other; returns the last error.
     async fn work(&mut self) -> Result<(), sqlx::Error> {
         let mut result = Ok(());
-        const ORDER: [Due; 10] = [
+        const ORDER: [Due; 11] = [
             Due::Schedule,
             Due::Promote,
             Due::Admit,
@@ -163,6 +168,7 @@ impl<'a> Duties<'a> {
             Due::Sample,
             Due::Tidy,
             Due::Prune,
+            Due::Index,
             Due::Unhandled,
         ];
         for duty in ORDER {
@@ -194,6 +200,7 @@ impl<'a> Duties<'a> {
             Due::Sample => &mut self.sample_at,
             Due::Tidy => &mut self.tidy_at,
             Due::Prune => &mut self.prune_at,
+            Due::Index => &mut self.index_at,
             Due::Unhandled => &mut self.unhandled_at,
         }
     }
@@ -273,6 +280,13 @@ impl<'a> Duties<'a> {
                 let left = prune::run(connection, &shared.settings).await?;
                 Some(Instant::now() + if left { PRUNE_AGAIN } else { PRUNE_EVERY.mul_f64(rand::random_range(0.5..=1.0)) })
             }
+            Due::Index => {
+                let settings = &shared.settings;
+                if store::next_history_index(connection, settings.keep_completed, settings.keep_failed).await?.is_some() {
+                    shared.index.notify_one();
+                }
+                Some(Instant::now() + INDEX_EVERY.mul_f64(rand::random_range(0.5..=1.0)))
+            }
             Due::Unhandled => {
                 // Not while the others may look dead who are not.
                 if shared.may_rescue() {
@@ -300,5 +314,6 @@ enum Due {
     Sample,
     Tidy,
     Prune,
+    Index,
     Unhandled,
 }

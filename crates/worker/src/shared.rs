@@ -55,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) listening: AtomicU64,
     /// A scheduled job may be due.
     pub(crate) due: Notify,
+    /// A closed day of the history lacks an index.
+    pub(crate) index: Notify,
     pub(crate) progress: ProgressReports,
     pub(crate) freed: Freed,
     /// Whether a queue has a limit: then an end is room for another job.
@@ -129,6 +131,7 @@ impl Shared {
             wake: Notify::new(),
             listening: AtomicU64::new(0),
             due: Notify::new(),
+            index: Notify::new(),
             progress: ProgressReports::default(),
             freed: Freed::default(),
             limited: AtomicBool::new(false),

@@ -57,7 +57,7 @@ impl Trace {
         let Some(mut story) = story::tell(&pool, &self.id).await? else {
             let id = safe(&self.id.to_string());
             let text = format!(
-                "nothing is known of \"{id}\": no job has this id or comes from such a trace or request, or it finished so long ago that its history is gone"
+                "nothing is known of \"{id}\": no job has this id or comes from such a trace or request, or its history is gone; of unfinished jobs and today's only some millions are looked at"
             );
             return Err(NotFound(text).into());
         };

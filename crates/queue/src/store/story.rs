@@ -219,18 +219,3 @@ pub(crate) async fn list_story_queues(connection: &mut PgConnection, jobs: &[(&s
 fn ids(jobs: &[JobId]) -> Vec<i64> {
     jobs.iter().map(|job| job.0).collect()
 }
-
-pub(crate) async fn find_jobs_of_trace(connection: &mut PgConnection, trace: u128, limit: i64) -> Result<Vec<JobId>, sqlx::Error> {
-    let found: Vec<i64> = sqlx::query_scalar(include_str!("../sql/find_jobs_of_trace.sql"))
-        .bind(Uuid::from_u128(trace))
-        .bind(limit)
-        .fetch_all(connection)
-        .await?;
-    Ok(found.into_iter().map(JobId).collect())
-}
-
-pub(crate) async fn find_jobs_of_request(connection: &mut PgConnection, request: &str, limit: i64) -> Result<Vec<JobId>, sqlx::Error> {
-    let found: Vec<i64> =
-        sqlx::query_scalar(include_str!("../sql/find_jobs_of_request.sql")).bind(request).bind(limit).fetch_all(connection).await?;
-    Ok(found.into_iter().map(JobId).collect())
-}

@@ -25,6 +25,9 @@ pub(super) fn build((found, jobs): (Found, Jobs), rows: &Rows) -> Option<Story> 
     if jobs.more {
         notes.push(format!("More jobs belong to it: only {} are told.", rows.jobs.len()));
     }
+    if !jobs.complete {
+        notes.push("More may belong to it: not all unfinished jobs and those of today were looked at.".to_owned());
+    }
     Some(Story {
         found,
         read_at: first.now,

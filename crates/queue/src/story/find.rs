@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sqlx::PgConnection;
 
 use super::{Found, MOST_JOBS, StoryKey};
-use crate::{JobId, store};
+use crate::{FoundJobs, JobId, ReadError, find_jobs_by_request, find_jobs_by_trace, store};
 
 /// The jobs of a story.
 #[derive(Debug)]
@@ -13,25 +13,27 @@ pub(super) struct Jobs {
     pub(super) ids: Vec<JobId>,
     /// There are more.
     pub(super) more: bool,
+    /// Whether everything was looked at to find them.
+    pub(super) complete: bool,
 }
 
 /// What the key is, and the families of the jobs that it leads to.
-pub(super) async fn find(connection: &mut PgConnection, key: &StoryKey) -> Result<Option<(Found, Jobs)>, sqlx::Error> {
+pub(super) async fn find(connection: &mut PgConnection, key: &StoryKey) -> Result<Option<(Found, Jobs)>, ReadError> {
     if let Some(id) = key.job
-        && let Some(jobs) = families(connection, vec![id]).await?
+        && let Some(jobs) = families(connection, vec![id], true).await?
     {
         return Ok(Some((Found::Job(id), jobs)));
     }
     if let Some(trace) = key.trace {
-        let mut ids = store::find_jobs_of_trace(connection, trace, limit()).await?;
-        ids.extend(store::find_attempt_traces(connection, trace, limit()).await?);
-        if let Some(jobs) = families(connection, ids).await? {
+        let FoundJobs { mut jobs, complete } = find_jobs_by_trace(&mut *connection, trace).await?;
+        jobs.extend(store::find_attempt_traces(connection, trace, limit()).await?);
+        if let Some(jobs) = families(connection, jobs, complete).await? {
             return Ok(Some((Found::Trace(format!("{trace:032x}")), jobs)));
         }
     }
     if let Some(request) = &key.request {
-        let ids = store::find_jobs_of_request(connection, request, limit()).await?;
-        if let Some(jobs) = families(connection, ids).await? {
+        let FoundJobs { jobs, complete } = find_jobs_by_request(&mut *connection, request).await?;
+        if let Some(jobs) = families(connection, jobs, complete).await? {
             return Ok(Some((Found::Request(request.clone()), jobs)));
         }
     }
@@ -45,7 +47,7 @@ fn limit() -> i64 {
 
 /// These jobs and all that descend from the first ones of their families; `None` if none of them is there any more. Of too many the
 /// asked ones stay, then the earliest.
-async fn families(connection: &mut PgConnection, mut asked: Vec<JobId>) -> Result<Option<Jobs>, sqlx::Error> {
+async fn families(connection: &mut PgConnection, mut asked: Vec<JobId>, complete: bool) -> Result<Option<Jobs>, sqlx::Error> {
     asked.sort_unstable();
     asked.dedup();
     let mut more = asked.len() > MOST_JOBS;
@@ -65,5 +67,5 @@ async fn families(connection: &mut PgConnection, mut asked: Vec<JobId>) -> Resul
         }
         ids.insert(id);
     }
-    Ok(Some(Jobs { ids: ids.into_iter().collect(), more }))
+    Ok(Some(Jobs { ids: ids.into_iter().collect(), more, complete }))
 }
