@@ -122,7 +122,8 @@ async fn a_job_that_fails_twice_and_works_is_told_with_its_backoffs() {
 async fn a_job_for_later_that_snoozes_is_told_with_both() {
     let pool = database().await.pool();
     let id = script(&["snooze"]).with().delay(Duration::from_millis(40)).enqueue(&pool).await.unwrap().id();
-    assert_eq!(life(&pool, id).await, ["scheduled for later"]);
+    let later = script(&[]).with().delay(Duration::from_secs(3_600)).enqueue(&pool).await.unwrap().id();
+    assert_eq!(life(&pool, later).await, ["scheduled for later"]);
     let worker = started(scripted(&pool)).await;
     wait_for_state(&pool, id, JobState::Completed).await;
     worker.shutdown().await;
@@ -348,7 +349,7 @@ async fn after_a_crash_a_job_waits_from_its_rescue_on_and_not_since_its_enqueue(
     let pool = database().await.pool();
     let id = Count { n: 1 }.enqueue(&pool).await.unwrap().id();
     lost_claim(&pool, id).await;
-    let worker = started(worker(&pool)).await;
+    let worker = started(worker(&pool).handle(play)).await;
     wait_for_state(&pool, id, JobState::Available).await;
     lost_claim(&pool, id).await;
     wait_for_state(&pool, id, JobState::Parked).await;
@@ -462,5 +463,105 @@ async fn a_job_leads_to_its_page_in_a_tracing_backend() {
         let trace = of_job(&story.spans, id).unwrap().trace.as_ref().unwrap();
         let page = format!("https://t.example.org/0af7651916cd43dd8448eb211c80319c/b7ad6b7169203331?job={id}");
         assert_eq!((trace.url.as_deref(), trace.sampled), (Some(page.as_str()), Some(false)));
+    }
+}
+
+#[cfg(feature = "cli")]
+mod command {
+    use std::process::{Command, Output, Stdio};
+
+    use serde_json::Value;
+
+    use super::*;
+
+    fn trace(url: &str, columns: &str, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_haulage"));
+        command.arg("trace").args(args).stdin(Stdio::null()).env("DATABASE_URL", url).env("COLUMNS", columns);
+        command.env_remove("HAULAGE_TRACE_URL").output().unwrap()
+    }
+
+    fn text(output: Output) -> String {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_story_is_drawn_within_the_width_of_the_terminal_and_printed_as_json() {
+        let database = database().await;
+        let (pool, url) = (database.pool(), database.url());
+        let origin = Origin::new("shop").route("POST /orders/{order}/with/a/route/that/is/rather/long").request_id("req-1");
+        let id = script(&["fail", "child"]).with().origin(origin).enqueue(&pool).await.unwrap().id();
+        let worker = started(scripted(&pool)).await;
+        wait_for_state(&pool, id, JobState::Completed).await;
+        eventually("its child too", async || crate::support::jobs_in(&pool, JobState::Completed).await == 2).await;
+        worker.shutdown().await;
+        for columns in [60, 80, 120] {
+            let drawn = text(trace(&url, &columns.to_string(), &[&id.to_string()]));
+            let longest = drawn.lines().map(|line| line.chars().count()).max().unwrap();
+            assert!(longest <= columns, "{longest} > {columns}:\n{drawn}");
+            for part in
+                ["POST /orders", "req-1", "script, completed", "attempt 1 failed", "out of paper", "backoff", "count", "of which it waited"]
+            {
+                assert!(drawn.contains(part), "{part} is not in\n{drawn}");
+            }
+            assert!(!drawn.contains('\u{1b}'), "no colors but on a terminal");
+        }
+
+        let story: Value = serde_json::from_str(&text(trace(&url, "80", &["req-1", "--json"]))).unwrap();
+        assert_eq!(story["found"]["request"], "req-1");
+        let job = &story["spans"][0]["children"][0];
+        assert_eq!((&job["span"], &job["job"], &job["kind"]), (&"job".into(), &id.0.into(), &"script".into()));
+        let spans: Vec<&str> = job["children"].as_array().unwrap().iter().map(|span| span["span"].as_str().unwrap()).collect();
+        let spans: Vec<&str> = spans.into_iter().collect();
+        assert_eq!(&spans[..3], ["enqueue", "wait", "attempt"]);
+        assert_eq!(job["children"][1]["reason"], "line");
+        assert!(job["children"][1]["end_ms"].as_f64() > job["children"][1]["start_ms"].as_f64());
+    }
+
+    #[tokio::test]
+    async fn what_comes_from_outside_cannot_steer_the_terminal() {
+        let database = database().await;
+        let (pool, url) = (database.pool(), database.url());
+        let evil = "\u{1b}]0;owned\u{7}\u{1b}[2J\r\u{9b}31m\u{202e}gnp\nsecond\tline";
+        let id = script(&["evil"]).enqueue(&pool).await.unwrap().id();
+        sqlx::query("UPDATE haulage.live_jobs SET origin = jsonb_build_object('request_id', $1::text, 'route', $1::text, 'service', $1::text), limit_key = $1, meta = jsonb_build_object('schedule', $1::text, 'instant', $1::text)")
+            .bind(evil)
+            .execute(&pool)
+            .await
+            .unwrap();
+        let bo = Operator::new(evil).because(evil);
+        bo.hold(&pool, id).await.unwrap();
+        bo.release(&pool, id).await.unwrap();
+        bo.pause_queue(&pool, "default", None).await.unwrap();
+        sqlx::query(
+            "INSERT INTO haulage.attempts (job_id, attempt, outcome, message, claimed_at, next_run_at, worker_name)
+             VALUES ($1, 1, 'failed', $2, now(), now(), $2)",
+        )
+        .bind(id.0)
+        .bind(evil)
+        .execute(&pool)
+        .await
+        .unwrap();
+        sqlx::query("UPDATE haulage.live_jobs SET attempt = 1").execute(&pool).await.unwrap();
+        let drawn = text(trace(&url, "100", &[&id.to_string()]));
+        assert!(drawn.contains("\\u{1b}]0;owned") && drawn.contains("\\u{202e}gnp"), "{drawn}");
+        assert!(!drawn.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'), "{drawn:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_and_what_can_not_work_have_their_exit_codes() {
+        let url = database().await.url();
+        let refused = |output: Output, code: i32| {
+            assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
+            assert!(output.stdout.is_empty());
+            String::from_utf8(output.stderr).unwrap()
+        };
+        let said = refused(trace(&url, "80", &["no\u{1b}[31msuch"]), 3);
+        assert!(said.starts_with("haulage: nothing is known of \"no\\u{1b}[31msuch\"") && said.lines().count() == 1, "{said}");
+        assert!(refused(trace(&url, "80", &[""]), 2).contains("1 to 256 bytes"));
+        // Also when there is nothing to show: at the start.
+        let said = refused(trace(&url, "80", &["1", "--trace-url", "https://t.example.org/{trace}"]), 2);
+        assert!(said.contains("the variable {trace}, which is unknown: use {trace_id}"), "{said}");
+        assert!(refused(trace(&url, "80", &["1", "--trace-url", "https://t.example.org/"]), 2).contains("has no {trace_id}"));
     }
 }

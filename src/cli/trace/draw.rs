@@ -59,8 +59,7 @@ pub(super) fn draw(story: &Story, width: usize, paint: Paint) -> String {
     if axis.is_shortened() {
         legend.push_str("   / drawn shorter");
     }
-    text.push_str(&paint.text(Tone::Quiet, &legend));
-    text.push('\n');
+    text.push_str(&paint.text(Tone::Quiet, &wrap(&legend, width)));
     text.push_str(&end(story, &rows, until, width, paint));
     text
 }
@@ -245,7 +244,7 @@ fn end(story: &Story, rows: &[Row<'_>], until: f64, width: usize, paint: Paint) 
             _ => None,
         })
     {
-        text.push_str(&format!("\nAll jobs of its request: haulage trace {}\n", one_line(request)));
+        text.push_str(&format!("\n{}", wrap(&format!("All jobs of its request: haulage trace {}", one_line(request)), width)));
     }
     let mut traces: Vec<(&str, Option<bool>, Option<&str>)> = Vec::new();
     for trace in rows.iter().filter_map(|row| row.span.trace.as_ref()) {

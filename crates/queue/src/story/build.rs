@@ -116,7 +116,9 @@ impl<'a> Tree<'a> {
                 None => spans.push(of_child),
             }
         }
-        spans.sort_by(|a, b| a.start_ms.total_cmp(&b.start_ms));
+        // An act stands before the wait that it begins.
+        let is_stretch = |span: &Span| !matches!(span.what, SpanKind::Enqueue { .. } | SpanKind::Act { .. });
+        spans.sort_by(|a, b| a.start_ms.total_cmp(&b.start_ms).then_with(|| is_stretch(a).cmp(&is_stretch(b))));
 
         let until = self.ms(job.finished_at.unwrap_or(self.now));
         let total = |wanted: fn(&SpanKind) -> bool| -> f64 {
@@ -308,6 +310,7 @@ impl<'a> Line<'a> {
             to,
             timed: reason.zip(due).map(|(reason, due)| (reason, due, detail)),
             eligible_at,
+            released_at: self.acts.iter().filter(|act| act.verb == "release" && act.at > self.told && act.at <= to).map(|act| act.at).max(),
             key: self.job.limit_key.clone(),
             last: if suspect { WaitReason::Suspect } else { WaitReason::Line },
         }

@@ -17,6 +17,8 @@ pub(super) struct Wait {
     pub(super) timed: Option<(WaitReason, DateTime<Utc>, Option<String>)>,
     /// Since when only the queue made it wait.
     pub(super) eligible_at: Option<DateTime<Utc>>,
+    /// When it was last released, if it was held: `eligible_at` tells only of what came then.
+    pub(super) released_at: Option<DateTime<Utc>>,
     /// What it waited for between the two: of a job without a key nobody knows.
     pub(super) key: Option<String>,
     /// What it waits for in the end: the line, or to run alone.
@@ -86,9 +88,11 @@ impl Wait {
     fn reason_at(&self, at: DateTime<Utc>) -> (WaitReason, Option<String>) {
         match (&self.timed, self.eligible_at) {
             (Some((reason, due, detail)), _) if at < *due => (*reason, detail.clone()),
-            (_, Some(eligible)) if at < eligible => match &self.key {
-                Some(key) => (WaitReason::Key, Some(key.clone())),
-                None => (WaitReason::Unknown, None),
+            (_, Some(eligible)) if at < eligible => match (&self.key, self.released_at.is_some_and(|released| at < released)) {
+                (Some(key), false) => (WaitReason::Key, Some(key.clone())),
+                (Some(key), true) => (WaitReason::Unknown, Some(format!("for its key {key}, or in line"))),
+                (None, true) => (self.last, None),
+                (None, false) => (WaitReason::Unknown, None),
             },
             _ => (self.last, None),
         }
@@ -104,7 +108,7 @@ mod tests {
     }
 
     fn wait(from: i64, to: i64) -> Wait {
-        Wait { from: at(from), to: at(to), timed: None, eligible_at: None, key: None, last: Line }
+        Wait { from: at(from), to: at(to), timed: None, eligible_at: None, released_at: None, key: None, last: Line }
     }
 
     fn window(from: i64, to: i64, reason: WaitReason) -> Window {
@@ -134,6 +138,10 @@ mod tests {
     fn what_operators_did_lies_over_it() {
         let keyed = Wait { timed: Some((Scheduled, at(10), None)), eligible_at: Some(at(30)), key: Some("k".into()), ..wait(0, 40) };
         assert_eq!(parts(&keyed, &[window(5, 35, Held)]), [(Scheduled, 5), (Held, 30), (Line, 5)]);
+        let released = Wait { released_at: Some(at(25)), ..keyed.clone() };
+        assert_eq!(parts(&released, &[window(15, 25, Held)]), [(Scheduled, 10), (Unknown, 5), (Held, 10), (Key, 5), (Line, 10)]);
+        let released = Wait { key: None, eligible_at: Some(at(25)), ..released };
+        assert_eq!(parts(&released, &[window(15, 25, Held)]), [(Scheduled, 10), (Line, 5), (Held, 10), (Line, 15)]);
         assert_eq!(parts(&keyed, &[window(5, 35, Paused)]), [(Scheduled, 10), (Paused, 25), (Line, 5)], "its time had not come");
         assert_eq!(parts(&keyed, &[window(-9, 99, Limit)]), [(Scheduled, 10), (Key, 20), (Limit, 10)]);
         let all = [window(0, 99, Limit), window(32, 38, Paused), window(34, 36, Held)];
