@@ -73,6 +73,14 @@ async fn every_order_gets_its_receipt_and_its_stock_message_although_the_partner
         retried += usize::from(sync.attempt > 1);
     }
     ensure!(retried > 0, "the partner refused nobody");
+    // Each sync has a child.
+    let notices: Vec<i64> = sqlx::query_scalar("SELECT id FROM haulage.jobs WHERE parent_id = ANY ($1)")
+        .bind(syncs.iter().map(|id| id.0).collect::<Vec<_>>())
+        .fetch_all(&pool)
+        .await?;
+    for id in notices {
+        completed(&pool, JobId(id)).await?;
+    }
 
     // The request's id leads to all of it: the request, both jobs, each attempt and what it waited for.
     for (id, request) in syncs.iter().zip(&requests) {
@@ -85,13 +93,15 @@ async fn every_order_gets_its_receipt_and_its_stock_message_although_the_partner
         let sync = jobs.iter().find(|job| job["job"] == id.0).context("the sync is missing")?;
         let attempts = sync["children"].as_array().into_iter().flatten().filter(|span| span["span"] == "attempt").count();
         ensure!(sync["attempts"] == attempts, "{sync}");
+        let last = sync["children"].as_array().and_then(|spans| spans.last()).context("nothing in the sync")?;
+        ensure!(last["children"][0]["kind"] == "dispatch_mail" && last["children"][0]["state"] == "completed", "{sync}");
     }
 
     // Each mail once, whatever was retried.
     let caught = shop.get(&format!("http://127.0.0.1:{}/mails.json", shop.mails_port)).await?;
     let caught = caught.as_array().context("the mails are no list")?;
     let ids: HashSet<&str> = caught.iter().filter_map(|mail| mail["message_id"].as_str()).collect();
-    ensure!(caught.len() == 51 && ids.len() == 51, "{} mails with {} ids", caught.len(), ids.len());
+    ensure!(caught.len() == 101 && ids.len() == 101, "{} mails with {} ids", caught.len(), ids.len());
     let welcome = caught.iter().find(|mail| mail["subject"] == "Welcome to the shop").context("no welcome mail")?;
     ensure!(
         welcome["to"] == json!(["buyer0@example.com"])

@@ -500,7 +500,7 @@ mod command {
             let longest = drawn.lines().map(|line| line.chars().count()).max().unwrap();
             assert!(longest <= columns, "{longest} > {columns}:\n{drawn}");
             for part in
-                ["POST /orders", "req-1", "script, completed", "attempt 1 failed", "out of paper", "backoff", "count", "of which it waited"]
+                ["POST /orders", "req-1", "script, completed", "attempt 1 failed", "out of paper", "backoff", "count", " was waiting: "]
             {
                 assert!(drawn.contains(part), "{part} is not in\n{drawn}");
             }
@@ -512,8 +512,7 @@ mod command {
         let job = &story["spans"][0]["children"][0];
         assert_eq!((&job["span"], &job["job"], &job["kind"]), (&"job".into(), &id.0.into(), &"script".into()));
         let spans: Vec<&str> = job["children"].as_array().unwrap().iter().map(|span| span["span"].as_str().unwrap()).collect();
-        let spans: Vec<&str> = spans.into_iter().collect();
-        assert_eq!(&spans[..3], ["enqueue", "wait", "attempt"]);
+        assert_eq!((&spans[..2], spans.last()), (&["enqueue", "wait"][..], Some(&"attempt")));
         assert_eq!(job["children"][1]["reason"], "line");
         assert!(job["children"][1]["end_ms"].as_f64() > job["children"][1]["start_ms"].as_f64());
     }

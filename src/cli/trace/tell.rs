@@ -19,16 +19,17 @@ pub(super) fn sentence(jobs: &[&Span], until_ms: f64) -> Option<String> {
     }
     let mut by_reason: Vec<_> = by_reason.into_iter().collect();
     by_reason.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let waits: Vec<String> = by_reason.into_iter().map(|(reason, ms)| format!("{} {}", length(ms), reason.as_str())).collect();
+    let waits: Vec<String> = match by_reason.as_slice() {
+        [(reason, _)] => vec![reason.as_str().to_owned()],
+        more => more.iter().map(|(reason, ms)| format!("{} {}", length(*ms), reason.as_str())).collect(),
+    };
 
     let took = length(told.length_ms(until_ms));
     let so_far = if told.end_ms.is_some() { format!("took {took}") } else { format!("is {took} old") };
-    let text = match waits.as_slice() {
-        [] => format!("Job {job} {so_far}, without a wait."),
-        [one] => format!("Job {job} {so_far}, of which it waited {one}."),
-        more => format!("Job {job} {so_far}, of which it waited {}: {}.", length(*waited_ms), more.join(", ")),
-    };
-    Some(text)
+    if waits.is_empty() {
+        return Some(format!("Job {job} {so_far}, without a wait."));
+    }
+    Some(format!("Job {job} {so_far}, of which {} was waiting: {}.", length(*waited_ms), waits.join(", ")))
 }
 
 /// Two figures, or so: "0.4 ms", "41 ms", "2.6 s", "15 m 5 s", "3 h 20 m", "4 d 2 h".

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{JobId, JobState, LogLine, ParkedFor, TraceContext};
 
-/// Shorter is no wait: when a handler started is reckoned back from when its end was written.
+/// Shorter is the way to the database: when a handler started is reckoned back from when its end was written.
 const AT_ONCE_MS: f64 = 20.0;
 
 pub(super) fn build((found, jobs): (Found, Jobs), rows: &Rows) -> Option<Story> {
@@ -122,7 +122,8 @@ impl<'a> Tree<'a> {
 
         let until = self.ms(job.finished_at.unwrap_or(self.now));
         let total = |wanted: fn(&SpanKind) -> bool| -> f64 {
-            spans.iter().filter(|span| wanted(&span.what)).map(|span| span.length_ms(until)).sum()
+            let sum: f64 = spans.iter().filter(|span| wanted(&span.what)).map(|span| span.length_ms(until)).sum();
+            (sum * 1000.0).round() / 1000.0
         };
         let what = SpanKind::Job {
             job: job.id,

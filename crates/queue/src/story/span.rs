@@ -139,7 +139,7 @@ pub enum WaitReason {
     Suspect,
     /// No live worker takes it.
     NoWorker,
-    /// A worker had it and had not started it yet.
+    /// A worker had it and its handler did not run: before it started, or after its end until that was written.
     Taken,
     /// It was dead or cancelled, until somebody retried it.
     Ended,
@@ -163,7 +163,7 @@ impl WaitReason {
             Self::Line => "in line",
             Self::Suspect => "suspect, to run alone",
             Self::NoWorker => "no worker takes it",
-            Self::Taken => "taken, not started",
+            Self::Taken => "taken but not running",
             Self::Ended => "ended, until retried",
             Self::Earlier => "earlier attempts",
             Self::Unknown => "reason not stored",
