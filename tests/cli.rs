@@ -431,6 +431,40 @@ async fn workers_are_listed_by_the_command() {
 }
 
 #[tokio::test]
+async fn a_job_is_shown_with_what_its_attempts_logged_and_with_the_span_it_is_in() {
+    let database = database().await;
+    let (pool, url) = (database.pool(), database.url());
+    let mut failing = worker(&pool).handle(async |_: Count| Err::<(), _>("no paper")).build().unwrap();
+    let id = Count { n: 1 }.enqueue(&pool).await.unwrap().id();
+    failing.drain().await.unwrap();
+    let lines = json!([
+        { "before_us": 2_000_000, "level": "INFO", "target": "shop", "message": "begun", "fields": { "page": 3, "who": "ana" } },
+        { "before_us": 1_000_000, "level": "WARN", "target": "shop", "message": "jam\u{1b}[31m\nin tray 2" },
+    ]);
+    let insert = "INSERT INTO haulage.attempt_logs (job_id, attempt, ended_at, earlier, lines) SELECT job_id, attempt, ended_at, 7, $1 FROM haulage.attempts";
+    sqlx::query(insert).bind(sqlx::types::Json(lines)).execute(&pool).await.unwrap();
+    let shown = ok(haulage(&url, &["jobs", "show", &id.to_string()]));
+    let after = shown.split_once("no paper\n").unwrap().1.rsplit_once("no paper\n").unwrap().1;
+    let said: Vec<&str> = after.lines().collect();
+    assert_eq!(said[0].trim(), "(7 earlier lines were not kept)", "{shown}");
+    assert!(said[1].ends_with("Z INFO  shop: begun page=3 who=ana"), "{shown}");
+    assert!(said[2].ends_with("Z WARN  shop: jam\\u{1b}[31m") && said[3].trim() == "in tray 2", "{shown}");
+    let shown = json_of(haulage(&url, &["jobs", "show", &id.to_string(), "--json"]));
+    assert_eq!((&shown["logs"][0]["lines"][0]["fields"]["page"], &shown["logs"][0]["lines"][1]["level"]), (&json!(3), &json!("WARN")));
+    assert_eq!(shown["span"], Value::Null);
+
+    let running = "UPDATE haulage.live_jobs SET state = 2, place = 1, lease = 7, claimed_at = now()";
+    sqlx::raw_sql(running).execute(&pool).await.unwrap();
+    let insert = "INSERT INTO haulage.running_spans (job_id, lease, path, since) VALUES ($1, 7, 'process > print', '2026-11-27 21:03:40Z')";
+    sqlx::query(insert).bind(id.0).execute(&pool).await.unwrap();
+    let shown = ok(haulage(&url, &["jobs", "show", &id.to_string()]));
+    assert!(shown.contains("  in         process > print, since 2026-11-27 21:03:40Z\n"), "{shown}");
+    // Of another attempt.
+    sqlx::raw_sql("UPDATE haulage.live_jobs SET lease = 8").execute(&pool).await.unwrap();
+    assert_eq!(json_of(haulage(&url, &["jobs", "show", &id.to_string(), "--json"]))["span"], Value::Null);
+}
+
+#[tokio::test]
 async fn jobs_that_no_worker_takes_are_shown_below_the_workers_and_as_json() {
     let url = database().await.url();
     assert_eq!(json_of(haulage(&url, &["queues", "unhandled", "--json"])), json!([]));

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-/// 134 when this was written. Each one more is build time and trust asked of every user, so going
-/// past this is a decision and not an accident.
-const MOST_CRATES_OF_A_WORKER: usize = 150;
+/// 151, four of which came with the layer that gathers what handlers log: `tracing-subscriber`, which a program that shows logs has anyway,
+/// and what it needs. Each one more is build time and trust asked of every user, so going past this is a decision and not an accident.
+const MOST_CRATES_OF_A_WORKER: usize = 152;
 
 #[test]
 fn our_crates_depend_on_each_other_one_way() {

@@ -43,6 +43,7 @@ mod shutdown;
 mod sql_function;
 mod statements;
 mod story;
+mod stuck;
 mod telemetry;
 mod test_database;
 mod testing;

@@ -68,7 +68,7 @@ async fn handle_order(job: Order, ctx: Ctx) -> Result<(), JobError> {
 }
 
 /// The end of standard input is the sign to stop, so that no process outlives its test.
-async fn parent_gone() {
+pub(crate) async fn parent_gone() {
     let (gone, stop) = tokio::sync::oneshot::channel::<()>();
     std::thread::spawn(move || {
         std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).ok();
@@ -125,17 +125,17 @@ async fn worker_process() {
 }
 
 /// A process of ours; what it logs goes to a file.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     lines: tokio::io::Lines<tokio::io::BufReader<tokio::process::ChildStdout>>,
     log: PathBuf,
 }
 
 impl Process {
-    fn start(test: &str, variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(test: &str, variables: &[(&str, &str)]) -> Self {
         let log = std::env::temp_dir().join(format!("haulage-telemetry-{}-{:x}.log", std::process::id(), rand::random::<u64>()));
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", &format!("telemetry::{test}"), "--ignored", "--nocapture"])
+            .args(["--exact", test, "--ignored", "--nocapture"])
             .envs(variables.iter().copied())
             // Quick, and so often that several batches are sent.
             .env("OTEL_BSP_SCHEDULE_DELAY", "200")
@@ -151,7 +151,7 @@ impl Process {
         Self { child, lines: tokio::io::AsyncBufReadExt::lines(out), log }
     }
 
-    async fn address(&mut self) -> String {
+    pub(crate) async fn address(&mut self) -> String {
         while let Some(line) = self.lines.next_line().await.unwrap() {
             if let Some((_, address)) = line.split_once("listening ") {
                 return address.to_owned();
@@ -161,7 +161,7 @@ impl Process {
     }
 
     /// Stops it in order; returns its log.
-    async fn stop(mut self) -> String {
+    pub(crate) async fn stop(mut self) -> String {
         drop(self.child.stdin.take());
         while self.lines.next_line().await.unwrap().is_some() {}
         assert!(self.child.wait().await.unwrap().success());
@@ -176,8 +176,9 @@ async fn run_shop(endpoint: &str, protocol: &str) -> (Vec<String>, PgPool) {
     let database = database().await;
     let (pool, url) = (database.pool(), database.url());
     let otlp = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)];
-    let mut web = Process::start("web_process", &[&otlp[..], &[("HAULAGE_TEST_WEB", &url)]].concat());
-    let workers = [(); 2].map(|()| Process::start("worker_process", &[&otlp[..], &[("HAULAGE_TEST_WORKER_OF_SHOP", &url)]].concat()));
+    let mut web = Process::start("telemetry::web_process", &[&otlp[..], &[("HAULAGE_TEST_WEB", &url)]].concat());
+    let workers =
+        [(); 2].map(|()| Process::start("telemetry::worker_process", &[&otlp[..], &[("HAULAGE_TEST_WORKER_OF_SHOP", &url)]].concat()));
     let address = web.address().await;
     let client = reqwest::Client::new();
     for n in 1..=30 {
@@ -267,6 +268,12 @@ async fn one_trace_goes_through_three_processes_over_grpc_and_over_http_and_noth
             .unwrap();
         assert_eq!(kept, 60);
 
+        // With each attempt that failed what its handler said is stored, and nothing of the args.
+        let said: Vec<String> =
+            sqlx::query_scalar("SELECT lines::text FROM haulage.attempt_logs WHERE attempt = 1").fetch_all(&pool).await.unwrap();
+        assert_eq!(said.len(), 6);
+        assert!(said.iter().all(|lines| lines.contains("an order is worked on") && !lines.contains(CANARY)), "{said:?}");
+
         // A line that a handler logged says of which attempt of which job, and in which trace.
         let said: Vec<Value> = logs
             .iter()
@@ -319,7 +326,7 @@ async fn a_collector_of_somebody_else_understands_all_of_it() {
 async fn metrics_are_read_by_prometheus_and_are_those_that_the_documents_name() {
     let database = database().await;
     let (pool, url) = (database.pool(), database.url());
-    let mut worker = Process::start("worker_process", &[("HAULAGE_TEST_WORKER_OF_SHOP", &url), ("HAULAGE_TEST_METRICS", "1")]);
+    let mut worker = Process::start("telemetry::worker_process", &[("HAULAGE_TEST_WORKER_OF_SHOP", &url), ("HAULAGE_TEST_METRICS", "1")]);
     let address = worker.address().await;
     let schedule = haulage::Schedule::new("each-second", "* * * * * *", Receipt { n: 1, secret: CANARY.into() });
     haulage::declare_schedules(&mut *pool.acquire().await.unwrap(), "it", vec![schedule]).await.unwrap();
@@ -347,7 +354,7 @@ async fn metrics_are_read_by_prometheus_and_are_those_that_the_documents_name() 
 
     // What is exported is what the list has, but for what did not happen here and for the exporter's own.
     let known: BTreeSet<String> = ALL.iter().map(Metric::prometheus).collect();
-    let quiet: BTreeSet<String> = [metric::RESCUED, metric::LOSSES, metric::FENCED].iter().map(Metric::prometheus).collect();
+    let quiet: BTreeSet<String> = [metric::RESCUED, metric::LOSSES, metric::FENCED, metric::STALL].iter().map(Metric::prometheus).collect();
     let exported: BTreeSet<String> = exported.into_keys().filter(|name| name != "target_info").collect();
     assert_eq!(exported.union(&quiet).cloned().collect::<BTreeSet<_>>(), known);
     // No id of a job, no text of args is a label.

@@ -6,4 +6,5 @@
 #[expect(dead_code, unused_imports, reason = "the other binary uses the rest of it")]
 mod support;
 
+mod attempt_logs;
 mod tracing;

@@ -6,7 +6,7 @@ use std::{
     time::SystemTime,
 };
 
-use haulage_queue::telemetry::otel::TARGET;
+use haulage_queue::telemetry::TARGET;
 use opentelemetry::{Context as OtelContext, trace::TraceContextExt};
 use serde_json::{Map, Value};
 use tracing::{

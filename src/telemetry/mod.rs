@@ -27,6 +27,7 @@
 //!
 //! ```text
 //!  tracing ──┬─> logs: JSON or lines on standard error, with trace, job, kind, queue, attempt
+//!            ├─> the last lines of each attempt, for the worker to store
 //!            └─> tracing-opentelemetry ──> batches ──> OTLP            thread "haulage-telemetry": its own runtime for the exporters'
 //!  meter ────┬────────────────────────────> each minute ──> OTLP       sockets and /metrics, so that nothing of it depends on the
 //!            └─> registry ──> /metrics                                 program's runtime, at the end least of all
@@ -78,6 +79,8 @@ pub fn builder(service: impl Into<String>) -> TelemetryBuilder {
         levels: "info".to_owned(),
         listen: None,
         flush: FLUSH,
+        #[cfg(feature = "worker")]
+        attempts: haulage_worker::AttemptLogs::new(),
     }
 }
 
@@ -91,6 +94,8 @@ pub struct TelemetryBuilder {
     levels: String,
     listen: Option<SocketAddr>,
     flush: Duration,
+    #[cfg(feature = "worker")]
+    attempts: haulage_worker::AttemptLogs,
 }
 
 /// Why telemetry could not be set up.
@@ -152,6 +157,14 @@ impl TelemetryBuilder {
         self
     }
 
+    /// Also replaces the values of fields whose names contain one of these, in the log lines that are stored with attempts that fail: see
+    /// [`AttemptLogs`](haulage_worker::AttemptLogs). What is written to standard error and sent is as the program logs it.
+    #[cfg(feature = "worker")]
+    pub fn redact(mut self, names: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        self.attempts = self.attempts.redact(names);
+        self
+    }
+
     /// How long what is left may take to be sent at the end; 5 s unless set.
     pub fn flush_timeout(mut self, timeout: Duration) -> Self {
         self.flush = timeout;
@@ -182,6 +195,8 @@ impl TelemetryBuilder {
                 .with_filter(tracing_subscriber::filter::filter_fn(logs::belongs_to_a_trace))
         });
         let subscriber = Registry::default().with(spans).with(logs::layer(self.logs).with_filter(filter));
+        #[cfg(feature = "worker")]
+        let subscriber = subscriber.with(self.attempts.layer());
         tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::Installed)?;
 
         global::set_text_map_propagator(TextMapCompositePropagator::new(vec![

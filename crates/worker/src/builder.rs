@@ -14,7 +14,8 @@ use tokio::sync::{Mutex, Semaphore};
 use tower::{Layer, Service};
 
 use crate::{
-    BlockingHandler, BoxError, DeadJob, Extract, Handler, IntoOutcome, JobError, JobService, Outcome, Run, Worker, default_backoff,
+    BlockingHandler, BoxError, DeadJob, Extract, Handler, IntoOutcome, JobError, JobService, KeepLogs, Outcome, Run, Worker,
+    default_backoff,
     execute::{Call, Entry, Registry, Target, Traits, panicked},
     middleware, misfit,
     shared::{OnDead, Settings, Shared},
@@ -141,6 +142,7 @@ impl Worker {
                 keep_failed: 30,
                 keep_audit: 365,
                 without: HashSet::new(),
+                keep_logs: KeepLogs::default(),
                 #[cfg(feature = "otel")]
                 trace_relation: None,
                 #[cfg(feature = "otel")]
@@ -335,6 +337,13 @@ impl<S: Clone + Send + Sync + 'static> Builder<S> {
     #[cfg(feature = "otel")]
     pub fn trace_waits(mut self) -> Self {
         self.settings.trace_waits = true;
+        self
+    }
+
+    /// Of which attempts the last log lines are stored; of those that failed unless set. Without the layer [`AttemptLogs`](crate::AttemptLogs)
+    /// in the program's tracing subscriber there are none.
+    pub fn keep_logs(mut self, of: KeepLogs) -> Self {
+        self.settings.keep_logs = of;
         self
     }
 

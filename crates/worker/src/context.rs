@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU8, Ordering},
     },
     time::{Duration, Instant},
@@ -18,7 +18,7 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use crate::{JobError, Outcome, shared::Shared, telemetry::Facts};
+use crate::{JobError, Outcome, logs::Record, shared::Shared, stall::Pulse, telemetry::Facts};
 
 /// The running attempt. Cheap to clone.
 #[derive(Clone)]
@@ -214,6 +214,9 @@ pub(crate) struct Attempt {
     /// Of the claim: if leases were lost since, this one was.
     pub(crate) epoch: u64,
     pub(crate) token: CancellationToken,
+    pub(crate) pulse: Pulse,
+    /// What it says and where it is, if a layer keeps that.
+    record: OnceLock<Arc<Record>>,
     stop: AtomicU8,
     completed: AtomicBool,
     refused: AtomicBool,
@@ -243,6 +246,8 @@ impl Attempt {
             limit_key: job.limit_key,
             epoch,
             token: CancellationToken::new(),
+            pulse: Pulse::default(),
+            record: OnceLock::new(),
             stop: AtomicU8::new(0),
             completed: AtomicBool::new(false),
             refused: AtomicBool::new(false),
@@ -252,6 +257,15 @@ impl Attempt {
             shared: Arc::clone(shared),
         };
         (attempt, job.args)
+    }
+
+    pub(crate) fn record(&self) -> Option<&Arc<Record>> {
+        self.record.get()
+    }
+
+    /// Its span is open.
+    pub(crate) fn recorded(&self, record: Arc<Record>) {
+        self.record.set(record).ok();
     }
 
     /// Tells the handler to stop; the first reason counts, but a lost lease outranks the others.

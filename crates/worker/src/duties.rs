@@ -1,6 +1,6 @@
 //! The fleet's duties, on one connection: promote due jobs, let in what waits for its key, fire schedules, rescue the jobs of dead
 //! workers, count queues for metrics, keep partitions, look for indexes that the history lacks, say what waits for a worker that is not
-//! there, and write down progress and the traces of attempts.
+//! there, and write down progress, logs and the traces of attempts.
 //! Leaderless: every worker does them, the database arbitrates, and each can be switched off per process.
 
 use std::{
@@ -14,10 +14,14 @@ use haulage_queue::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Duty, admit::Admit, link::Link, promote::Promote, prune, rescue, shared::Shared, unhandled::Unhandled};
+use crate::{Duty, admit::Admit, link::Link, logs::Written, promote::Promote, prune, rescue, shared::Shared, unhandled::Unhandled};
 
 /// Progress is written this often at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+/// What attempts have logged is gathered for so long before it is written.
+const LOGS_EVERY: Duration = Duration::from_millis(200);
+/// At the end of the worker what is left has so long.
+const LAST_LOGS: Duration = Duration::from_secs(1);
 /// Traces that attempts have of their own are written this often.
 const TRACES_EVERY: Duration = Duration::from_secs(1);
 /// And the last ones when the worker stops, if the database answers within this time.
@@ -69,9 +73,11 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             () = shared.due.notified() => duties.look_now(),
             () = shared.freed.told() => sooner(&mut duties.admit_at, duties.admit.freed()),
             () = shared.progress.reported() => duties.progress_at = duties.progress_at.or(Some(Instant::now() + PROGRESS_EVERY / 10)),
+            () = shared.tails.told() => duties.logs_at = duties.logs_at.or(Some(Instant::now() + LOGS_EVERY)),
             () = tokio::time::sleep_until(next.into()) => {}
         }
     }
+    tokio::time::timeout(LAST_LOGS, duties.last_logs()).await.ok();
     tokio::time::timeout(TRACES_AT_STOP, duties.perform(Due::Traces)).await.ok();
     duties.link.close().await;
 }
@@ -98,6 +104,7 @@ struct Duties<'a> {
     unhandled_at: Option<Instant>,
     progress_at: Option<Instant>,
     progress_written: Instant,
+    logs_at: Option<Instant>,
     traces_at: Option<Instant>,
 }
 
@@ -127,6 +134,7 @@ impl<'a> Duties<'a> {
             unhandled_at: Some(now + shared.settings.heartbeat * 2),
             progress_at: None,
             progress_written: now - PROGRESS_EVERY,
+            logs_at: None,
             traces_at: cfg!(feature = "otel").then_some(now + TRACES_EVERY),
         }
     }
@@ -150,6 +158,7 @@ impl<'a> Duties<'a> {
             self.index_at,
             self.unhandled_at,
             self.progress_at,
+            self.logs_at,
             self.traces_at,
         ];
         due.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + PRUNE_EVERY)
@@ -158,7 +167,7 @@ impl<'a> Duties<'a> {
     /// Does what is due. A duty that fails is tried again after a while and holds up no other; returns the last error.
     async fn work(&mut self) -> Result<(), sqlx::Error> {
         let mut result = Ok(());
-        const ORDER: [Due; 11] = [
+        const ORDER: [Due; 12] = [
             Due::Schedule,
             Due::Promote,
             Due::Admit,
@@ -166,6 +175,7 @@ impl<'a> Duties<'a> {
             Due::Rescue,
             Due::Traces,
             Due::Sample,
+            Due::Logs,
             Due::Tidy,
             Due::Prune,
             Due::Index,
@@ -189,12 +199,20 @@ impl<'a> Duties<'a> {
         result
     }
 
+    /// What the last attempts have logged.
+    async fn last_logs(&mut self) -> Result<(), sqlx::Error> {
+        let connection = self.link.get().await?;
+        while self.shared.tails.write(connection).await? == Written::Some {}
+        Ok(())
+    }
+
     fn at(&mut self, duty: Due) -> &mut Option<Instant> {
         match duty {
             Due::Schedule => &mut self.schedule_at,
             Due::Promote => &mut self.promote_at,
             Due::Admit => &mut self.admit_at,
             Due::Progress => &mut self.progress_at,
+            Due::Logs => &mut self.logs_at,
             Due::Traces => &mut self.traces_at,
             Due::Rescue => &mut self.rescue_at,
             Due::Sample => &mut self.sample_at,
@@ -232,6 +250,11 @@ impl<'a> Duties<'a> {
                 }
                 None
             }
+            Due::Logs => match shared.tails.write(connection).await? {
+                Written::All => None,
+                Written::Some => Some(Instant::now()),
+                Written::Locked => Some(Instant::now() + AGAIN),
+            },
             Due::Traces => {
                 let traces = shared.own_traces.take();
                 if !traces.is_empty() {
@@ -309,6 +332,7 @@ enum Due {
     Promote,
     Admit,
     Progress,
+    Logs,
     Traces,
     Rescue,
     Sample,

@@ -3,6 +3,7 @@
 use std::{
     any::Any,
     collections::HashMap,
+    future::poll_fn,
     panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
@@ -152,10 +153,18 @@ async fn run(shared: &Shared, attempt: &Arc<Attempt>, args: String, span: &mut A
         return stopped(shared, attempt, stop, None, None);
     }
     let started = Instant::now();
+    attempt.pulse.begin(started);
     let run = Run { kind: entry.kind, args, ctx: Ctx { attempt: Arc::clone(attempt) } };
     *span = AttemptSpan::open(shared, attempt);
     let work = span.instrument(AssertUnwindSafe(call(Arc::clone(&entry.target), run)).catch_unwind());
     tokio::pin!(work);
+    let mut work = poll_fn(|context| {
+        let (answer, stalled) = attempt.pulse.poll(|| work.as_mut().poll(context));
+        if let Some(time) = stalled {
+            shared.stalled(attempt, time);
+        }
+        answer
+    });
     let answer = tokio::select! {
         biased;
         answer = &mut work => Some(answer),

@@ -1,5 +1,6 @@
 //! Says that the worker lives, from an operating-system thread of its own with a connection of its own: a handler that blocks
-//! the runtime must not cost the other jobs of its process their leases.
+//! the runtime must not cost the other jobs of its process their leases. The same thread finds such handlers, and tells where attempts are
+//! that run for long.
 //!
 //! ```text
 //!  beat every 5 s ──> answered ──> cancel requests to the running attempts; stranded leases given back
@@ -8,43 +9,49 @@
 //! ```
 
 use std::{
+    collections::HashMap,
     sync::{Arc, atomic::Ordering},
     thread,
     time::{Duration, Instant},
 };
 
-use haulage_queue::store::{self, Beat};
+use haulage_queue::store::{self, Beat, Settled};
 use tokio_util::sync::CancellationToken;
 
-use crate::{link::Link, shared::Shared};
+use crate::{link::Link, shared::Shared, stall};
 
 /// A smaller step of the database's clock, or one smaller than a beat, makes nobody look dead: a lease is three beats at least, but that
 /// of another worker may be shorter than a beat of ours. Without a step the database counts less between two beats than we do, from
 /// before the first was sent until the second was answered.
 const SMALL_STEP: Duration = Duration::from_secs(1);
 
+/// Telling where attempts are must not put off the next beat: a lease is three of them.
+const SPANS_PATIENCE: Duration = Duration::from_millis(500);
+
 /// Starts the thread; it ends when `stop` is cancelled. The worker's row was made after `registered`.
 pub(crate) fn spawn(shared: Arc<Shared>, registered: Instant, stop: CancellationToken) -> std::io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name("haulage-heartbeat".into()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         match runtime {
-            Ok(runtime) => runtime.block_on(run(shared, registered, stop)),
+            Ok(runtime) => drop(runtime.block_on(async { tokio::join!(run(&shared, registered, &stop), stall::watch(&shared, &stop)) })),
             Err(error) => tracing::error!(%error, "the heartbeat could not start; other workers will take this worker's jobs"),
         }
     })
 }
 
-async fn run(shared: Arc<Shared>, registered: Instant, stop: CancellationToken) {
-    let mut link = Link::new(&shared, "heartbeat");
+async fn run(shared: &Shared, registered: Instant, stop: &CancellationToken) {
+    let mut link = Link::new(shared, "heartbeat");
+    let mut spans = Spans::default();
     let interval = shared.settings.heartbeat;
     let mut answered = registered;
     loop {
         let asked = Instant::now();
         // An answer that takes longer than a beat is as good as none: the local deadline must not wait for it.
-        let pause = match tokio::time::timeout(interval.max(Duration::from_secs(1)), beat(&shared, &mut link, answered, &stop)).await {
+        let pause = match tokio::time::timeout(interval.max(Duration::from_secs(1)), beat(shared, &mut link, answered, stop)).await {
             Ok(Ok(())) => {
                 answered = asked;
                 link.succeeded();
+                spans.tell(shared, &mut link).await;
                 interval
             }
             Ok(Err(error)) => {
@@ -108,4 +115,33 @@ async fn beat(shared: &Shared, link: &mut Link, last: Instant, stop: &Cancellati
         }
     }
     Ok(())
+}
+
+/// Where attempts are that have run for longer than a lease: a person who looks for a stuck job sees what it is at. What has not changed is
+/// not written again.
+#[derive(Default)]
+struct Spans {
+    told: HashMap<Settled, (String, Instant)>,
+}
+
+impl Spans {
+    async fn tell(&mut self, shared: &Shared, link: &mut Link) {
+        let lease = shared.settings.lease;
+        let long = shared.attempts(|attempt| attempt.pulse.age().is_some_and(|age| age >= lease));
+        let now: HashMap<_, _> = long.iter().filter_map(|attempt| Some((attempt.settled, attempt.record()?.path()))).collect();
+        self.told.retain(|attempt, _| now.contains_key(attempt));
+        let new: Vec<_> = now.into_iter().filter(|(attempt, place)| self.told.get(attempt) != Some(place)).collect();
+        if new.is_empty() {
+            return;
+        }
+        let rows: Vec<_> = new.iter().map(|(attempt, (path, since))| (*attempt, path.clone(), since.elapsed().as_secs_f64())).collect();
+        let Ok(connection) = link.get().await else { return };
+        match tokio::time::timeout(SPANS_PATIENCE, store::save_spans(connection, &rows)).await {
+            Ok(Ok(true)) => self.told.extend(new),
+            // The next beat tries again; and if the connection is gone, it finds that out.
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "where long attempts are could not be stored"),
+            Err(_) => drop(link.failed(&sqlx::Error::PoolTimedOut)),
+        }
+    }
 }

@@ -236,6 +236,7 @@ impl Settle {
                 self.emptied.push(attempt.settled.lease);
             }
             self.shared.tell(&pending.resolved);
+            self.shared.tails.settled(&pending.resolved, self.shared.settings.keep_logs);
             self.shared.ended(attempt);
         }
     }

@@ -20,12 +20,13 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    DeadJob, Duty,
+    DeadJob, Duty, KeepLogs,
     admit::Freed,
     context::{Attempt, Stop},
     execute::{Entry, Registry, Resolution, Resolved},
     lane::Lane,
     leases::Leases,
+    logs::Tails,
     settle,
     telemetry::{Meters, OwnTraces},
 };
@@ -58,6 +59,7 @@ pub(crate) struct Shared {
     /// A closed day of the history lacks an index.
     pub(crate) index: Notify,
     pub(crate) progress: ProgressReports,
+    pub(crate) tails: Tails,
     pub(crate) freed: Freed,
     /// Whether a queue has a limit: then an end is room for another job.
     pub(crate) limited: AtomicBool,
@@ -89,6 +91,7 @@ pub(crate) struct Settings {
     pub(crate) keep_failed: i32,
     pub(crate) keep_audit: i32,
     pub(crate) without: HashSet<Duty>,
+    pub(crate) keep_logs: KeepLogs,
     /// Where the enqueue has not said it.
     #[cfg(feature = "otel")]
     pub(crate) trace_relation: Option<haulage_queue::TraceRelation>,
@@ -133,6 +136,7 @@ impl Shared {
             due: Notify::new(),
             index: Notify::new(),
             progress: ProgressReports::default(),
+            tails: Tails::default(),
             freed: Freed::default(),
             limited: AtomicBool::new(false),
             suspects: AtomicBool::new(false),
@@ -183,6 +187,11 @@ impl Shared {
     /// Attempts whose handlers run or whose results are not settled yet.
     pub(crate) fn running(&self) -> usize {
         self.lock_running().len()
+    }
+
+    /// Those of them that are so.
+    pub(crate) fn attempts(&self, are: impl Fn(&Attempt) -> bool) -> Vec<Arc<Attempt>> {
+        self.lock_running().values().filter(|attempt| are(attempt)).map(Arc::clone).collect()
     }
 
     pub(crate) fn started(&self, attempt: &Arc<Attempt>) {
@@ -268,6 +277,13 @@ impl Shared {
             }
             _ => {}
         }
+    }
+
+    /// A handler that was found to block its thread does not any more.
+    pub(crate) fn stalled(&self, attempt: &Attempt, time: Duration) {
+        let (job, kind) = (attempt.settled.id, attempt.kind.as_str());
+        tracing::info!(%job, kind, queue = attempt.queue, seconds = time.as_secs_f64(), "the handler has blocked a thread of the runtime");
+        self.meters.stalled(attempt, time);
     }
 
     /// Calls the hook for a job that rescue buried.

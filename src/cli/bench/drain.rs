@@ -27,6 +27,8 @@ pub(crate) enum Obstacle {
     Strangers,
     /// One row of the backlog is locked by another session.
     LockedRow,
+    /// The worker gathers what handlers log.
+    Logs,
 }
 
 /// Whether the time until the first job, in which a worker connects and walks over what stands before the jobs it handles, is a
@@ -85,8 +87,10 @@ async fn once(stage: &Stage, jobs: u64, concurrency: u32, obstacle: Obstacle, wa
         Obstacle::None => "drain",
         Obstacle::Strangers => "strangers",
         Obstacle::LockedRow => "locked",
+        Obstacle::Logs => "logs",
     };
-    let mut worker = stage.worker_with(&database, concurrency, &[]).await?;
+    let options: &[&str] = if obstacle == Obstacle::Logs { &["--logs"] } else { &[] };
+    let mut worker = stage.worker_with(&database, concurrency, options).await?;
     let mut meter = Meter::start(&database.pool, stage.server_pid, &[worker.pid()]).await?;
     let asked = Instant::now();
     worker.go().await?;

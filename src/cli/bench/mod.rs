@@ -86,6 +86,8 @@ enum Scenario {
     Strangers,
     /// A backlog of which somebody has locked one row.
     Locked,
+    /// A drain whose worker gathers what handlers log, beside one whose worker does not.
+    Logs,
     /// One, two and four worker processes.
     Fleet,
     /// Queues, priorities, unique keys, retries, scheduled jobs.
@@ -132,6 +134,7 @@ impl Bench {
             Scenario::Idle => vec![idle::run(stage, self.seconds).await?],
             Scenario::Strangers => vec![drain::hindered(stage, jobs * LONGER, Obstacle::Strangers).await?],
             Scenario::Locked => vec![drain::hindered(stage, jobs * LONGER, Obstacle::LockedRow).await?],
+            Scenario::Logs => vec![drain::hindered(stage, jobs * LONGER, Obstacle::Logs).await?],
             Scenario::Fleet => fleet::run(stage, jobs * LONGER).await?,
             Scenario::Mixed => mixed::run(stage, jobs).await?,
             Scenario::Limits => limits::run(stage, jobs).await?,

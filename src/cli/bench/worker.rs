@@ -4,10 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use clap::Args;
 use haulage::{
-    Ctx, JobError, Worker,
+    AttemptLogs, Ctx, JobError, Worker,
     telemetry::{self, Logs},
 };
 use sqlx::postgres::PgPoolOptions;
+use tracing_subscriber::layer::SubscriberExt;
 
 use super::{
     jobs::{Flaky, Never, Noop, Timed},
@@ -26,6 +27,9 @@ pub(crate) struct BenchWorker {
     /// Handles only a kind that is never enqueued.
     #[arg(long)]
     never: bool,
+    /// Gathers what handlers log.
+    #[arg(long)]
+    logs: bool,
 }
 
 impl BenchWorker {
@@ -34,6 +38,9 @@ impl BenchWorker {
         let _telemetry = std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT")
             .map(|_| telemetry::builder("haulage-bench").logs(Logs::Off).init())
             .transpose()?;
+        if self.logs {
+            tracing::subscriber::set_global_default(tracing_subscriber::registry().with(AttemptLogs::new().layer()))?;
+        }
         let tally = Arc::new(Tally::default());
         let count = Arc::clone(&tally);
         serve(

@@ -74,6 +74,12 @@ pub const LOSSES: Metric = Metric::new(Type::Counter, "haulage.lease.losses", "{
 /// Zombies.
 pub const FENCED: Metric =
     Metric::new(Type::Counter, "haulage.lease.fenced_writes", "{write}", "Results refused because their attempt had lost its lease");
+/// Handlers that block.
+pub const STALL: Metric =
+    Metric::new(Type::Histogram, "haulage.runtime.stall", "s", "How long a handler blocked a thread of the runtime, of a second and more");
+/// The same while they do.
+pub const STALLED: Metric =
+    Metric::new(Type::Gauge, "haulage.runtime.stalled", "{job}", "Jobs of this worker whose handlers block a thread of the runtime now");
 /// Schedules that fired.
 pub const TICKS: Metric = Metric::new(Type::Counter, "haulage.schedule.ticks", "{job}", "Jobs made by schedules");
 /// How late.
@@ -94,7 +100,7 @@ pub const DEAD_TUPLES: Metric = Metric::new(
 );
 
 /// All of them.
-pub const ALL: [Metric; 16] = [
+pub const ALL: [Metric; 18] = [
     SENT,
     PROCESS,
     WAIT,
@@ -107,6 +113,8 @@ pub const ALL: [Metric; 16] = [
     RENEWALS,
     LOSSES,
     FENCED,
+    STALL,
+    STALLED,
     TICKS,
     LAG,
     OLDEST_TRANSACTION,

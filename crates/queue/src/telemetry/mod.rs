@@ -4,6 +4,9 @@
 
 pub mod metric;
 
+/// The target of every span of ours.
+pub const TARGET: &str = "haulage::trace";
+
 #[cfg(not(feature = "otel"))]
 mod off;
 #[cfg(feature = "otel")]

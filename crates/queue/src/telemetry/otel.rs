@@ -16,14 +16,12 @@ use opentelemetry::{
 use tracing::{Instrument, Span, instrument::Instrumented};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use super::metric;
+use super::{TARGET, metric};
 use crate::{
     EnqueueError, Enqueued, TraceCarrier, TraceContext,
     trace::{entries, join, member, trace_defaults},
 };
 
-/// The target of every span made here.
-pub const TARGET: &str = "haulage::trace";
 /// Of the conventions.
 pub const SYSTEM: &str = "haulage";
 

@@ -23,6 +23,7 @@ use opentelemetry::{
 
 use super::otel::outcome;
 use crate::{
+    context::Attempt,
     execute::{Registry, Resolution, Resolved},
     shared::Shared,
 };
@@ -44,6 +45,7 @@ pub(crate) struct Meters {
     renewals: Counter<u64>,
     losses: Counter<u64>,
     fenced: Counter<u64>,
+    stall: Histogram<f64>,
     kinds: HashSet<String>,
     queues: HashSet<String>,
     /// Attributes by kind, queue and outcome: making them costs more than what is measured.
@@ -81,6 +83,7 @@ impl Meters {
             renewals: counter(metric::RENEWALS),
             losses: counter(metric::LOSSES),
             fenced: counter(metric::FENCED),
+            stall: histogram(metric::STALL, &RUN_BUCKETS),
             kinds: kinds.into_iter().take(MOST_NAMES).map(ToOwned::to_owned).collect(),
             queues: queues.iter().take(MOST_NAMES).cloned().collect(),
             attributes: Mutex::default(),
@@ -105,6 +108,17 @@ impl Meters {
                         let attributes = [queue(shared.meters.queue(&lane.queue)), KeyValue::new("haulage.slot.state", state)];
                         observer.observe(count(slots), &attributes);
                     }
+                }
+            })
+            .build();
+        let stalled = Arc::downgrade(shared);
+        gauge(metric::STALLED)
+            .with_callback(move |observer| {
+                let Some(shared) = stalled.upgrade() else { return };
+                let blocking = shared.attempts(|attempt| attempt.pulse.is_stalled());
+                for lane in &shared.lanes {
+                    let jobs = blocking.iter().filter(|attempt| attempt.queue == lane.queue).count();
+                    observer.observe(count(jobs), &[queue(shared.meters.queue(&lane.queue))]);
                 }
             })
             .build();
@@ -191,6 +205,13 @@ impl Meters {
 
     pub(crate) fn fenced(&self) {
         self.fenced.add(1, &[]);
+    }
+
+    /// A handler has blocked its thread for so long.
+    pub(crate) fn stalled(&self, attempt: &Attempt, time: Duration) {
+        let kind = if self.kinds.contains(&attempt.kind) { &attempt.kind } else { "other" };
+        let attributes = [queue(self.queue(&attempt.queue)), KeyValue::new("haulage.job.kind", kind.to_owned())];
+        self.stall.record(time.as_secs_f64(), &attributes);
     }
 
     /// Whether somebody collects these metrics.

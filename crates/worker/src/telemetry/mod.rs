@@ -1,4 +1,6 @@
-//! Spans and metrics of the worker. Without the feature `otel` nothing is measured.
+//! Spans and metrics of the worker. Without the feature `otel` nothing is measured, and the span of an attempt is only `tracing`'s.
+
+mod span;
 
 #[cfg(feature = "otel")]
 mod meters;

@@ -10,6 +10,7 @@ use haulage_queue::{
     store::{AttemptTrace, Claimed, FleetSample, Rescued},
 };
 use sqlx::PgConnection;
+use tracing::{Instrument, Span, instrument::Instrumented};
 
 use crate::{
     context::Attempt,
@@ -36,16 +37,22 @@ impl Facts {
     pub(crate) fn ran(&self, _: Instant, _: Duration) {}
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct AttemptSpan(());
+#[derive(Debug)]
+pub(crate) struct AttemptSpan(Span);
+
+impl Default for AttemptSpan {
+    fn default() -> Self {
+        Self(Span::none())
+    }
+}
 
 impl AttemptSpan {
-    pub(crate) fn open(_: &Shared, _: &Attempt) -> Self {
-        Self(())
+    pub(crate) fn open(shared: &Shared, attempt: &Attempt) -> Self {
+        Self(super::span::open(shared, attempt))
     }
 
-    pub(crate) fn instrument<F: Future>(&self, future: F) -> F {
-        future
+    pub(crate) fn instrument<F: Future>(&self, future: F) -> Instrumented<F> {
+        future.instrument(self.0.clone())
     }
 
     pub(crate) fn ended(self, _: &Attempt, _: &Resolution) {}
@@ -72,6 +79,8 @@ impl Meters {
     pub(crate) fn lost(&self, _: usize) {}
 
     pub(crate) fn fenced(&self) {}
+
+    pub(crate) fn stalled(&self, _: &Attempt, _: Duration) {}
 
     pub(crate) fn are_read(&self) -> bool {
         false

@@ -12,7 +12,10 @@ use chrono::{DateTime, Utc};
 use haulage_queue::{
     JobId, TraceContext, TraceRelation,
     store::{self, AttemptTrace, Claimed},
-    telemetry::otel::{SYSTEM, TARGET, attributes, of, remote, stored, with_baggage},
+    telemetry::{
+        TARGET,
+        otel::{SYSTEM, attributes, of, remote, stored, with_baggage},
+    },
 };
 use opentelemetry::{
     Context, KeyValue, global,
@@ -135,16 +138,7 @@ impl Default for AttemptSpan {
 
 impl AttemptSpan {
     pub(crate) fn open(shared: &Shared, attempt: &Attempt) -> Self {
-        let span = tracing::info_span!(
-            target: TARGET,
-            parent: None,
-            "process",
-            otel.kind = "consumer",
-            haulage.job.id = attempt.settled.id.0,
-            messaging.destination.name = attempt.queue,
-            haulage.job.kind = attempt.kind,
-            haulage.job.attempt = attempt.number,
-        );
+        let span = super::span::open(shared, attempt);
         let recorded = if span.is_disabled() { None } else { begin(&span, shared, attempt) };
         Self { span, recorded }
     }

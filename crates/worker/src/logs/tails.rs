@@ -1,0 +1,173 @@
+//! Tails of attempts on their way to the database, off the way of what settles them.
+//!
+//! Settling hands over what an attempt has said, which costs it a lock and a pointer; the duties write it when they have time. More than
+//! may wait is dropped: lines must cost nothing but lines.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use haulage_queue::{
+    JobId,
+    store::{self, Failure, LogTail},
+};
+use sqlx::PgConnection;
+use tokio::sync::Notify;
+
+use super::{KeepLogs, record::Said};
+use crate::{
+    execute::{Resolution, Resolved},
+    prune,
+};
+
+/// Most that waits to be written: what a few seconds can write.
+const MOST_WAITING: usize = 1_000;
+const MOST_BYTES: usize = 4 << 20;
+/// Attempts a statement: tens of milliseconds when each has a full tail.
+const BATCH: usize = 50;
+
+#[derive(Debug, Default)]
+pub(crate) struct Tails {
+    waiting: Mutex<Waiting>,
+    told: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    tails: VecDeque<Tail>,
+    /// What could not be written the last time.
+    again: Option<Batch>,
+    /// Of both.
+    bytes: usize,
+    dropped: u64,
+}
+
+#[derive(Debug)]
+struct Tail {
+    job: JobId,
+    attempt: i32,
+    said: Said,
+}
+
+/// Tails as they are stored at a moment.
+#[derive(Debug)]
+struct Batch {
+    tails: Vec<LogTail>,
+    bytes: usize,
+    at: Instant,
+}
+
+/// How far writing has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Written {
+    All,
+    /// More waits.
+    Some,
+    /// Somebody has locked the table.
+    Locked,
+}
+
+impl Tails {
+    /// The attempt is settled: its tail waits to be written, if it is one that is kept.
+    pub(crate) fn settled(&self, Resolved { attempt, resolution }: &Resolved, keep: KeepLogs) {
+        let Some(record) = attempt.record() else { return };
+        let kept = match resolution {
+            Resolution::Later { end, .. } if end.failed => KeepLogs::Failed,
+            Resolution::Bury { .. } => KeepLogs::Failed,
+            Resolution::Complete { keep: true, .. } | Resolution::Later { .. } => KeepLogs::Always,
+            Resolution::Nothing if attempt.completed() => KeepLogs::Always,
+            _ => return,
+        };
+        if keep == KeepLogs::Never || kept == KeepLogs::Always && keep != KeepLogs::Always {
+            return;
+        }
+        let Some(said) = record.take() else { return };
+        let mut waiting = self.lock();
+        if waiting.tails.len() >= MOST_WAITING || waiting.bytes + said.bytes > MOST_BYTES {
+            waiting.dropped += 1;
+            return;
+        }
+        waiting.bytes += said.bytes;
+        waiting.tails.push_back(Tail { job: attempt.settled.id, attempt: attempt.number, said });
+        self.told.notify_one();
+    }
+
+    /// Completes when something waits.
+    pub(crate) async fn told(&self) {
+        self.told.notified().await;
+    }
+
+    /// Writes some of what waits. What could not be written waits for the next time.
+    pub(crate) async fn write(&self, connection: &mut PgConnection) -> Result<Written, sqlx::Error> {
+        let Some(batch) = self.next() else { return Ok(Written::All) };
+        match save(connection, &batch.tails).await {
+            Ok(true) => {}
+            Ok(false) => {
+                self.put_back(batch);
+                return Ok(Written::Locked);
+            }
+            Err(error) if store::failure(&error) == Failure::Data => {
+                tracing::warn!(%error, attempts = batch.tails.len(), "the logs of these attempts were refused and are lost");
+            }
+            Err(error) => {
+                self.put_back(batch);
+                return Err(error);
+            }
+        }
+        Ok(if self.lock().tails.is_empty() { Written::All } else { Written::Some })
+    }
+
+    fn put_back(&self, batch: Batch) {
+        let mut waiting = self.lock();
+        waiting.bytes += batch.bytes;
+        waiting.again = Some(batch);
+    }
+
+    /// What to write next, its lines counted back from now.
+    fn next(&self) -> Option<Batch> {
+        let mut waiting = self.lock();
+        let dropped = std::mem::take(&mut waiting.dropped);
+        let again = waiting.again.take();
+        let some = if again.is_some() { 0 } else { waiting.tails.len().min(BATCH) };
+        let next: Vec<Tail> = waiting.tails.drain(..some).collect();
+        let bytes = next.iter().map(|tail| tail.said.bytes).sum();
+        waiting.bytes -= again.as_ref().map_or(bytes, |batch| batch.bytes);
+        drop(waiting);
+        if dropped > 0 {
+            tracing::warn!(attempts = dropped, "more attempts failed than logs could be stored; the logs of these are lost");
+        }
+        let at = Instant::now();
+        if let Some(mut batch) = again {
+            batch.age(at);
+            return Some(batch);
+        }
+        let stored = |Tail { job, attempt, said }| LogTail { job, attempt, earlier: said.earlier, lines: said.stored(at) };
+        let tails: Vec<LogTail> = next.into_iter().map(stored).collect();
+        (!tails.is_empty()).then_some(Batch { tails, bytes, at })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes today's partition if it is missing.
+async fn save(connection: &mut PgConnection, tails: &[LogTail]) -> Result<bool, sqlx::Error> {
+    match store::save_logs(connection, tails).await {
+        Err(error) if store::failure(&error) == Failure::NoPartition => {
+            store::make_partitions(connection, prune::DAYS_AHEAD).await?;
+            store::save_logs(connection, tails).await
+        }
+        saved => saved,
+    }
+}
+
+impl Batch {
+    fn age(&mut self, now: Instant) {
+        let passed = u64::try_from(now.saturating_duration_since(self.at).as_micros()).unwrap_or(u64::MAX);
+        self.tails.iter_mut().flat_map(|tail| &mut tail.lines).for_each(|line| line.before_us = line.before_us.saturating_add(passed));
+        self.at = now;
+    }
+}

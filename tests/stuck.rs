@@ -1,0 +1,97 @@
+//! Handlers that block the thread they run on: said while they do, by name, and no reason for others to lose their leases.
+
+use std::{net::SocketAddr, time::Duration};
+
+use haulage::{Job, JobState, Worker, job_detail, telemetry};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::PgPool;
+use tokio::io::AsyncWriteExt;
+
+use crate::{
+    support::{Count, database, eventually, wait_for_state, worker},
+    telemetry::{Process, parent_gone},
+};
+
+/// Sleeps as no async handler should.
+#[derive(Debug, Serialize, Deserialize)]
+struct Block {
+    ms: u64,
+}
+
+impl Job for Block {
+    const KIND: &'static str = "block";
+}
+
+/// Not a test: the body of the process below, whose runtime has one thread.
+#[tokio::test]
+#[ignore = "run by the other test as a process of its own"]
+async fn stuck_process() {
+    let Ok(url) = std::env::var("HAULAGE_TEST_STUCK") else { return };
+    let telemetry = telemetry::builder("stuck").metrics(SocketAddr::from(([127, 0, 0, 1], 0))).init().unwrap();
+    let mut out = tokio::io::stdout();
+    out.write_all(format!("\nlistening {}\n", telemetry.metrics_address().unwrap()).as_bytes()).await.unwrap();
+    out.flush().await.unwrap();
+    let lingers = async |job: Count| tokio::time::sleep(Duration::from_millis(job.n.unsigned_abs())).await;
+    let blocks = async |job: Block| std::thread::sleep(Duration::from_millis(job.ms));
+    let worker = worker(&PgPool::connect(&url).await.unwrap()).handle(lingers).handle(blocks).build().unwrap();
+    worker.run_until(parent_gone()).await.unwrap();
+    drop(telemetry);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_blocks_the_only_thread_is_named_and_costs_no_other_job_its_lease() {
+    let database = database().await;
+    let (pool, url) = (database.pool(), database.url());
+    let mut process = Process::start("stuck::stuck_process", &[("HAULAGE_TEST_STUCK", &url)]);
+    let address = process.address().await;
+    let beside = Count { n: 1 }.enqueue(&pool).await.unwrap().id();
+    wait_for_state(&pool, beside, JobState::Completed).await;
+    // Takes over what loses its lease, which is 1.5 s.
+    let rescuer = Worker::builder(pool.clone())
+        .queue("default", 1)
+        .heartbeat(Duration::from_millis(100))
+        .lease(Duration::from_millis(1_500))
+        .handle(async |_: Rescued| {})
+        .build()
+        .unwrap()
+        .start()
+        .await
+        .unwrap();
+    let lingering = Count { n: 200 }.enqueue(&pool).await.unwrap().id();
+    wait_for_state(&pool, lingering, JobState::Running).await;
+    let blocking = Block { ms: 5_000 }.enqueue(&pool).await.unwrap().id();
+
+    let scrape = async || reqwest::get(format!("http://{address}/metrics")).await.unwrap().text().await.unwrap();
+    let stalled = async || scrape().await.lines().any(|line| line.starts_with("haulage_runtime_stalled{") && line.ends_with(" 1"));
+    eventually("it is counted while it blocks", stalled).await;
+    for id in [lingering, blocking] {
+        wait_for_state(&pool, id, JobState::Completed).await;
+        let detail = job_detail(&pool, id).await.unwrap().unwrap();
+        assert_eq!((detail.status.attempt, detail.crashes), (1, 0));
+    }
+    assert!(!stalled().await);
+    let count = |line: &str| line.starts_with("haulage_runtime_stall_seconds_count{") && line.contains("\"block\"") && line.ends_with(" 1");
+    let text = scrape().await;
+    assert!(text.lines().any(count), "{text}");
+    rescuer.shutdown().await;
+
+    let log = process.stop().await;
+    let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let told: Vec<&Value> =
+        lines.iter().filter(|line| line["message"].as_str().unwrap_or_default().starts_with("the handler blocks")).collect();
+    assert_eq!(told.len(), 1, "once: {log}");
+    let fields = &told[0]["fields"];
+    assert_eq!((told[0]["level"].as_str(), fields["job"].as_str()), (Some("WARN"), Some(blocking.to_string().as_str())));
+    assert_eq!((&fields["kind"], &fields["queue"]), (&"block".into(), &"default".into()));
+    let seconds = fields["seconds"].as_f64().unwrap();
+    assert!((1.0..5.0).contains(&seconds), "while it blocked: {seconds}");
+}
+
+/// What the rescuer handles: nothing that is here.
+#[derive(Debug, Serialize, Deserialize)]
+struct Rescued;
+
+impl Job for Rescued {
+    const KIND: &'static str = "rescued";
+}
