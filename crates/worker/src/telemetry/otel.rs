@@ -162,6 +162,14 @@ impl AttemptSpan {
     }
 }
 
+/// Keeps in mind which span the attempt has, and notes its trace if that is not the job's, by which it is found anyway.
+fn keep(shared: &Shared, attempt: &Attempt, own: TraceContext) {
+    attempt.facts.span.set(own).ok();
+    if attempt.trace.context().is_none_or(|job| job.trace_id != own.trace_id) {
+        shared.own_traces.note(AttemptTrace { job: attempt.settled.id, attempt: attempt.number, trace: own });
+    }
+}
+
 /// Gives the span its place: parent, links, and if somebody records it name and attributes.
 fn begin(span: &Span, shared: &Shared, attempt: &Attempt) -> Option<Context> {
     let facts = &attempt.facts;
@@ -182,12 +190,7 @@ fn begin(span: &Span, shared: &Shared, attempt: &Attempt) -> Option<Context> {
     }
     let context = span.context();
     let own = context.span();
-    let trace = stored(own.span_context())?;
-    facts.span.set(trace).ok();
-    // In the job's own trace it is found by that.
-    if attempt.trace.context().is_none_or(|job| job.trace_id != trace.trace_id) {
-        shared.own_traces.note(AttemptTrace { job: attempt.settled.id, attempt: attempt.number, trace });
-    }
+    keep(shared, attempt, stored(own.span_context())?);
     if !own.is_recording() {
         return None;
     }
