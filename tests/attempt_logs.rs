@@ -136,6 +136,17 @@ async fn the_last_hundred_lines_are_kept_and_the_rest_is_counted() {
     let n: Vec<_> = log.lines.iter().map(|line| line.fields["n"].as_i64().unwrap()).collect();
     assert_eq!(n, (50..150).collect::<Vec<_>>());
     assert!(log.lines.is_sorted_by_key(|line| line.at));
+
+    // The page's statement for psql finds the same.
+    let page = include_str!("../docs/tracing.md");
+    let statement =
+        page.split("```sql\n").find_map(|block| block.split_once("```").map(|(sql, _)| sql).filter(|sql| sql.contains("attempt_logs")));
+    let statement = statement.unwrap().replace("= 42", &format!("= {id}"));
+    let rows: Vec<(i32, chrono::DateTime<chrono::Utc>, String, String, Option<serde_json::Value>)> =
+        sqlx::query_as(sqlx::AssertSqlSafe(statement)).fetch_all(&pool).await.unwrap();
+    let found: Vec<_> = rows.iter().map(|(_, at, level, message, _)| (*at, level.as_str(), message.as_str())).collect();
+    let known: Vec<_> = log.lines.iter().map(|line| (line.at, line.level.as_str(), line.message.as_str())).collect();
+    assert_eq!(found, known);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-use haulage::{JobId, JobState, Priority, SCHEMA_VERSION, job_detail};
+use haulage::{Job as _, JobId, JobState, Priority, SCHEMA_VERSION, job_detail};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
