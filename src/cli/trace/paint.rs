@@ -26,11 +26,6 @@ impl Paint {
         Self { on: stdout().is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb") }
     }
 
-    #[cfg(test)]
-    pub(super) fn none() -> Self {
-        Self { on: false }
-    }
-
     pub(super) fn text(self, tone: Tone, text: &str) -> String {
         let code = match tone {
             Tone::Plain => return text.to_owned(),
