@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use haulage::story::{Span, SpanKind, WaitReason};
 
-/// How long the job took that was asked for, or else the one that ended last, and what of it was waiting.
+/// How long the job took that was asked for, or else the longest one, and what of it was waiting.
 pub(super) fn sentence(jobs: &[&Span], until_ms: f64) -> Option<String> {
     let is_asked = |span: &Span| matches!(span.what, SpanKind::Job { asked: true, .. });
-    let end = |span: &Span| span.end_ms.unwrap_or(f64::INFINITY);
-    let told = jobs.iter().find(|span| is_asked(span)).or_else(|| jobs.iter().max_by(|a, b| end(a).total_cmp(&end(b))))?;
+    let longest = || jobs.iter().max_by(|a, b| a.length_ms(until_ms).total_cmp(&b.length_ms(until_ms)));
+    let told = jobs.iter().find(|span| is_asked(span)).or_else(longest)?;
     let SpanKind::Job { job, waited_ms, .. } = &told.what else { return None };
 
     let mut by_reason: BTreeMap<WaitReason, f64> = BTreeMap::new();
