@@ -1,4 +1,4 @@
-//! Mails: a welcome for each new customer, a receipt for each order.
+//! Mails: a welcome for each new customer, a receipt for each order, a notice when the partner knows of it.
 //!
 //! A job holds ids, not texts: what the mail says is read when it is sent, so a retry next week
 //! sends what is true next week, and the queue holds no personal data.
@@ -74,6 +74,31 @@ pub(crate) async fn send_receipt(job: ReceiptMail, ctx: Ctx, State(mailer): Stat
     text += &format!("{:<27} {:>10}\n", "Total", money(total));
 
     mailer.send(email, &format!("Receipt for order {}", job.order), text, &ctx).await
+}
+
+/// Sent for every order that the partner has taken.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct DispatchMail {
+    pub(crate) order: i64,
+}
+
+impl Job for DispatchMail {
+    const KIND: &'static str = "dispatch_mail";
+    const QUEUE: &'static str = "mail";
+}
+
+pub(crate) async fn send_dispatch(job: DispatchMail, ctx: Ctx, State(mailer): State<Mailer>) -> Result<(), JobError> {
+    let email: Option<String> = sqlx::query_scalar(
+        "SELECT customers.email FROM shop.orders JOIN shop.customers ON customers.id = orders.customer_id WHERE orders.id = $1",
+    )
+    .bind(job.order)
+    .fetch_optional(ctx.pool())
+    .await?;
+    let Some(email) = email else {
+        return Err(JobError::fatal(format!("order {} does not exist", job.order)));
+    };
+    let text = format!("Order {} is being packed.\n\nThe shop\n", job.order);
+    mailer.send(&email, &format!("Order {} is on its way", job.order), text, &ctx).await
 }
 
 /// Cents as people read them: `EUR 12.90`.

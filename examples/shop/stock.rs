@@ -3,13 +3,16 @@
 //! The partner is somebody else's server: it fails, it is slow, and sometimes it does the work and
 //! loses the answer. So the call carries an idempotency key, the same on every attempt, and the
 //! partner's own word on when to come back decides the next try. It takes one message of a customer
-//! at a time, so the jobs of a customer share a key with a limit of one.
+//! at a time, so the jobs of a customer share a key with a limit of one. When it has taken the message,
+//! a child job tells the customer.
 
 use std::time::Duration;
 
-use haulage::{Ctx, Job, JobError, State};
+use haulage::{Ctx, Job, JobError, Outcome, State};
 use reqwest::{Client, Response, StatusCode, header::RETRY_AFTER};
 use serde::{Deserialize, Serialize};
+
+use crate::mail::DispatchMail;
 
 /// Sent for every order.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,7 +37,7 @@ impl Job for StockSync {
     }
 }
 
-pub(crate) async fn sync_stock(job: StockSync, ctx: Ctx, State(partner): State<Partner>) -> Result<(), JobError> {
+pub(crate) async fn sync_stock(job: StockSync, ctx: Ctx, State(partner): State<Partner>) -> Result<Outcome, JobError> {
     let lines: Vec<(i32, i32)> = sqlx::query_as("SELECT product_id, quantity FROM shop.order_lines WHERE order_id = $1 ORDER BY line")
         .bind(job.order)
         .fetch_all(ctx.pool())
@@ -44,7 +47,12 @@ pub(crate) async fn sync_stock(job: StockSync, ctx: Ctx, State(partner): State<P
     let answer = partner.client.post(&partner.url).header("Idempotency-Key", ctx.idempotency_key()).json(&sold).send().await?;
 
     match answer.status() {
-        status if status.is_success() => Ok(()),
+        // The next job and this one's completion commit together: one notice, however often this ran.
+        status if status.is_success() => {
+            let mut tx = ctx.begin().await?;
+            ctx.child(DispatchMail { order: job.order }).enqueue(&mut *tx).await?;
+            ctx.complete(tx).await
+        }
         // "Not now": the partner says when, and we believe it within reason.
         status @ (StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) => {
             Err(JobError::retry_after(wait(&answer), format!("the partner answered {status}")))

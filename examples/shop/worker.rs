@@ -45,6 +45,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         .queue("pictures", 2)
         .handle(mail::send_welcome)
         .handle(mail::send_receipt)
+        .handle(mail::send_dispatch)
         .handle(stock::sync_stock)
         .handle(report::make_report)
         .handle_blocking(picture::make_thumbnail)

@@ -61,6 +61,7 @@ mod telemetry;
 
 mod admit;
 mod duties;
+mod index;
 mod link;
 mod promote;
 mod prune;

@@ -2,6 +2,7 @@
 //! works, and what waits for a worker that is not there.
 
 mod filter;
+mod found;
 mod log;
 mod unhandled;
 mod worker;
@@ -13,6 +14,7 @@ use sqlx::{PgExecutor, PgPool};
 use crate::{JobId, JobState, ParkedFor, Priority, store};
 
 pub use filter::JobFilter;
+pub use found::{FoundJobs, find_jobs_by_request, find_jobs_by_trace};
 pub use log::{AttemptLog, LogLevel, LogLine, RunningSpan, attempt_logs};
 pub use unhandled::{MissingWorker, UnhandledKind, unhandled_kinds};
 pub use worker::{WorkerInfo, WorkerLife, list_workers};

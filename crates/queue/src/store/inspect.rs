@@ -1,10 +1,11 @@
 //! Reads of one job, and of the workers.
 
 use sqlx::{PgExecutor, Row, postgres::PgRow};
+use uuid::Uuid;
 
 use crate::{
-    Attempt, JobDetail, JobId, JobState, JobStatus, MissingWorker, ParkedFor, Priority, Progress, RunningSpan, UnhandledKind, WorkerInfo,
-    WorkerLife,
+    Attempt, FoundJobs, JobDetail, JobId, JobState, JobStatus, MissingWorker, ParkedFor, Priority, Progress, RunningSpan, UnhandledKind,
+    WorkerInfo, WorkerLife,
 };
 
 /// One job, live or finished.
@@ -59,6 +60,39 @@ pub(crate) async fn list_attempts<'c>(executor: impl PgExecutor<'c>, id: JobId) 
             })
         })
         .collect()
+}
+
+/// The jobs of a trace, at most so many; reads what has no index for so long.
+pub(crate) async fn find_jobs_by_trace<'c>(
+    executor: impl PgExecutor<'c>,
+    trace_id: u128,
+    most: i32,
+    budget_ms: i32,
+) -> Result<FoundJobs, sqlx::Error> {
+    let sql = include_str!("../sql/find_jobs_by_trace.sql");
+    let row = sqlx::query(sql).bind(Uuid::from_u128(trace_id)).bind(most).bind(budget_ms).fetch_one(executor).await?;
+    found(&row)
+}
+
+/// The jobs enqueued in a request, at most so many; reads what has no index for so long.
+pub(crate) async fn find_jobs_by_request<'c>(
+    executor: impl PgExecutor<'c>,
+    request_id: &str,
+    most: i32,
+    budget_ms: i32,
+) -> Result<FoundJobs, sqlx::Error> {
+    // A text that Postgres can't hold is no job's.
+    if request_id.contains('\0') {
+        return Ok(FoundJobs { jobs: Vec::new(), complete: true });
+    }
+    let sql = include_str!("../sql/find_jobs_by_request.sql");
+    let row = sqlx::query(sql).bind(request_id).bind(most).bind(budget_ms).fetch_one(executor).await?;
+    found(&row)
+}
+
+fn found(row: &PgRow) -> Result<FoundJobs, sqlx::Error> {
+    let ids: Vec<i64> = row.try_get("ids")?;
+    Ok(FoundJobs { jobs: ids.into_iter().map(JobId).collect(), complete: row.try_get("complete")? })
 }
 
 /// Every worker that is known, the living first.

@@ -6,6 +6,7 @@ mod claim;
 mod duty;
 mod enqueue;
 mod fleet;
+mod index;
 mod inspect;
 mod lease;
 mod limit;
@@ -17,6 +18,7 @@ mod schedule;
 mod search;
 mod settle;
 mod sleep;
+mod story;
 #[cfg(feature = "testing")]
 mod testing;
 
@@ -31,8 +33,9 @@ pub use crate::trace::StoredRelation;
 pub(crate) use audit::{AuditRow, write_audit};
 pub(crate) use enqueue::{call_enqueue, enqueue_job, enqueue_jobs, enqueue_unique_jobs};
 pub use fleet::{FleetSample, QueueSample, arbitrate_sample, previous_attempts, sample_fleet};
+pub use index::{HistoryIndex, arbitrate_indexing, build_history_index, next_history_index};
 pub use inspect::list_unhandled;
-pub(crate) use inspect::{get_job, get_job_detail, list_attempts, list_workers};
+pub(crate) use inspect::{find_jobs_by_request, find_jobs_by_trace, get_job, get_job_detail, list_attempts, list_workers};
 pub use lease::{
     Beat, Registration, beat_worker, delete_leases, limit_idle_transaction, limit_statement, register_worker, remove_worker,
     return_stranded,
@@ -62,6 +65,11 @@ pub use settle::{
     Burial, Reschedule, Settled, Unsettled, bury_jobs, complete_jobs, find_settled, forget_jobs, reschedule_jobs, return_jobs,
 };
 pub use sleep::{sleep_on_queues, sleep_until_due, stay_awake};
+pub use story::{AttemptTrace, write_attempt_traces};
+pub(crate) use story::{
+    begin_reading, find_attempt_traces, list_attempt_traces, list_family, list_queue_acts, list_story_acts, list_story_attempts,
+    list_story_jobs, list_story_queues,
+};
 #[cfg(feature = "testing")]
 pub(crate) use testing::{Listed, list_jobs_with_args, list_left_databases};
 #[cfg(feature = "testing")]
@@ -114,6 +122,11 @@ pub fn failure(error: &sqlx::Error) -> Failure {
         code if code.starts_with("22") || code.starts_with("23") || code == "54000" => Failure::Data,
         _ => Failure::Other,
     }
+}
+
+/// Whether a statement gave up waiting for a lock.
+pub fn lock_timed_out(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).as_deref() == Some("55P03")
 }
 
 /// The longest error text stored, in bytes: 8 KiB.

@@ -11,7 +11,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use haulage_queue::{
     JobId, TraceContext, TraceRelation,
-    store::{self, Claimed},
+    store::{self, AttemptTrace, Claimed},
     telemetry::{
         TARGET,
         otel::{SYSTEM, attributes, of, remote, stored, with_baggage},
@@ -88,7 +88,8 @@ impl Facts {
 
     /// From when it could run until the handler started.
     pub(super) fn wait(&self) -> Duration {
-        self.until(self.eligible_at, self.ran.get().map_or_else(Instant::now, |(started, _)| *started))
+        // One that was enqueued for a time in the past has not waited since then.
+        self.until(self.eligible_at.max(self.created_at), self.ran.get().map_or_else(Instant::now, |(started, _)| *started))
     }
 
     /// From the enqueue until now.
@@ -161,6 +162,14 @@ impl AttemptSpan {
     }
 }
 
+/// Keeps in mind which span the attempt has, and notes its trace if that is not the job's, by which it is found anyway.
+fn keep(shared: &Shared, attempt: &Attempt, own: TraceContext) {
+    attempt.facts.span.set(own).ok();
+    if attempt.trace.context().is_none_or(|job| job.trace_id != own.trace_id) {
+        shared.own_traces.note(AttemptTrace { job: attempt.settled.id, attempt: attempt.number, trace: own });
+    }
+}
+
 /// Gives the span its place: parent, links, and if somebody records it name and attributes.
 fn begin(span: &Span, shared: &Shared, attempt: &Attempt) -> Option<Context> {
     let facts = &attempt.facts;
@@ -181,7 +190,7 @@ fn begin(span: &Span, shared: &Shared, attempt: &Attempt) -> Option<Context> {
     }
     let context = span.context();
     let own = context.span();
-    facts.span.set(stored(own.span_context())?).ok();
+    keep(shared, attempt, stored(own.span_context())?);
     if !own.is_recording() {
         return None;
     }
