@@ -436,6 +436,29 @@ async fn a_large_family_and_a_long_life_are_told_in_part_and_it_says_so() {
 }
 
 #[tokio::test]
+async fn the_last_log_lines_of_an_attempt_stand_under_it() {
+    let pool = database().await.pool();
+    let id = script(&["fail"]).with().max_attempts(1).enqueue(&pool).await.unwrap().id();
+    let worker = started(scripted(&pool)).await;
+    wait_for_state(&pool, id, JobState::Dead).await;
+    worker.shutdown().await;
+    let lines = r#"[{"before_us": 2000, "level": "WARN", "target": "shop", "message": "jam in tray 2", "fields": {"page": 3}}]"#;
+    sqlx::query(
+        "INSERT INTO haulage.attempt_logs (job_id, attempt, ended_at, earlier, lines)
+         SELECT job_id, attempt, ended_at, 2, $1::text::jsonb FROM haulage.attempts",
+    )
+    .bind(lines)
+    .execute(&pool)
+    .await
+    .unwrap();
+    let story = story(&pool, id).await;
+    let attempt = of_job(&story.spans, id).unwrap().children.last().unwrap();
+    let SpanKind::Attempt { log, .. } = &attempt.what else { panic!("{attempt:#?}") };
+    assert_eq!((log.len(), log[0].message.as_str(), log[0].fields["page"].as_i64()), (1, "jam in tray 2", Some(3)));
+    assert_eq!(attempt.notes, ["2 lines that it logged before were not kept."]);
+}
+
+#[tokio::test]
 async fn nothing_is_told_of_what_is_not_there() {
     let pool = database().await.pool();
     for key in ["42", "0af7651916cd43dd8448eb211c80319c", "req-1"] {
