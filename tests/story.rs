@@ -59,7 +59,7 @@ async fn story(pool: &PgPool, key: impl Into<StoryKey>) -> Story {
 }
 
 /// The span of a job, wherever it is.
-fn of_job<'a>(spans: &'a [Span], id: JobId) -> Option<&'a Span> {
+fn of_job(spans: &[Span], id: JobId) -> Option<&Span> {
     spans.iter().find_map(|span| match &span.what {
         SpanKind::Job { job, .. } if *job == id => Some(span),
         _ => of_job(&span.children, id),
