@@ -73,6 +73,7 @@ impl Pulse {
     }
 
     /// Whether the poll that is under way was told of.
+    #[cfg(any(feature = "otel", test))]
     pub(crate) fn is_stalled(&self) -> bool {
         self.poll.load(Ordering::Relaxed) & TOLD > 0
     }
