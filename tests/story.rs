@@ -59,7 +59,7 @@ async fn story(pool: &PgPool, key: impl Into<StoryKey>) -> Story {
 }
 
 /// The span of a job, wherever it is.
-fn of_job<'a>(spans: &'a [Span], id: JobId) -> Option<&'a Span> {
+fn of_job(spans: &[Span], id: JobId) -> Option<&Span> {
     spans.iter().find_map(|span| match &span.what {
         SpanKind::Job { job, .. } if *job == id => Some(span),
         _ => of_job(&span.children, id),
@@ -433,6 +433,29 @@ async fn a_large_family_and_a_long_life_are_told_in_part_and_it_says_so() {
     .await;
     let told = life(&pool, id).await;
     assert_eq!((told[0].as_str(), told[1].as_str()), ("earlier attempts", "attempt 11 snoozed"));
+}
+
+#[tokio::test]
+async fn the_last_log_lines_of_an_attempt_stand_under_it() {
+    let pool = database().await.pool();
+    let id = script(&["fail"]).with().max_attempts(1).enqueue(&pool).await.unwrap().id();
+    let worker = started(scripted(&pool)).await;
+    wait_for_state(&pool, id, JobState::Dead).await;
+    worker.shutdown().await;
+    let lines = r#"[{"before_us": 2000, "level": "WARN", "target": "shop", "message": "jam in tray 2", "fields": {"page": 3}}]"#;
+    sqlx::query(
+        "INSERT INTO haulage.attempt_logs (job_id, attempt, ended_at, earlier, lines)
+         SELECT job_id, attempt, ended_at, 2, $1::text::jsonb FROM haulage.attempts",
+    )
+    .bind(lines)
+    .execute(&pool)
+    .await
+    .unwrap();
+    let story = story(&pool, id).await;
+    let attempt = of_job(&story.spans, id).unwrap().children.last().unwrap();
+    let SpanKind::Attempt { log, .. } = &attempt.what else { panic!("{attempt:#?}") };
+    assert_eq!((log.len(), log[0].message.as_str(), log[0].fields["page"].as_i64()), (1, "jam in tray 2", Some(3)));
+    assert_eq!(attempt.notes, ["2 lines that it logged before were not kept."]);
 }
 
 #[tokio::test]

@@ -210,18 +210,19 @@ impl<'a> Line<'a> {
             let started = attempt.started_at.unwrap_or(claimed).clamp(claimed, ended);
             let started = if self.tree.ms(started) - self.tree.ms(claimed) < AT_ONCE_MS { claimed } else { started };
             self.push_wait(Part { reason: WaitReason::Taken, detail: None, from: claimed, to: started }, false);
+            let (log, notes) = self.log(attempt.number);
             let what = SpanKind::Attempt {
                 attempt: attempt.number,
                 outcome: attempt.outcome.clone(),
                 error: attempt.message.clone(),
                 error_class: attempt.error_class.clone(),
                 worker: attempt.worker.clone(),
-                log: self.log(attempt.number),
+                log,
             };
             // One that has none of its own is stored with that of the enqueue.
             let own = attempt.trace.filter(|trace| self.job.trace.is_none_or(|job| job.span_id != trace.span_id));
             let trace = own.map(|trace| span_trace(trace, Some(true))).or_else(|| self.own_trace(attempt.number));
-            self.spans.push(Span { trace, ..self.tree.span(what, started, Some(ended)) });
+            self.spans.push(Span { trace, notes, ..self.tree.span(what, started, Some(ended)) });
             (self.told, self.before) = (ended, Some(attempt));
         }
     }
@@ -254,16 +255,17 @@ impl<'a> Line<'a> {
                 span.notes.push(format!("The worker that took it started {:.1} s into this wait.", late / 1000.0));
             }
         }
+        let (log, notes) = self.log(job.attempt);
         let what = SpanKind::Attempt {
             attempt: job.attempt,
             outcome: outcome.to_owned(),
             error: None,
             error_class: None,
             worker: job.worker.clone(),
-            log: self.log(job.attempt),
+            log,
         };
         let trace = self.own_trace(job.attempt);
-        self.spans.push(Span { trace, ..self.tree.span(what, claimed, job.finished_at.map(|_| end)) });
+        self.spans.push(Span { trace, notes, ..self.tree.span(what, claimed, job.finished_at.map(|_| end)) });
     }
 
     /// What operators did to it.
@@ -370,9 +372,13 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn log(&self, attempt: i32) -> Vec<LogLine> {
-        let mut logs = self.tree.rows.logs.iter();
-        logs.find(|log| log.job == self.job.id && log.attempt == attempt).map(|log| log.lines.clone()).unwrap_or_default()
+    /// What an attempt logged, and what is to be said of lines that are not there.
+    fn log(&self, attempt: i32) -> (Vec<LogLine>, Vec<String>) {
+        let Some(log) = self.tree.rows.logs.iter().find(|log| log.job == self.job.id && log.attempt == attempt) else {
+            return (Vec::new(), Vec::new());
+        };
+        let note = (log.earlier > 0).then(|| format!("{} lines that it logged before were not kept.", log.earlier));
+        (log.lines.clone(), note.into_iter().collect())
     }
 
     fn own_trace(&self, attempt: i32) -> Option<SpanTrace> {
