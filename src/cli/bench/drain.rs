@@ -69,7 +69,26 @@ pub(crate) async fn hindered(stage: &Stage, jobs: u64, obstacle: Obstacle) -> an
     Ok(row.at_least("ratio to empty", ratio, 0.95))
 }
 
+/// What OpenTelemetry costs when it is set up: metrics collected, no trace sampled, beside the same without any of it.
+pub(crate) async fn traced(stage: &Stage, jobs: u64) -> anyhow::Result<Row> {
+    let mut rows = Vec::new();
+    for _ in 0..ROUNDS {
+        let without = drained(stage, jobs, stage.concurrency, Obstacle::None, Walk::Within, &[]).await?;
+        let mut row = drained(stage, jobs, stage.concurrency, Obstacle::None, Walk::Within, &["--unsampled"]).await?;
+        row.scenario = "traced, none sampled".into();
+        row.ratio_to_baseline = row.jobs_per_s.zip(without.jobs_per_s).map(|(rate, without)| rate / without);
+        rows.push(row);
+    }
+    let row = median(rows, |row| row.ratio_to_baseline)?;
+    let ratio = row.ratio_to_baseline;
+    Ok(row.at_least("ratio to without", ratio, 0.95))
+}
+
 async fn once(stage: &Stage, jobs: u64, concurrency: u32, obstacle: Obstacle, walk: Walk) -> anyhow::Result<Row> {
+    drained(stage, jobs, concurrency, obstacle, walk, &[]).await
+}
+
+async fn drained(stage: &Stage, jobs: u64, concurrency: u32, obstacle: Obstacle, walk: Walk, options: &[&str]) -> anyhow::Result<Row> {
     let database = stage.database().await?;
     if obstacle == Obstacle::Strangers {
         sqlx::raw_sql(include_str!("strangers.sql")).execute(&database.pool).await?;
@@ -86,7 +105,7 @@ async fn once(stage: &Stage, jobs: u64, concurrency: u32, obstacle: Obstacle, wa
         Obstacle::Strangers => "strangers",
         Obstacle::LockedRow => "locked",
     };
-    let mut worker = stage.worker_with(&database, concurrency, &[]).await?;
+    let mut worker = stage.worker_with(&database, concurrency, options).await?;
     let mut meter = Meter::start(&database.pool, stage.server_pid, &[worker.pid()]).await?;
     let asked = Instant::now();
     worker.go().await?;

@@ -24,6 +24,8 @@ use crate::{
 
 /// The target of every span made here.
 pub const TARGET: &str = "haulage::trace";
+/// The target of the span of an attempt that nobody records: for logs alone, no layer of OpenTelemetry need see it.
+pub const UNRECORDED: &str = "haulage::unrecorded";
 /// Of the conventions.
 pub const SYSTEM: &str = "haulage";
 
@@ -49,6 +51,22 @@ pub fn with_baggage(carrier: &TraceCarrier) -> Context {
         None => Context::new(),
         Some(baggage) => Context::new().with_baggage(entries(baggage).map(|(key, value)| KeyValue::new(key, value))),
     }
+}
+
+/// Says of a span that is not made yet whether it is certain that nobody records it: by whether its parent is sampled, if it has one, and
+/// whether any of what it is linked to is, if it is linked.
+type Foretell = Box<dyn Fn(Option<bool>, Option<bool>) -> bool + Send + Sync>;
+
+static FORETELL: OnceLock<Foretell> = OnceLock::new();
+
+/// Whoever installs the sampler says once what it will do: a span that nobody records is then not made at all.
+pub fn foretell(never_recorded: impl Fn(Option<bool>, Option<bool>) -> bool + Send + Sync + 'static) {
+    FORETELL.set(Box::new(never_recorded)).ok();
+}
+
+/// Whether it is certain that nobody records a span with this parent and these links.
+pub fn never_recorded(parent: Option<bool>, linked: Option<bool>) -> bool {
+    FORETELL.get().is_some_and(|foretold| foretold(parent, linked))
 }
 
 /// A span's context, if it has one.

@@ -48,6 +48,8 @@ pub(crate) struct Meters {
     queues: HashSet<String>,
     /// Attributes by kind, queue and outcome: making them costs more than what is measured.
     attributes: Mutex<HashMap<String, HashMap<String, Series>>>,
+    /// The series asked for last: most jobs of a batch share it.
+    last: Mutex<Option<Last>>,
     /// Finished jobs of this batch, by series.
     unsaid: Mutex<Vec<(Arc<[KeyValue]>, u64)>>,
     sample: Mutex<Option<(Instant, FleetSample)>>,
@@ -62,6 +64,16 @@ type Tell = fn(&FleetSample, &mut dyn FnMut(f64, &[KeyValue]));
 struct Series {
     by_outcome: Vec<(&'static str, Arc<[KeyValue]>)>,
     queue: Option<Arc<[KeyValue]>>,
+}
+
+/// A kind, a queue and an outcome as they were asked for, and their attributes.
+#[derive(Debug)]
+struct Last {
+    kind: String,
+    queue: String,
+    outcome: &'static str,
+    attributes: Arc<[KeyValue]>,
+    of_queue: Arc<[KeyValue]>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -84,6 +96,7 @@ impl Meters {
             kinds: kinds.into_iter().take(MOST_NAMES).map(ToOwned::to_owned).collect(),
             queues: queues.iter().take(MOST_NAMES).cloned().collect(),
             attributes: Mutex::default(),
+            last: Mutex::default(),
             unsaid: Mutex::default(),
             sample: Mutex::default(),
             read: Mutex::default(),
@@ -215,6 +228,22 @@ impl Meters {
 
     /// The attributes of a kind, a queue and an outcome; and those of the queue alone.
     fn series(&self, kind: &str, in_queue: &str, outcome: &'static str) -> (Arc<[KeyValue]>, Arc<[KeyValue]>) {
+        let mut last = lock(&self.last);
+        if let Some(last) = last.as_ref().filter(|last| last.outcome == outcome && last.kind == kind && last.queue == in_queue) {
+            return (Arc::clone(&last.attributes), Arc::clone(&last.of_queue));
+        }
+        let (attributes, of_queue) = self.find_series(kind, in_queue, outcome);
+        *last = Some(Last {
+            kind: kind.to_owned(),
+            queue: in_queue.to_owned(),
+            outcome,
+            attributes: Arc::clone(&attributes),
+            of_queue: Arc::clone(&of_queue),
+        });
+        (attributes, of_queue)
+    }
+
+    fn find_series(&self, kind: &str, in_queue: &str, outcome: &'static str) -> (Arc<[KeyValue]>, Arc<[KeyValue]>) {
         let kind = if self.kinds.contains(kind) { kind } else { "other" };
         let in_queue = self.queue(in_queue);
         let mut all = lock(&self.attributes);

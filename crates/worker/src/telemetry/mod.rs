@@ -10,6 +10,6 @@ mod otel;
 #[cfg(feature = "otel")]
 pub(crate) use meters::Meters;
 #[cfg(not(feature = "otel"))]
-pub(crate) use off::{AttemptSpan, Facts, Meters, find_previous};
+pub(crate) use off::{AttemptSpan, Current, Facts, Meters, find_previous};
 #[cfg(feature = "otel")]
-pub(crate) use otel::{AttemptSpan, Facts, find_previous};
+pub(crate) use otel::{AttemptSpan, Current, Facts, find_previous};
