@@ -192,6 +192,10 @@ impl TelemetryBuilder {
         if let Some(foretold) = foretold {
             otel::foretell(move |parent, linked| foretold.never_recorded(parent, linked));
         }
+        otel::bind_with(|histogram, attributes| {
+            let bound = histogram.bind(attributes);
+            Box::new(move |value| bound.record(value))
+        });
         if let Some(tracer) = &tracer {
             global::set_tracer_provider(tracer.clone());
         }

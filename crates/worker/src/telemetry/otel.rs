@@ -210,7 +210,8 @@ impl Current {
 fn unrecorded(shared: &Shared, attempt: &Attempt) -> Option<Context> {
     let facts = &attempt.facts;
     let creation = attempt.trace.context();
-    let relation = facts.relation(shared.settings.trace_relation);
+    // What comes from nowhere relates to nothing.
+    let relation = if creation.is_some() { facts.relation(shared.settings.trace_relation) } else { TraceRelation::None };
     let sampled = |context: TraceContext| context.flags & 1 == 1;
     let parent = creation.filter(|_| relation == TraceRelation::Parent);
     let links = creation.filter(|_| relation != TraceRelation::None).into_iter().chain(facts.previous);
