@@ -2,8 +2,11 @@
 
 use std::process::{Child, Command, Stdio};
 
-use haulage::{Duty, FoundJobs, Job, JobError, JobId, JobState, Origin, TraceContext, find_jobs_by_request, find_jobs_by_trace};
-use sqlx::{Acquire, PgPool};
+use haulage::{
+    Duty, FoundJobs, Job, JobError, JobFilter, JobId, JobState, JobSummary, Origin, TraceContext, find_jobs_by_request, find_jobs_by_trace,
+    job_page, list_jobs,
+};
+use sqlx::{Acquire, PgPool, postgres::PgPoolOptions};
 
 use crate::support::{Count, Database, database, eventually, wait_for_state, worker};
 
@@ -230,35 +233,59 @@ async fn a_worker_that_waits_for_a_build_goes_on_with_everything_else() {
     eventually("the session has ended", async || builders(&pool).await == 0).await;
 }
 
-/// How often each index of that kind was used, and how often a day of completed jobs was read from end to end.
-async fn uses(pool: &PgPool, what: &str) -> (i64, i64) {
-    let mut connection = pool.acquire().await.unwrap();
-    sqlx::raw_sql("SELECT pg_stat_force_next_flush()").execute(&mut *connection).await.ok();
+/// How often the indexes of that kind were used by this session, and how many rows of the days that have one were read in any other way;
+/// a few for each plan, which looks at the ends of an index.
+async fn uses(session: &PgPool, what: &str) -> (i64, i64) {
+    sqlx::raw_sql("SELECT pg_stat_force_next_flush()").execute(session).await.unwrap();
     sqlx::query_as(
-        "SELECT (SELECT coalesce(sum(idx_scan), 0)::bigint FROM pg_stat_user_indexes WHERE indexrelname ~ ('^finished_completed_\\d{8}_' || $1 || '$')),
-                (SELECT coalesce(sum(seq_scan + coalesce(idx_scan, 0)), 0)::bigint FROM pg_stat_user_tables WHERE relname ~ '^finished_completed_\\d{8}$' AND n_live_tup > 0)",
+        "SELECT coalesce(sum(i.idx_scan), 0)::bigint, coalesce(sum(t.seq_tup_read + other.read), 0)::bigint
+         FROM pg_stat_user_indexes AS i JOIN pg_stat_user_tables AS t USING (relid),
+         LATERAL (SELECT sum(o.idx_tup_read) AS read FROM pg_stat_user_indexes AS o WHERE o.relid = i.relid AND o.indexrelid <> i.indexrelid) AS other
+         WHERE i.indexrelname ~ ('^finished_completed_\\d{8}_' || $1 || '$')",
     )
     .bind(what)
-    .fetch_one(&mut *connection)
+    .fetch_one(session)
     .await
     .unwrap()
 }
 
+/// Far less than a day has.
+const FEW: i64 = 1_000;
+
 #[tokio::test]
-async fn a_look_up_in_closed_days_uses_their_indexes_and_finds_the_same() {
-    let pool = database().await.pool();
-    for days_ago in 1..=3 {
-        past_day(&pool, days_ago + 1, 20_000).await;
+async fn look_ups_and_lists_use_the_indexes_of_closed_days_alone_and_find_the_same() {
+    let database = database().await;
+    let pool = database.pool();
+    for days_ago in 2..=4 {
+        past_day(&pool, days_ago, 20_000).await;
     }
     sqlx::raw_sql("ANALYZE haulage.finished_completed").execute(&pool).await.unwrap();
-    let before = find_jobs_by_request(&pool, "story 4242").await.unwrap();
-    assert_eq!((before.jobs.len(), before.complete), (3, true));
+    // Beside them a day that is not over.
+    past_day(&pool, 0, 2_000).await;
+    // All that is counted later is read by this one, which can be told to tell its counts.
+    let session = PgPoolOptions::new().max_connections(1).connect(&database.url()).await.unwrap();
+    let found = find_jobs_by_request(&session, "story 4242").await.unwrap();
+    assert_eq!((found.jobs.len(), found.complete), (3, true));
     let trace: String = sqlx::query_scalar("SELECT trace_id::text FROM haulage.finished_jobs WHERE id = $1")
-        .bind(before.jobs[0].0)
-        .fetch_one(&pool)
+        .bind(found.jobs[0].0)
+        .fetch_one(&session)
         .await
         .unwrap();
     let trace = u128::from_str_radix(&trace.replace('-', ""), 16).unwrap();
+    let all_of = || JobFilter::new().limit(1_000);
+    let filters = [
+        ("kind", all_of().kind("kind 7")),
+        ("tags", all_of().tag("tag 77")),
+        ("args", all_of().args(serde_json::json!({ "order": 777 }))),
+        ("args", all_of().args(serde_json::json!({ "order": 777 })).kind("kind 77").state(JobState::Completed)),
+        ("trace", all_of().trace(trace)),
+        ("kind", all_of().kind("kind 8").limit(5)),
+    ];
+    let mut before = Vec::new();
+    for (_, filter) in &filters {
+        before.push(ids(&list_jobs(&session, filter).await.unwrap()));
+    }
+    assert_eq!(before.iter().map(Vec::len).collect::<Vec<_>>(), [620, 62, 4, 4, 1, 5]);
 
     let worker = worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
     eventually("they are built", async || {
@@ -267,16 +294,33 @@ async fn a_look_up_in_closed_days_uses_their_indexes_and_finds_the_same() {
     })
     .await;
     worker.shutdown().await;
-    assert_eq!(uses(&pool, "request").await.0, 0);
-    assert_eq!(find_jobs_by_request(&pool, "story 4242").await.unwrap(), before);
-    eventually("each day answers by its index", async || uses(&pool, "request").await.0 == 3).await;
-    assert_eq!(told(find_jobs_by_trace(&pool, trace).await.unwrap()), all(vec![before.jobs[0]]));
-    eventually("each day answers by its index", async || uses(&pool, "trace").await.0 == 3).await;
-    // Without a moment to read anything, the indexed days are found.
-    let (ids, complete): (Vec<i64>, bool) =
-        sqlx::query_as("SELECT ids, complete FROM haulage.find_jobs(NULL, 'story 7', 10, '-1 second')").fetch_one(&pool).await.unwrap();
-    assert_eq!(ids.len(), 3);
-    assert!(complete, "live jobs and today's are none");
+
+    let (_, otherwise) = uses(&session, "request").await;
+    assert_eq!(find_jobs_by_request(&session, "story 4242").await.unwrap(), found);
+    let (used, otherwise_then) = uses(&session, "request").await;
+    assert!(used == 3 && otherwise_then - otherwise < FEW, "{used} uses, {} read", otherwise_then - otherwise);
+    let (_, otherwise) = uses(&session, "trace").await;
+    assert_eq!(told(find_jobs_by_trace(&session, trace).await.unwrap()), all(vec![found.jobs[0]]));
+    let (used, otherwise_then) = uses(&session, "trace").await;
+    assert!(used == 3 && otherwise_then - otherwise < FEW, "{used} uses, {} read", otherwise_then - otherwise);
+    for ((what, filter), before) in filters.iter().zip(&before) {
+        let (used, otherwise) = uses(&session, what).await;
+        assert_eq!(&ids(&list_jobs(&session, filter).await.unwrap()), before, "{what}");
+        let page = job_page(&session, filter).await.unwrap();
+        assert_eq!(&ids(&page.jobs), before, "one page has them all: {what}");
+        let (used_then, otherwise_then) = uses(&session, what).await;
+        let (used, otherwise) = (used_then - used, otherwise_then - otherwise);
+        assert!(used >= 6 && otherwise < FEW, "twice in three days by the index of {what}: {used} uses, {otherwise} read");
+    }
+    // More matches than an index is asked for: the days are read in order.
+    let newest = list_jobs(&session, &JobFilter::new().args(serde_json::json!({})).limit(2_010)).await.unwrap();
+    let by_id: Vec<i64> =
+        sqlx::query_scalar("SELECT id FROM haulage.finished_jobs ORDER BY id DESC LIMIT 1000").fetch_all(&pool).await.unwrap();
+    assert_eq!(newest.iter().map(|job| job.id.0).collect::<Vec<_>>(), by_id);
+}
+
+fn ids(jobs: &[JobSummary]) -> Vec<JobId> {
+    jobs.iter().map(|job| job.id).collect()
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use std::{
 };
 
 use axum::{Json, Router, extract::State, routing::post};
-use haulage::{Ctx, Job, JobError, JobState, OriginLayer, Worker, telemetry};
+use haulage::{Ctx, Job, JobError, JobState, OriginLayer, TraceContext, Worker, telemetry};
 use haulage_queue::telemetry::metric::{self, ALL, Metric};
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use serde::{Deserialize, Serialize};
@@ -291,6 +291,53 @@ async fn one_trace_goes_through_three_processes_over_grpc_and_over_http_and_noth
             assert_eq!(line["attempt"].to_string(), text(span, "haulage.job.attempt").unwrap());
         }
     }
+}
+
+/// Such an attempt has no span, and still a place in its trace.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_sampled_is_in_logs_and_rows_as_ever_and_in_no_span() {
+    let database = database().await;
+    let (pool, url) = (database.pool(), database.url());
+    let receiver = Receiver::start().await;
+    let worker = Process::start(
+        "worker_process",
+        &[
+            ("HAULAGE_TEST_WORKER_OF_SHOP", &url),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.http()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        ],
+    );
+    let (unsampled, sampled) = (0xabc_u128, 0xdef_u128);
+    for (trace_id, flags) in [(unsampled, 0), (sampled, 1)] {
+        let trace = TraceContext { trace_id, span_id: 7, flags };
+        Order { n: 1, secret: CANARY.into() }.with().trace(trace).enqueue(&pool).await.unwrap();
+    }
+    eventually("both orders and their receipts are completed", async || jobs_in(&pool, JobState::Completed).await == 4).await;
+    let log = worker.stop().await;
+
+    let children = async |trace_id: u128| -> Vec<(i64, i16)> {
+        sqlx::query_as("SELECT span_id, trace_flags FROM haulage.finished_jobs WHERE kind = 'receipt' AND trace_id = $1::text::uuid")
+            .bind(format!("{trace_id:032x}"))
+            .fetch_all(&pool)
+            .await
+            .unwrap()
+    };
+    let (of_unsampled, of_sampled) = (children(unsampled).await, children(sampled).await);
+    assert!(matches!(of_unsampled[..], [(span, 0)] if span != 0 && span != 7), "{of_unsampled:?}");
+    assert!(matches!(of_sampled[..], [(span, 1)] if span != 7), "{of_sampled:?}");
+    let traces: BTreeSet<String> = receiver.received().spans.iter().map(|(_, span)| hex(&span.trace_id)).collect();
+    assert_eq!(traces, BTreeSet::from([format!("{sampled:032x}")]));
+    let line = |trace_id: u128| -> Value {
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter(|line| line["message"] == "an order is worked on").find(|line| line["trace_id"] == format!("{trace_id:032x}")).unwrap()
+    };
+    let (one, other) = (line(unsampled), line(sampled));
+    assert_eq!(
+        (&one["kind"], &one["queue"], &one["attempt"], &one["trace_flags"]),
+        (&json!("order"), &json!("orders"), &json!(1), &json!(0))
+    );
+    assert_eq!((one["span_id"].as_str().unwrap().len(), &other["trace_flags"]), (16, &json!(1)));
+    assert!(one["job"].is_string() && one["job"] != other["job"]);
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -6,7 +6,7 @@ use std::{
     time::SystemTime,
 };
 
-use haulage_queue::telemetry::TARGET;
+use haulage_queue::telemetry::{TARGET, UNRECORDED};
 use opentelemetry::{Context as OtelContext, trace::TraceContextExt};
 use serde_json::{Map, Value};
 use tracing::{
@@ -45,12 +45,13 @@ pub(super) fn levels(wanted: Option<&str>, otherwise: &str) -> (FilterFn<impl Fn
         Some(Err(_)) => (otherwise, wanted.map(ToOwned::to_owned)),
         None => (otherwise, None),
     };
-    let filter =
-        filter_fn(
-            move |metadata: &Metadata<'_>| {
-                if metadata.is_span() { metadata.target() == TARGET } else { targets.would_enable(metadata.target(), metadata.level()) }
-            },
-        );
+    let filter = filter_fn(move |metadata: &Metadata<'_>| {
+        if metadata.is_span() {
+            [TARGET, UNRECORDED].contains(&metadata.target())
+        } else {
+            targets.would_enable(metadata.target(), metadata.level())
+        }
+    });
     (filter, not_understood)
 }
 
@@ -58,7 +59,7 @@ pub(super) fn levels(wanted: Option<&str>, otherwise: &str) -> (FilterFn<impl Fn
 pub(super) fn belongs_to_a_trace(metadata: &Metadata<'_>) -> bool {
     const SENDERS: [&str; 6] = ["h2", "hyper", "hyper_util", "opentelemetry", "tonic", "tower"];
     let root = metadata.target().split("::").next().unwrap_or_default();
-    *metadata.level() <= Level::INFO && !SENDERS.contains(&root) && !root.starts_with("opentelemetry")
+    *metadata.level() <= Level::INFO && metadata.target() != UNRECORDED && !SENDERS.contains(&root) && !root.starts_with("opentelemetry")
 }
 
 pub(super) fn layer(logs: Logs) -> Option<LogLayer> {
@@ -153,7 +154,7 @@ where
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let metadata = attributes.metadata();
-        if metadata.target() == TARGET
+        if [TARGET, UNRECORDED].contains(&metadata.target())
             && metadata.name() == "process"
             && let Some(span) = context.span(id)
         {

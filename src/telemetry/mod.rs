@@ -44,6 +44,7 @@ use std::{
     time::Duration,
 };
 
+use haulage_queue::telemetry::otel;
 use opentelemetry::{KeyValue, global, propagation::TextMapCompositePropagator, trace::TracerProvider};
 use opentelemetry_sdk::{
     Resource,
@@ -56,7 +57,7 @@ use tracing_subscriber::{Layer, Registry, layer::SubscriberExt};
 pub use logs::Logs;
 pub use sampler::FollowLinks;
 
-use self::{exporters::variable, runtime::Runtime};
+use self::{exporters::variable, runtime::Runtime, sampler::Foretold};
 
 /// How long what is left may take to be sent when the program ends.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -181,7 +182,7 @@ impl TelemetryBuilder {
         let listening = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         let runtime = Runtime::start()?;
         let disabled = variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
-        let (tracer, meter) = if disabled { (None, None) } else { self.providers(&runtime, listener)? };
+        let (tracer, meter, foretold) = if disabled { (None, None, None) } else { self.providers(&runtime, listener)? };
 
         let (filter, not_understood) = logs::levels(variable("RUST_LOG").as_deref(), &self.levels);
         let spans = tracer.as_ref().map(|tracer| {
@@ -203,6 +204,13 @@ impl TelemetryBuilder {
             Box::new(TraceContextPropagator::new()),
             Box::new(BaggagePropagator::new()),
         ]));
+        if let Some(foretold) = foretold {
+            otel::foretell(move |parent, linked| foretold.never_recorded(parent, linked));
+        }
+        otel::bind_with(|histogram, attributes| {
+            let bound = histogram.bind(attributes);
+            Box::new(move |value| bound.record(value))
+        });
         if let Some(tracer) = &tracer {
             global::set_tracer_provider(tracer.clone());
         }
@@ -224,25 +232,22 @@ impl TelemetryBuilder {
         resource.with_attributes(self.version.iter().map(|version| KeyValue::new("service.version", version.clone()))).build()
     }
 
-    fn providers(
-        &self,
-        runtime: &Runtime,
-        listener: Option<TcpListener>,
-    ) -> Result<(Option<SdkTracerProvider>, Option<SdkMeterProvider>), InitError> {
+    fn providers(&self, runtime: &Runtime, listener: Option<TcpListener>) -> Result<Providers, InitError> {
         let resource = self.resource();
         // Nothing is sent: spans still have ids, for the logs and for the rows of jobs, and are not recorded.
         let exporter = exporters::spans(runtime)?;
-        let mut tracer = SdkTracerProvider::builder()
-            .with_resource(resource.clone())
-            .with_sampler(sampler::from_variables(exporter.is_some())?)
-            .with_max_links_per_span(128);
+        let (sampler, foretold) = sampler::from_variables(exporter.is_some())?;
+        let mut tracer = SdkTracerProvider::builder().with_resource(resource.clone()).with_sampler(sampler).with_max_links_per_span(128);
         if let Some(exporter) = exporter {
             tracer = tracer.with_span_processor(exporters::batches(exporter));
         }
         let meter = metrics::provider(resource, exporters::metrics(runtime)?, listener, runtime)?;
-        Ok((Some(tracer.build()), meter))
+        Ok((Some(tracer.build()), meter, Some(foretold)))
     }
 }
+
+/// Traces, metrics, and what the sampler will do.
+type Providers = (Option<SdkTracerProvider>, Option<SdkMeterProvider>, Option<Foretold>);
 
 /// What [`init`] has set up. Dropping it sends what is left, and waits for that: keep it until the program ends.
 #[must_use = "dropping it ends telemetry"]

@@ -45,11 +45,38 @@ impl ShouldSample for FollowLinks {
     }
 }
 
+/// What a sampler will do with a span that is not made yet, as far as it is certain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Foretold {
+    /// What has a parent or a link goes by that.
+    follows: bool,
+    /// What goes by nothing is never recorded.
+    never: bool,
+}
+
+impl Foretold {
+    /// Whether nobody records a span whose parent, and whose links, are sampled or not.
+    pub(super) fn never_recorded(self, parent: Option<bool>, linked: Option<bool>) -> bool {
+        match parent.or(linked) {
+            Some(sampled) if self.follows => !sampled,
+            _ => self.never,
+        }
+    }
+}
+
 /// As `OTEL_TRACES_SAMPLER` says. With nowhere to send, only what somebody else has sampled keeps its mark.
-pub(super) fn from_variables(sends: bool) -> Result<Sampler, InitError> {
+pub(super) fn from_variables(sends: bool) -> Result<(Sampler, Foretold), InitError> {
     const NAME: &str = "OTEL_TRACES_SAMPLER";
     const ARG: &str = "OTEL_TRACES_SAMPLER_ARG";
-    let followed = |root: Sampler| Sampler::ParentBased(Box::new(FollowLinks { root }));
+    let never = |root: &Sampler| matches!(root, Sampler::AlwaysOff) || matches!(root, Sampler::TraceIdRatioBased(ratio) if *ratio <= 0.0);
+    let plain = |root: Sampler| {
+        let foretold = Foretold { follows: false, never: never(&root) };
+        (root, foretold)
+    };
+    let followed = |root: Sampler| {
+        let foretold = Foretold { follows: true, never: never(&root) };
+        (Sampler::ParentBased(Box::new(FollowLinks { root })), foretold)
+    };
     if !sends {
         return Ok(followed(Sampler::AlwaysOff));
     }
@@ -65,9 +92,9 @@ pub(super) fn from_variables(sends: bool) -> Result<Sampler, InitError> {
         None | Some("parentbased_always_on") => followed(Sampler::AlwaysOn),
         Some("parentbased_always_off") => followed(Sampler::AlwaysOff),
         Some("parentbased_traceidratio") => followed(Sampler::TraceIdRatioBased(ratio()?)),
-        Some("always_on") => Sampler::AlwaysOn,
-        Some("always_off") => Sampler::AlwaysOff,
-        Some("traceidratio") => Sampler::TraceIdRatioBased(ratio()?),
+        Some("always_on") => plain(Sampler::AlwaysOn),
+        Some("always_off") => plain(Sampler::AlwaysOff),
+        Some("traceidratio") => plain(Sampler::TraceIdRatioBased(ratio()?)),
         Some(value) => {
             return Err(InitError::Variable {
                 variable: NAME,
@@ -98,5 +125,33 @@ mod tests {
         assert!(sampled(0.0, &[link(TraceFlags::default()), link(TraceFlags::SAMPLED)]));
         assert!(!sampled(0.0, &[]));
         assert!(sampled(1.0, &[]));
+    }
+
+    #[test]
+    fn what_is_foretold_of_a_span_is_what_the_sampler_does() {
+        let context = |sampled: bool| {
+            let flags = if sampled { TraceFlags::SAMPLED } else { TraceFlags::default() };
+            SpanContext::new(TraceId::from(1_u128), SpanId::from(1_u64), flags, true, TraceState::default())
+        };
+        let roots = [Sampler::AlwaysOn, Sampler::AlwaysOff, Sampler::TraceIdRatioBased(0.0), Sampler::TraceIdRatioBased(1.0)];
+        let never = [false, true, true, false];
+        for (root, never) in roots.into_iter().zip(never) {
+            for follows in [true, false] {
+                let sampler = if follows { Sampler::ParentBased(Box::new(FollowLinks { root: root.clone() })) } else { root.clone() };
+                for parent in [None, Some(true), Some(false)] {
+                    for linked in [None, Some(true), Some(false)] {
+                        let around = parent.map_or_else(Context::new, |sampled| Context::new().with_remote_span_context(context(sampled)));
+                        let links: Vec<Link> = linked.map(|sampled| Link::with_context(context(sampled))).into_iter().collect();
+                        let result =
+                            sampler.should_sample(Some(&around), TraceId::from(7_u128), "process", &SpanKind::Consumer, &[], &links);
+                        assert_eq!(
+                            Foretold { follows, never }.never_recorded(parent, linked),
+                            result.decision == SamplingDecision::Drop,
+                            "{sampler:?}, parent {parent:?}, link {linked:?}"
+                        );
+                    }
+                }
+            }
+        }
     }
 }

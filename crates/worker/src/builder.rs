@@ -19,6 +19,7 @@ use crate::{
     execute::{Call, Entry, Registry, Target, Traits, panicked},
     middleware, misfit,
     shared::{OnDead, Settings, Shared},
+    telemetry::Current,
 };
 
 type Answer = Result<Outcome, JobError>;
@@ -214,13 +215,14 @@ impl<S: Clone + Send + Sync + 'static> Builder<S> {
                 let (job, args) = prepared?;
                 let thread = run.ctx.attempt.take_thread();
                 // On that thread the attempt's span is the current one, too.
-                let span = tracing::Span::current();
+                let current = Current::take();
                 let work = move || {
                     let _thread = thread;
-                    let _span = span.entered();
-                    let call = std::panic::AssertUnwindSafe(|| handler.call(job, args).into_outcome());
-                    // Described here, on the thread that panicked.
-                    std::panic::catch_unwind(call).unwrap_or_else(|payload| Err(panicked(payload.as_ref())))
+                    current.run(|| {
+                        let call = std::panic::AssertUnwindSafe(|| handler.call(job, args).into_outcome());
+                        // Described here, on the thread that panicked.
+                        std::panic::catch_unwind(call).unwrap_or_else(|payload| Err(panicked(payload.as_ref())))
+                    })
                 };
                 tokio::task::spawn_blocking(work).await?
             })

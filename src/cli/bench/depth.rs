@@ -66,7 +66,7 @@ async fn add(database: &Database, jobs: u64) -> anyhow::Result<()> {
 }
 
 /// Runs a statement that inserts rows numbered from $1 to $2, until there are so many.
-async fn grow(database: &Database, statement: &'static str, rows: u64) -> anyhow::Result<()> {
+pub(crate) async fn grow(database: &Database, statement: &'static str, rows: u64) -> anyhow::Result<()> {
     let chunks: Vec<u64> = (0..rows).step_by(usize::try_from(CHUNK)?).collect();
     let mut stored = stream::iter(chunks)
         .map(|first| async move {

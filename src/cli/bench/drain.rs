@@ -12,6 +12,7 @@ use super::{
     report::{Row, median},
     stage::{Database, Stage},
 };
+use crate::cli::output;
 
 /// Short scenarios are run so often, each time beside what they are compared with; the middle one is reported.
 pub(crate) const ROUNDS: u32 = 5;
@@ -71,7 +72,31 @@ pub(crate) async fn hindered(stage: &Stage, jobs: u64, obstacle: Obstacle) -> an
     Ok(row.at_least("ratio to empty", ratio, 0.95))
 }
 
+/// What OpenTelemetry costs when it is set up: metrics collected, no trace sampled, beside the same without any of it.
+pub(crate) async fn traced(stage: &Stage, jobs: u64) -> anyhow::Result<Row> {
+    let (mut rows, mut more_us) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let without = drained(stage, jobs, stage.concurrency, Obstacle::None, Walk::Within, &[]).await?;
+        let mut row = drained(stage, jobs, stage.concurrency, Obstacle::None, Walk::Within, &["--unsampled"]).await?;
+        row.scenario = "traced, none sampled".into();
+        row.ratio_to_baseline = row.jobs_per_s.zip(without.jobs_per_s).map(|(rate, without)| rate / without);
+        more_us.extend(row.client_cpu_us_per_job.zip(without.client_cpu_us_per_job).map(|(with, without)| with - without));
+        rows.push(row);
+    }
+    more_us.sort_by(f64::total_cmp);
+    if let Some(more) = more_us.get(more_us.len() / 2) {
+        output::remark(&format!("  {more:.2} us of the client's CPU a job more than without"));
+    }
+    let row = median(rows, |row| row.ratio_to_baseline)?;
+    let ratio = row.ratio_to_baseline;
+    Ok(row.at_least("ratio to without", ratio, 0.95))
+}
+
 async fn once(stage: &Stage, jobs: u64, concurrency: u32, obstacle: Obstacle, walk: Walk) -> anyhow::Result<Row> {
+    drained(stage, jobs, concurrency, obstacle, walk, &[]).await
+}
+
+async fn drained(stage: &Stage, jobs: u64, concurrency: u32, obstacle: Obstacle, walk: Walk, options: &[&str]) -> anyhow::Result<Row> {
     let database = stage.database().await?;
     if obstacle == Obstacle::Strangers {
         sqlx::raw_sql(include_str!("strangers.sql")).execute(&database.pool).await?;
@@ -89,7 +114,7 @@ async fn once(stage: &Stage, jobs: u64, concurrency: u32, obstacle: Obstacle, wa
         Obstacle::LockedRow => "locked",
         Obstacle::Logs => "logs",
     };
-    let options: &[&str] = if obstacle == Obstacle::Logs { &["--logs"] } else { &[] };
+    let options = if obstacle == Obstacle::Logs { &["--logs"] } else { options };
     let mut worker = stage.worker_with(&database, concurrency, options).await?;
     let mut meter = Meter::start(&database.pool, stage.server_pid, &[worker.pid()]).await?;
     let asked = Instant::now();

@@ -19,6 +19,7 @@ mod process;
 mod report;
 mod schedules;
 mod stage;
+mod story;
 mod sustain;
 mod worker;
 
@@ -49,6 +50,9 @@ pub(crate) struct Bench {
     /// Most finished jobs in `history`; takes 0.5 GB of disk a million.
     #[arg(long, default_value_t = 50_000_000, value_parser = clap::value_parser!(u64).range(..=1_000_000_000))]
     history: u64,
+    /// Finished jobs in `story`; takes 0.7 GB of disk a million.
+    #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
+    story: u64,
     /// Jobs at once in the worker.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     concurrency: u32,
@@ -72,6 +76,8 @@ The server is private, on this machine, and shares its cores with the client.";
 enum Scenario {
     /// A backlog of no-op jobs is worked off.
     Drain,
+    /// The same with telemetry set up and nothing sampled.
+    Traced,
     /// Jobs are enqueued, claimed and completed at once.
     Sustain,
     /// Single enqueues by 1, 16 and 64 clients, with no, one and eight idle workers.
@@ -102,6 +108,10 @@ enum Scenario {
     Backlog,
     /// With up to fifty million finished jobs kept.
     History,
+    /// A trace and a request are looked up among ten million finished jobs of ten days.
+    Story,
+    /// What an index on the trace would cost jobs that are unfinished, or finished today.
+    Indexes,
 }
 
 /// Scenarios whose start is not what they are about run so many times as long.
@@ -127,6 +137,7 @@ impl Bench {
         let jobs = self.jobs;
         Ok(match scenario {
             Scenario::Drain => vec![drain::plain(stage, jobs).await?, drain::wide(stage, jobs).await?],
+            Scenario::Traced => vec![drain::traced(stage, jobs * LONGER).await?],
             Scenario::Sustain => vec![sustain::sustain(stage, self.seconds).await?],
             Scenario::Enqueue => enqueue::singles(stage, self.seconds).await?,
             Scenario::Bulk => vec![enqueue::bulk(stage, jobs).await?],
@@ -142,6 +153,8 @@ impl Bench {
             Scenario::Snapshot => sustain::snapshot(stage, self.held).await?,
             Scenario::Backlog => depth::backlog(stage, self.backlog, jobs).await?,
             Scenario::History => depth::history(stage, self.history, jobs).await?,
+            Scenario::Story => story::look_ups(stage, self.story).await?,
+            Scenario::Indexes => story::further(stage, jobs).await?,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The worker process of a scenario: a worker in its default configuration that runs the benchmark's jobs.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use clap::Args;
 use haulage::{
@@ -30,14 +30,21 @@ pub(crate) struct BenchWorker {
     /// Gathers what handlers log.
     #[arg(long)]
     logs: bool,
+    /// Telemetry is set up, metrics are collected, and no trace is sampled.
+    #[arg(long)]
+    unsampled: bool,
 }
 
 impl BenchWorker {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         // To measure what telemetry costs: where to send it is said by the standard variables.
-        let _telemetry = std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT")
-            .map(|_| telemetry::builder("haulage-bench").logs(Logs::Off).init())
-            .transpose()?;
+        let mut telemetry = telemetry::builder("haulage-bench").logs(Logs::Off);
+        if self.unsampled {
+            // Collected, and read by nobody. With nowhere to send, what nobody else has sampled is not.
+            telemetry = telemetry.metrics(SocketAddr::from(([127, 0, 0, 1], 0)));
+        }
+        let sends = std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").is_some();
+        let _telemetry = (sends || self.unsampled).then(|| telemetry.init()).transpose()?;
         if self.logs {
             tracing::subscriber::set_global_default(tracing_subscriber::registry().with(AttemptLogs::new().layer()))?;
         }

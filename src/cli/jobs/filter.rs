@@ -25,6 +25,14 @@ pub(crate) struct Filter {
     #[arg(long)]
     tag: Option<String>,
 
+    /// With this among their args, as JSON: '{"order": 42}'
+    #[arg(long, value_name = "JSON")]
+    args: Option<serde_json::Value>,
+
+    /// Enqueued in this trace: 32 hex digits
+    #[arg(long, value_name = "ID", value_parser = trace_id)]
+    trace: Option<u128>,
+
     /// Enqueued at this time or later: 2026-12-24T18:00:00Z, or 2h for two hours ago
     #[arg(long, value_name = "TIME", value_parser = moment)]
     created_after: Option<DateTime<Utc>>,
@@ -72,6 +80,8 @@ impl Filter {
         filter = given(filter, self.queue, JobFilter::queue);
         filter = given(filter, self.kind, JobFilter::kind);
         filter = given(filter, self.tag, JobFilter::tag);
+        filter = given(filter, self.args, JobFilter::args);
+        filter = given(filter, self.trace, JobFilter::trace);
         filter = given(filter, self.created_after, JobFilter::created_from);
         filter = given(filter, self.created_before, JobFilter::created_before);
         filter = given(filter, self.finished_after, JobFilter::finished_from);
@@ -96,6 +106,12 @@ pub(crate) fn queue_name(text: &str) -> Result<String, haulage::NameError> {
 
 fn kind_name(text: &str) -> Result<String, haulage::NameError> {
     check_name("kind", text).map(|()| text.to_owned())
+}
+
+fn trace_id(text: &str) -> Result<u128, String> {
+    let hex: String = text.chars().filter(|c| *c != '-').collect();
+    let id = (hex.len() == 32).then(|| u128::from_str_radix(&hex, 16).ok()).flatten();
+    id.ok_or_else(|| "give a trace's id, 32 hex digits such as 0af7651916cd43dd8448eb211c80319c".to_owned())
 }
 
 /// A moment, or how long ago it was.

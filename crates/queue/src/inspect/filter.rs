@@ -7,8 +7,9 @@ use crate::{JobId, JobState, unique};
 
 /// Which jobs to list: all, newest id first, 50 at a time, unless told otherwise. Every condition given must hold.
 ///
-/// Cheap, whatever the history holds: state, root, parent, a window of `finished`. The others are compared row by row, newest id
-/// first. As JSON it keeps its names for good.
+/// Cheap, whatever the history holds: state, root, parent, a window of `finished`; and in days that are over, by the indexes that a worker
+/// builds for them, kind, tag, args and trace, if they match no more than 20,000 jobs. The others are compared row by row, newest id first.
+/// As JSON it keeps its names for good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[must_use = "a filter does nothing until it is passed on"]
@@ -21,6 +22,11 @@ pub struct JobFilter {
     pub(crate) kind: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tag: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) args: Option<serde_json::Value>,
+    /// 32 hex digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) trace: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) created_from: Option<DateTime<Utc>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,6 +59,8 @@ impl Default for JobFilter {
             queue: None,
             kind: None,
             tag: None,
+            args: None,
+            trace: None,
             created_from: None,
             created_before: None,
             finished_from: None,
@@ -95,6 +103,19 @@ impl JobFilter {
     /// Only jobs with this tag.
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.tag = Some(tag.into());
+        self
+    }
+
+    /// Only jobs whose args contain this: `json!({"order": 42})` matches args that have that field, whatever else they have.
+    pub fn args(mut self, part: impl Into<serde_json::Value>) -> Self {
+        self.args = Some(part.into());
+        self
+    }
+
+    /// Only jobs enqueued in this trace. [`find_jobs_by_trace`](crate::find_jobs_by_trace) also finds those of which an attempt was a part
+    /// of it.
+    pub fn trace(mut self, trace_id: u128) -> Self {
+        self.trace = Some(format!("{trace_id:032x}"));
         self
     }
 

@@ -9,6 +9,9 @@
 //!                                                              ├──> merged by id, down to where both windows reach
 //!  finished_jobs  window: id below ..., at most N ──> filter ──┘
 //! ```
+//!
+//! A page also asks the indexes of the history's closed days, if the filter names what they hold: then the window is that of the other
+//! days. What they find is bounded as well; a filter that matches more there is not rare, and finds enough in a window.
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor, Postgres, QueryBuilder, Row, postgres::PgRow};
@@ -28,14 +31,25 @@ const MOST_COUNTED: i64 = 10_000;
 
 /// Columns of a list, and those that filters need. NULL stands for what only the other table has.
 const LIVE: &str = "SELECT id, kind, queue, state, attempt, failures, max_attempts, priority, run_at, created_at, NULL::timestamptz AS finished_at, \
-     crashes, NULL::text AS error, tags, unique_key, parent_id, parked_for FROM haulage.live_jobs";
+     crashes, NULL::text AS error, tags, unique_key, parent_id, parked_for, args, trace_id FROM haulage.live_jobs";
 const FINISHED: &str = "SELECT id, kind, queue, state, attempt, failures, max_attempts, priority, run_at, created_at, finished_at, crashes, error, \
-     tags, unique_key, parent_id, NULL::smallint AS parked_for FROM ";
+     tags, unique_key, parent_id, NULL::smallint AS parked_for, args, trace_id FROM ";
 const COLUMNS: &str = "j.id, j.kind, j.queue, j.state, j.attempt, j.failures, j.max_attempts, j.priority, j.run_at, j.created_at, j.finished_at, \
      j.crashes, j.error, j.parked_for";
 /// Of a job that is retried, what its last attempt said.
 const LAST_ERROR: &str = "coalesce(j.error, CASE WHEN j.state <= 3 AND (j.failures > 0 OR j.crashes > 0) THEN \
      (SELECT a.message FROM haulage.attempts AS a WHERE a.job_id = j.id ORDER BY a.attempt DESC, a.ended_at DESC LIMIT 1) END)";
+/// Days of some parents that have rows, and whether each has the index of this name in all of them; and the newest stretch of those that
+/// have: from `lower` to `upper`, both infinity if there is none.
+const CLOSED: [&str; 3] = [
+    "days AS MATERIALIZED (SELECT to_date(right(c.relname, 8), 'YYYYMMDD') AS day, bool_and(EXISTS (SELECT FROM pg_index AS x \
+     WHERE x.indrelid = c.oid AND x.indexrelid = to_regclass(format('haulage.%I', c.relname || '_",
+    "')) AND x.indisvalid)) AS indexed FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid WHERE i.inhparent IN (",
+    ") AND pg_relation_size(c.oid) > 0 GROUP BY 1), closed AS MATERIALIZED (\
+     SELECT coalesce(min(d.day)::timestamp AT TIME ZONE 'UTC', 'infinity') AS lower, \
+     coalesce((max(d.day) + 1)::timestamp AT TIME ZONE 'UTC', 'infinity') AS upper FROM days AS d WHERE d.indexed AND d.day > coalesce((\
+     SELECT max(g.day) FROM days AS g WHERE NOT g.indexed AND g.day < (SELECT max(l.day) FROM days AS l WHERE l.indexed)), '-infinity')), ",
+];
 /// The same of a row of live_jobs, which has no error of its own.
 const LIVE_ERROR: &str = "CASE WHEN j.failures > 0 OR j.crashes > 0 THEN \
      (SELECT a.message FROM haulage.attempts AS a WHERE a.job_id = j.id ORDER BY a.attempt DESC, a.ended_at DESC LIMIT 1) END";
@@ -70,9 +84,28 @@ impl Parts {
         self.live.then_some(None).into_iter().chain(self.history.map(Some))
     }
 
+    /// The tables whose partitions the history's days are.
+    fn families(self) -> Option<&'static str> {
+        self.history.map(|table| match table {
+            "haulage.finished_completed" => "'haulage.finished_completed'::regclass",
+            "haulage.finished_failed" => "'haulage.finished_failed'::regclass",
+            _ => "'haulage.finished_completed'::regclass, 'haulage.finished_failed'::regclass",
+        })
+    }
+
     fn is_empty(self) -> bool {
         self == Self { live: false, history: None }
     }
+}
+
+/// Which days of the history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Days {
+    All,
+    /// Those whose index can't be asked.
+    Open,
+    /// The others, if the index finds too many there.
+    Closed,
 }
 
 /// Which rows of a table a search looks at.
@@ -88,6 +121,8 @@ struct Window {
     most: Option<i64>,
     /// Not what finished later.
     finished_by: Option<DateTime<Utc>>,
+    /// Of these days.
+    days: Days,
 }
 
 /// A page of jobs, newest id first. Looks at no more than the next `reach` rows of each table, if given.
@@ -101,30 +136,62 @@ pub(crate) async fn search_jobs<'c>(
         return Ok(JobPage { jobs: Vec::new(), next: None });
     }
     let up_to = filter.before.map_or(i64::MAX, |id| id.0.saturating_sub(1));
-    let window = Window { after: i64::MIN, up_to, newest_first: true, most: reach, finished_by: None };
+    let window = Window { after: i64::MIN, up_to, newest_first: true, most: reach, finished_by: None, days: Days::All };
     let limit = filter.limit;
     let mut query = QueryBuilder::new("WITH ");
-    for (number, table) in parts.each().enumerate() {
+    let index = indexed(filter).zip(parts.families());
+    let mut looks: Vec<(Option<&'static str>, Window)> = Vec::new();
+    for table in parts.each() {
+        match (table, index) {
+            (Some(_), Some(_)) => looks.extend([Days::Open, Days::Closed].map(|days| (table, Window { days, ..window }))),
+            _ => looks.push((table, window)),
+        }
+    }
+    if let Some(((what, families), table)) = index.zip(parts.history) {
+        let [days, of, end] = CLOSED;
+        query.push(format_args!("{days}{what}{of}{families}{end}"));
+        // Without an order, so that the index is asked whatever the planner thinks of it.
+        query.push(format_args!("hits AS MATERIALIZED ({FINISHED}{table} AS j WHERE j.finished_at >= (SELECT c.lower FROM closed AS c) "));
+        query.push("AND j.finished_at < (SELECT c.upper FROM closed AS c) AND j.id <= ");
+        query.push_bind(up_to);
+        push_indexed(&mut query, filter);
+        query.push(format_args!(" LIMIT {}), ", PAGE_REACH + 1));
+    }
+    for (number, (table, window)) in looks.iter().enumerate() {
         query.push(format_args!("part_{number} AS MATERIALIZED (SELECT {COLUMNS} FROM "));
-        push_window(&mut query, table, filter, &window);
+        push_window(&mut query, *table, filter, window);
         push_conditions(&mut query, filter, LAST_ERROR);
         query.push(format_args!(" ORDER BY j.id DESC LIMIT {limit}), "));
     }
+    let hits = looks.len();
+    if index.is_some() {
+        query.push(format_args!("part_{hits} AS MATERIALIZED (SELECT {COLUMNS} FROM hits AS j"));
+        push_conditions(&mut query, filter, LAST_ERROR);
+        if let Some(time) = filter.finished_from {
+            query.push(" AND j.finished_at >= ").push_bind(time);
+        }
+        if let Some(time) = filter.finished_before {
+            query.push(" AND j.finished_at < ").push_bind(time);
+        }
+        query.push(format_args!(" AND {} ORDER BY j.id DESC LIMIT {limit}), ", few_hits()));
+    }
     // How far down each part has been searched; the page goes as far as all of them.
+    let parts = hits + usize::from(index.is_some());
     query.push("reached AS MATERIALIZED (SELECT greatest(NULL");
-    for (number, table) in parts.each().enumerate() {
+    for number in 0..parts {
         query.push(format_args!(
             ", CASE WHEN (SELECT count(p.id) FROM part_{number} AS p) >= {limit} THEN (SELECT min(p.id) FROM part_{number} AS p)"
         ));
-        if let Some(most) = reach {
+        // What the index has found is everything.
+        if let (Some(most), Some((table, window))) = (reach, looks.get(number)) {
             query.push(" ELSE (SELECT j.id FROM ");
-            push_window(&mut query, table, filter, &window);
+            push_window(&mut query, *table, filter, window);
             query.push(format_args!(" ORDER BY j.id DESC OFFSET {} LIMIT 1)", most - 1));
         }
         query.push(" END");
     }
     query.push(format_args!(") AS id) SELECT reached.id AS reached, {COLUMNS}, {LAST_ERROR} AS last_error FROM reached LEFT JOIN ("));
-    for (number, _) in parts.each().enumerate() {
+    for number in 0..parts {
         query.push(if number > 0 { " UNION ALL " } else { "" }).push(format_args!("SELECT {COLUMNS} FROM part_{number} AS j"));
     }
     query.push(format_args!(") AS j ON j.id >= reached.id OR reached.id IS NULL ORDER BY j.id DESC LIMIT {limit}"));
@@ -133,6 +200,26 @@ pub(crate) async fn search_jobs<'c>(
     let jobs: Vec<JobSummary> = rows.iter().map(summary).filter_map(Result::transpose).collect::<Result<_, _>>()?;
     let next = if jobs.len() >= usize::from(limit) { jobs.last().map(|job| job.id) } else { reached.map(JobId) };
     Ok(JobPage { jobs, next })
+}
+
+/// What of a filter the indexes of closed days answer: the one whose days are asked for, the choosiest first.
+fn indexed(filter: &JobFilter) -> Option<&'static str> {
+    // A root's family has an index everywhere.
+    if filter.root.is_some() || filter.parent.is_some() {
+        return None;
+    }
+    let held = [
+        ("trace", filter.trace.is_some()),
+        ("args", filter.args.is_some()),
+        ("tags", filter.tag.is_some()),
+        ("kind", filter.kind.is_some()),
+    ];
+    held.into_iter().find(|(_, asked)| *asked).map(|(what, _)| what)
+}
+
+/// Whether the indexes of closed days have found all that there is.
+fn few_hits() -> String {
+    format!("(SELECT count(*) FROM hits) <= {PAGE_REACH}")
 }
 
 /// A job of a list; `None` for the row that stands for none.
@@ -165,7 +252,7 @@ pub(crate) async fn count_jobs(
         return Ok((Vec::new(), false));
     }
     let up_to = filter.before.map_or(i64::MAX, |id| id.0.saturating_sub(1));
-    let window = Window { after: i64::MIN, up_to, newest_first: true, most: Some(COUNT_REACH), finished_by: None };
+    let window = Window { after: i64::MIN, up_to, newest_first: true, most: Some(COUNT_REACH), finished_by: None, days: Days::All };
     let (mut counts, mut more, mut left) = (Vec::new(), false, MOST_COUNTED);
     for table in parts.each() {
         let mut query = QueryBuilder::new("SELECT h.state, count(*) FROM (SELECT j.state FROM ");
@@ -216,7 +303,7 @@ pub(crate) async fn pick_jobs(
         return Ok(Picked { live: Vec::new(), ended: Vec::new(), finished: (None, None), reached: None });
     }
     let up_to = filter.before.map_or(up_to, |id| up_to.min(id.0.saturating_sub(1)));
-    let window = Window { after, up_to, newest_first: false, most: Some(BATCH_REACH), finished_by: Some(finished_by) };
+    let window = Window { after, up_to, newest_first: false, most: Some(BATCH_REACH), finished_by: Some(finished_by), days: Days::All };
     let mut query = QueryBuilder::new("WITH picked AS MATERIALIZED (SELECT j.id, j.finished_at FROM ");
     push_both(&mut query, filter, parts, &window);
     push_conditions(&mut query, filter, LAST_ERROR);
@@ -245,7 +332,7 @@ pub(crate) async fn lock_jobs(connection: &mut PgConnection, filter: &JobFilter,
 fn push_both(query: &mut QueryBuilder<Postgres>, filter: &JobFilter, parts: Parts, window: &Window) {
     match (parts.live, parts.history) {
         (true, Some(table)) => {
-            query.push("(SELECT w.id, w.kind, w.queue, w.state, w.failures, w.crashes, w.created_at, w.finished_at, w.error, w.tags, w.unique_key, w.parent_id FROM (");
+            query.push("(SELECT w.id, w.kind, w.queue, w.state, w.failures, w.crashes, w.created_at, w.finished_at, w.error, w.tags, w.unique_key, w.parent_id, w.args, w.trace_id FROM (");
             push_rows(query, None, filter, window);
             query.push(" UNION ALL ");
             push_rows(query, Some(table), filter, window);
@@ -300,10 +387,26 @@ fn push_rows(query: &mut QueryBuilder<Postgres>, table: Option<&'static str>, fi
         if let Some(time) = window.finished_by {
             query.push(" AND finished_at <= ").push_bind(time);
         }
+        match window.days {
+            Days::All => {}
+            Days::Open => {
+                query.push(" AND (finished_at < (SELECT c.lower FROM closed AS c) OR finished_at >= (SELECT c.upper FROM closed AS c))");
+            }
+            Days::Closed => {
+                query.push(" AND finished_at >= (SELECT c.lower FROM closed AS c) AND finished_at < (SELECT c.upper FROM closed AS c)");
+            }
+        }
     }
     query.push(if window.newest_first { " ORDER BY id DESC" } else { " ORDER BY id" });
-    if let Some(most) = window.most {
-        query.push(format_args!(" LIMIT {most}"));
+    match (window.days, window.most) {
+        (Days::Closed, most) => {
+            let most = most.map_or_else(|| "NULL".to_owned(), |most| most.to_string());
+            query.push(format_args!(" LIMIT CASE WHEN {} THEN 0 ELSE {most} END", few_hits()));
+        }
+        (_, Some(most)) => {
+            query.push(format_args!(" LIMIT {most}"));
+        }
+        (_, None) => {}
     }
     query.push(")");
 }
@@ -317,12 +420,7 @@ fn push_conditions(query: &mut QueryBuilder<Postgres>, filter: &JobFilter, last_
     if let Some(queue) = &filter.queue {
         query.push(" AND j.queue = ").push_bind(queue.clone());
     }
-    if let Some(kind) = &filter.kind {
-        query.push(" AND j.kind = ").push_bind(kind.clone());
-    }
-    if let Some(tag) = &filter.tag {
-        query.push(" AND j.tags @> ").push_bind(vec![tag.clone()]);
-    }
+    push_indexed(query, filter);
     if let Some(time) = filter.created_from {
         query.push(" AND j.created_at >= ").push_bind(time);
     }
@@ -345,6 +443,22 @@ fn push_conditions(query: &mut QueryBuilder<Postgres>, filter: &JobFilter, last_
                  WHERE a.job_id = j.id ORDER BY a.attempt DESC, a.ended_at DESC LIMIT 1) = ",
             )
             .push_bind(class.clone());
+    }
+}
+
+/// What the indexes of closed days hold.
+fn push_indexed(query: &mut QueryBuilder<Postgres>, filter: &JobFilter) {
+    if let Some(kind) = &filter.kind {
+        query.push(" AND j.kind = ").push_bind(kind.clone());
+    }
+    if let Some(tag) = &filter.tag {
+        query.push(" AND j.tags @> ").push_bind(vec![tag.clone()]);
+    }
+    if let Some(part) = &filter.args {
+        query.push(" AND j.args @> ").push_bind(part.to_string()).push("::text::jsonb");
+    }
+    if let Some(trace) = &filter.trace {
+        query.push(" AND j.trace_id = ").push_bind(trace.clone()).push("::text::uuid");
     }
 }
 

@@ -6,6 +6,8 @@ pub mod metric;
 
 /// The target of every span of ours.
 pub const TARGET: &str = "haulage::trace";
+/// The target of the span of an attempt that nobody records: for logs alone, no layer of OpenTelemetry need see it.
+pub const UNRECORDED: &str = "haulage::unrecorded";
 
 #[cfg(not(feature = "otel"))]
 mod off;

@@ -10,7 +10,7 @@ use opentelemetry::{
     Context, KeyValue,
     baggage::BaggageExt,
     global,
-    metrics::Counter,
+    metrics::{Counter, Histogram},
     trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState},
 };
 use tracing::{Instrument, Span, instrument::Instrumented};
@@ -47,6 +47,22 @@ pub fn with_baggage(carrier: &TraceCarrier) -> Context {
         None => Context::new(),
         Some(baggage) => Context::new().with_baggage(entries(baggage).map(|(key, value)| KeyValue::new(key, value))),
     }
+}
+
+/// Says of a span that is not made yet whether it is certain that nobody records it: by whether its parent is sampled, if it has one, and
+/// whether any of what it is linked to is, if it is linked.
+type Foretell = Box<dyn Fn(Option<bool>, Option<bool>) -> bool + Send + Sync>;
+
+static FORETELL: OnceLock<Foretell> = OnceLock::new();
+
+/// Whoever installs the sampler says once what it will do: a span that nobody records is then not made at all.
+pub fn foretell(never_recorded: impl Fn(Option<bool>, Option<bool>) -> bool + Send + Sync + 'static) {
+    FORETELL.set(Box::new(never_recorded)).ok();
+}
+
+/// Whether it is certain that nobody records a span with this parent and these links.
+pub fn never_recorded(parent: Option<bool>, linked: Option<bool>) -> bool {
+    FORETELL.get().is_some_and(|foretold| foretold(parent, linked))
 }
 
 /// A span's context, if it has one.
@@ -180,6 +196,28 @@ pub fn counter(metric: metric::Metric) -> Counter<u64> {
     global::meter("haulage").u64_counter(metric.name).with_unit(metric.unit).with_description(metric.help).build()
 }
 
+/// Records values of one histogram with the same attributes each time.
+pub type Record = Box<dyn Fn(f64) + Send + Sync>;
+/// Makes one of a histogram and attributes.
+type Bind = fn(&Histogram<f64>, &[KeyValue]) -> Record;
+
+static BIND: OnceLock<Bind> = OnceLock::new();
+
+/// Whoever installs the meter provider says once how attributes are bound to a histogram: the SDK then looks up their series once, and not
+/// at each value. OpenTelemetry's API has that only with an experimental feature, which is the SDK's to choose.
+pub fn bind_with(bind: Bind) {
+    BIND.set(bind).ok();
+}
+
+/// Binds attributes to a histogram, if somebody has said how; else they go with each value.
+pub fn bound(histogram: &Histogram<f64>, attributes: &[KeyValue]) -> Record {
+    if let Some(bind) = BIND.get() {
+        return bind(histogram, attributes);
+    }
+    let (histogram, attributes) = (histogram.clone(), attributes.to_vec());
+    Box::new(move |value| histogram.record(value, &attributes))
+}
+
 /// The error's own text, which holds no args, and not its source's.
 fn fail(span: &Span, error: &EnqueueError) {
     span.set_attribute("error.type", error.class());
@@ -227,7 +265,7 @@ impl RequestSpan {
 /// Makes the span of a tick, a trace of its own, and counts it.
 #[cfg(feature = "schedules")]
 pub(crate) fn tick(tick: &super::Tick<'_>) -> Option<TraceContext> {
-    static METERS: OnceLock<(Counter<u64>, opentelemetry::metrics::Histogram<f64>)> = OnceLock::new();
+    static METERS: OnceLock<(Counter<u64>, Histogram<f64>)> = OnceLock::new();
     let (ticks, lag) = METERS.get_or_init(|| (counter(metric::TICKS), histogram(metric::LAG, &metric::WAIT_BUCKETS)));
     let queue = [KeyValue::new("messaging.destination.name", tick.queue.to_owned())];
     ticks.add(1, &queue);
@@ -251,7 +289,7 @@ pub(crate) fn tick(tick: &super::Tick<'_>) -> Option<TraceContext> {
 }
 
 /// The histogram of this metric.
-pub fn histogram(metric: metric::Metric, buckets: &[f64]) -> opentelemetry::metrics::Histogram<f64> {
+pub fn histogram(metric: metric::Metric, buckets: &[f64]) -> Histogram<f64> {
     global::meter("haulage")
         .f64_histogram(metric.name)
         .with_unit(metric.unit)

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, sync::Arc};
 
-use haulage_queue::telemetry::TARGET;
+use haulage_queue::telemetry::{TARGET, UNRECORDED};
 use tracing::{
     Event, Subscriber,
     span::{Attributes, Id},
@@ -90,7 +90,7 @@ where
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
         let metadata = attributes.metadata();
-        if metadata.target() == TARGET && metadata.name() == ATTEMPT {
+        if [TARGET, UNRECORDED].contains(&metadata.target()) && metadata.name() == ATTEMPT {
             let made = OPENING.with(|opening| {
                 let mut opening = opening.borrow_mut();
                 let Opening::Awaited { lines } = *opening else { return None };

@@ -5,7 +5,8 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
@@ -13,7 +14,7 @@ use haulage_queue::{
     store::{FleetSample, Rescued},
     telemetry::{
         metric::{self, RUN_BUCKETS, WAIT_BUCKETS},
-        otel::{counter, histogram},
+        otel::{Record, bound, counter, histogram},
     },
 };
 use opentelemetry::{
@@ -48,10 +49,12 @@ pub(crate) struct Meters {
     stall: Histogram<f64>,
     kinds: HashSet<String>,
     queues: HashSet<String>,
-    /// Attributes by kind, queue and outcome: making them costs more than what is measured.
-    attributes: Mutex<HashMap<String, HashMap<String, Series>>>,
+    /// By kind, queue and outcome: finding attributes costs more than what is measured.
+    series: Mutex<HashMap<String, OfKind>>,
+    /// The one asked for last, and the kind and the queue as they were asked for: most jobs of a batch share it.
+    last: Mutex<Option<(String, String, Arc<Series>)>>,
     /// Finished jobs of this batch, by series.
-    unsaid: Mutex<Vec<(Arc<[KeyValue]>, u64)>>,
+    unsaid: Mutex<Vec<(Arc<Series>, u64)>>,
     sample: Mutex<Option<(Instant, FleetSample)>>,
     read: Mutex<Option<Instant>>,
 }
@@ -59,11 +62,23 @@ pub(crate) struct Meters {
 /// Tells an observer what a sample says.
 type Tell = fn(&FleetSample, &mut dyn FnMut(f64, &[KeyValue]));
 
-/// The attributes of a kind in a queue.
-#[derive(Debug, Default)]
+/// By queue, one for each outcome.
+type OfKind = HashMap<String, Vec<Arc<Series>>>;
+
+/// What is measured of a kind in a queue with an outcome.
 struct Series {
-    by_outcome: Vec<(&'static str, Arc<[KeyValue]>)>,
-    queue: Option<Arc<[KeyValue]>>,
+    outcome: &'static str,
+    attributes: Vec<KeyValue>,
+    process: Record,
+    wait: Record,
+    /// Only of outcomes that are final.
+    total: OnceLock<Record>,
+}
+
+impl fmt::Debug for Series {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Series").field("attributes", &self.attributes).finish_non_exhaustive()
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -86,7 +101,8 @@ impl Meters {
             stall: histogram(metric::STALL, &RUN_BUCKETS),
             kinds: kinds.into_iter().take(MOST_NAMES).map(ToOwned::to_owned).collect(),
             queues: queues.iter().take(MOST_NAMES).cloned().collect(),
-            attributes: Mutex::default(),
+            series: Mutex::default(),
+            last: Mutex::default(),
             unsaid: Mutex::default(),
             sample: Mutex::default(),
             read: Mutex::default(),
@@ -160,24 +176,24 @@ impl Meters {
         let Resolved { attempt, resolution } = resolved;
         let outcome = outcome(attempt, resolution);
         let Some(ran) = attempt.facts.run_time() else { return };
-        let (attributes, of_queue) = self.series(&attempt.kind, &attempt.queue, outcome);
-        self.process.record(ran.as_secs_f64(), &attributes);
-        self.wait.record(attempt.facts.wait().as_secs_f64(), &of_queue);
+        let series = self.series(&attempt.kind, &attempt.queue, outcome);
+        (series.process)(ran.as_secs_f64());
+        (series.wait)(attempt.facts.wait().as_secs_f64());
         let last = matches!(resolution, Resolution::Complete { .. } | Resolution::Bury { .. });
         if last || outcome == "completed" {
-            self.total.record(attempt.facts.age().as_secs_f64(), &attributes);
+            series.total.get_or_init(|| bound(&self.total, &series.attributes))(attempt.facts.age().as_secs_f64());
             let mut finished = lock(&self.unsaid);
-            match finished.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &attributes)) {
+            match finished.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &series)) {
                 Some((_, jobs)) => *jobs += 1,
-                None => finished.push((attributes, 1)),
+                None => finished.push((series, 1)),
             }
         }
     }
 
     /// A batch is written: says what was only counted meanwhile.
     pub(crate) fn flush(&self) {
-        for (attributes, jobs) in lock(&self.unsaid).drain(..) {
-            self.finished.add(jobs, &attributes);
+        for (series, jobs) in lock(&self.unsaid).drain(..) {
+            self.finished.add(jobs, &series.attributes);
         }
     }
 
@@ -188,7 +204,7 @@ impl Meters {
             (false, 0 | 1) => "returned",
             (false, _) => "suspect",
         };
-        let (attributes, _) = self.series(&job.kind, &job.queue, outcome);
+        let attributes = self.attributes(&job.kind, &job.queue, outcome);
         self.rescued.add(1, &attributes);
         if job.died {
             self.finished.add(1, &attributes);
@@ -234,25 +250,46 @@ impl Meters {
         if self.queues.contains(name) { name } else { "other" }
     }
 
-    /// The attributes of a kind, a queue and an outcome; and those of the queue alone.
-    fn series(&self, kind: &str, in_queue: &str, outcome: &'static str) -> (Arc<[KeyValue]>, Arc<[KeyValue]>) {
-        let kind = if self.kinds.contains(kind) { kind } else { "other" };
-        let in_queue = self.queue(in_queue);
-        let mut all = lock(&self.attributes);
-        if !all.get(kind).is_some_and(|queues| queues.contains_key(in_queue)) {
-            all.entry(kind.to_owned()).or_default().entry(in_queue.to_owned()).or_default();
+    fn series(&self, kind: &str, in_queue: &str, outcome: &'static str) -> Arc<Series> {
+        let mut last = lock(&self.last);
+        let same = |last: &&(String, String, Arc<Series>)| last.2.outcome == outcome && last.0 == kind && last.1 == in_queue;
+        if let Some((.., series)) = last.as_ref().filter(same) {
+            return Arc::clone(series);
         }
-        let Some(series) = all.get_mut(kind).and_then(|queues| queues.get_mut(in_queue)) else {
-            return (Arc::from([]), Arc::from([]));
-        };
-        let of_queue = Arc::clone(series.queue.get_or_insert_with(|| Arc::from([queue(in_queue)])));
-        if let Some((_, known)) = series.by_outcome.iter().find(|(known, _)| *known == outcome) {
-            return (Arc::clone(known), of_queue);
+        let series = self.find_series(kind, in_queue, outcome);
+        *last = Some((kind.to_owned(), in_queue.to_owned(), Arc::clone(&series)));
+        series
+    }
+
+    fn find_series(&self, kind: &str, in_queue: &str, outcome: &'static str) -> Arc<Series> {
+        let mut all = lock(&self.series);
+        let (kind, in_queue) = (self.kind(kind), self.queue(in_queue));
+        let known = all.get(kind).and_then(|of_kind| of_kind.get(in_queue));
+        if let Some(series) = known.and_then(|all| all.iter().find(|series| series.outcome == outcome)) {
+            return Arc::clone(series);
         }
-        let made: Arc<[KeyValue]> =
-            Arc::from([queue(in_queue), KeyValue::new("haulage.job.kind", kind.to_owned()), KeyValue::new("haulage.job.outcome", outcome)]);
-        series.by_outcome.push((outcome, Arc::clone(&made)));
-        (made, of_queue)
+        let attributes = self.attributes(kind, in_queue, outcome);
+        let series = Arc::new(Series {
+            outcome,
+            process: bound(&self.process, &attributes),
+            wait: bound(&self.wait, &[queue(in_queue)]),
+            total: OnceLock::new(),
+            attributes,
+        });
+        all.entry(kind.to_owned()).or_default().entry(in_queue.to_owned()).or_default().push(Arc::clone(&series));
+        series
+    }
+
+    fn attributes(&self, kind: &str, in_queue: &str, outcome: &'static str) -> Vec<KeyValue> {
+        vec![
+            queue(self.queue(in_queue)),
+            KeyValue::new("haulage.job.kind", self.kind(kind).to_owned()),
+            KeyValue::new("haulage.job.outcome", outcome),
+        ]
+    }
+
+    fn kind<'a>(&self, name: &'a str) -> &'a str {
+        if self.kinds.contains(name) { name } else { "other" }
     }
 }
 

@@ -14,8 +14,8 @@ mod own_traces;
 #[cfg(feature = "otel")]
 pub(crate) use meters::Meters;
 #[cfg(not(feature = "otel"))]
-pub(crate) use off::{AttemptSpan, Facts, Meters, OwnTraces, find_previous};
+pub(crate) use off::{AttemptSpan, Current, Facts, Meters, OwnTraces, find_previous};
 #[cfg(feature = "otel")]
-pub(crate) use otel::{AttemptSpan, Facts, find_previous};
+pub(crate) use otel::{AttemptSpan, Current, Facts, find_previous};
 #[cfg(feature = "otel")]
 pub(crate) use own_traces::OwnTraces;

@@ -58,6 +58,20 @@ impl AttemptSpan {
     pub(crate) fn ended(self, _: &Attempt, _: &Resolution) {}
 }
 
+/// What is current in the handler, for the thread of a blocking one.
+#[derive(Debug)]
+pub(crate) struct Current(tracing::Span);
+
+impl Current {
+    pub(crate) fn take() -> Self {
+        Self(tracing::Span::current())
+    }
+
+    pub(crate) fn run<T>(self, work: impl FnOnce() -> T) -> T {
+        self.0.in_scope(work)
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Meters;
 
