@@ -1,37 +1,49 @@
 -- What a claim takes is chosen by a function, whose snapshot is newer than the statement's. Safe beside programs from version 3 on,
 -- which go on with their own statement. Locks no table.
 
--- Available jobs of these queues, locked, at most `wants` of a queue: returned jobs first, then, if it is `in_line`, each priority's line
+-- Available jobs of these queues by their places in the table, locked, at most `wants` of a queue: returned jobs first, then, if it is `in_line`, each priority's line
 -- above its bound (arrays, parallel; each queue has four bounds). `revisions` are the last ones known of the kinds in `known`: jobs of a
 -- later one are passed like those of a kind that is not known. Most have none, and pay for one comparison of numbers.
 --
 -- Large claims take turns, queue by queue. Beside another one, a claim walks over what that has locked; and whatever that commits after
 -- this one's snapshot, it finds changed, looks at again, and leaves locked until its own end, so that the process whose jobs these are can't
 -- settle them meanwhile. Hence also the function: a snapshot from before the turn would see the jobs that the one before has taken.
--- A turn is waited for 50 ms, a few times what a claim of a thousand takes: whoever has it may have stopped in the middle.
+-- Turns (`in_turn`, parallel) are waited for 50 ms in all, a few times what a claim of a thousand takes: whoever has one may have stopped
+-- in the middle, which `given_up` tells.
 --
--- Locks: the rows it returns, skipping locked ones; in turn an advisory lock of each queue, in one order. Index: live_jobs_returned,
+-- Locks: the rows it returns, skipping locked ones; an advisory lock of each queue in turn, in one order. Index: live_jobs_returned,
 -- live_jobs_line. LATERAL is there for the planner: a join becomes quadratic when an estimate is off.
 CREATE FUNCTION haulage.ready_jobs(
-    known text[], revisions smallint[], asked text[], wants int[], in_line boolean[], bounds bigint[], in_turn boolean
-) RETURNS SETOF tid
+    known text[], revisions smallint[], asked text[], wants int[], in_line boolean[], bounds bigint[], in_turn boolean[],
+    OUT places_in_table tid[], OUT waited_ms double precision, OUT given_up boolean
+)
 LANGUAGE plpgsql AS $$
 DECLARE
+    turn int;
+    began timestamptz := clock_timestamp();
     patience text;
+    ms_left double precision;
 BEGIN
-    IF in_turn THEN
-        patience := current_setting('lock_timeout');
+    given_up := false;
+    FOR turn IN
+        SELECT DISTINCT hashtext(t.queue) AS key FROM unnest(asked, in_turn) AS t (queue, wanted) WHERE t.wanted ORDER BY key
+    LOOP
+        CONTINUE WHEN pg_try_advisory_xact_lock(1751217521, turn);
+        patience := coalesce(patience, current_setting('lock_timeout'));
+        ms_left := 50 - extract(epoch FROM clock_timestamp() - began) * 1000;
+        given_up := ms_left < 1;
+        EXIT WHEN given_up;
         BEGIN
-            PERFORM set_config('lock_timeout', '50ms', true);
-            PERFORM pg_advisory_xact_lock(1751217521, t.turn)
-            FROM (SELECT DISTINCT hashtext(a.queue) AS turn FROM unnest(asked) AS a (queue) ORDER BY 1) AS t;
+            PERFORM set_config('lock_timeout', ceil(ms_left)::text, true);
+            PERFORM pg_advisory_xact_lock(1751217521, turn);
         EXCEPTION WHEN lock_not_available THEN
-            NULL; -- beside it, then
+            given_up := true; -- beside it, then
         END;
         PERFORM set_config('lock_timeout', patience, true);
-    END IF;
-    RETURN QUERY
-    SELECT ready.place_in_table
+        EXIT WHEN given_up;
+    END LOOP;
+    waited_ms := CASE WHEN patience IS NULL THEN 0 ELSE extract(epoch FROM clock_timestamp() - began) * 1000 END;
+    SELECT array_agg(ready.place_in_table) INTO places_in_table
     FROM unnest(asked, wants, in_line) WITH ORDINALITY AS q (queue, want, in_line, n),
     LATERAL (
         SELECT both_places.place_in_table

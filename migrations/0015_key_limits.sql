@@ -79,7 +79,7 @@ BEGIN
         ),
         moved AS (
             UPDATE haulage.live_jobs AS j
-            SET state = 1, place = 1, parked_for = NULL, pos = p.pos
+            SET state = 1, place = 1, parked_for = NULL, pos = p.pos, eligible_at = clock_timestamp()
             FROM picked AS p
             WHERE j.ctid = p.place_in_table
             RETURNING j.queue, p.key

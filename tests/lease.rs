@@ -381,7 +381,7 @@ async fn a_claim_tells_of_a_transaction_that_is_newer_than_its_snapshots_end() {
         wants: &[10],
         bounds: &[0; 4],
         exempt: 0,
-        in_turn: false,
+        in_turn: &[false],
     };
     let claim = store::claim_jobs(&mut pool.acquire().await.unwrap(), &request).await.unwrap();
     assert!(claim.oldest <= newest, "it runs still: {claim:?}");

@@ -184,8 +184,8 @@ impl Bounds {
                 if line.pending.is_some() {
                     continue;
                 }
-                // With fewer than wanted every line of the queue ran dry.
-                let dry = taken.jobs + claim.unreadable.len() < *wanted;
+                // With fewer than wanted every line of the queue ran dry, unless some were chosen that are too new to be taken.
+                let dry = !claim.left && taken.jobs + claim.unreadable.len() < *wanted;
                 let examined = if dry { self.last_pos } else { taken.last[priority] };
                 if examined - line.bound < WORTH {
                     continue;
@@ -331,6 +331,15 @@ mod tests {
         let mut bounds = Bounds::new(1);
         learn(&mut bounds, &claim(10, 10, 9_000));
         assert_eq!(bound(&bounds), 0, "the first claim knew of no earlier position");
+    }
+
+    #[test]
+    fn a_line_of_which_jobs_were_chosen_that_are_too_new_has_not_run_dry() {
+        let mut bounds = Bounds::new(1);
+        for xid in 10..14 {
+            learn(&mut bounds, &Claim { left: true, ..claim(xid, xid, 5_000) });
+        }
+        assert_eq!(bound(&bounds), 0);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! without a notification is found by the poll. When to sleep and how long to wait is decided in `rest.rs`.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -40,9 +40,10 @@ const LISTENER_PATIENCE: Duration = Duration::from_millis(500);
 const CLAIM_AT_STOP: Duration = Duration::from_secs(2);
 /// A claim that takes longer than this has walked over much.
 const LONG_WALK: Duration = Duration::from_millis(50);
-/// A claim that brought as many jobs as it wanted, and so many, is one of a backlog: the next one takes turns with those of other
-/// processes.
+/// A queue that gave as many jobs as were wanted, and so many, has a backlog: at the next claim processes take turns at it.
 const LARGE: usize = 100;
+/// So long after a turn that did not come none is waited for.
+const NO_TURNS: Duration = Duration::from_secs(1);
 /// Suspects are looked for at most this often, and only when the heartbeat saw one.
 const SUSPECT_EVERY: Duration = Duration::from_secs(1);
 
@@ -54,7 +55,8 @@ pub(crate) async fn run(shared: Arc<Shared>, results: mpsc::Sender<Resolved>, as
         asleep_in: None,
         limited: Vec::new(),
         admit_again: None,
-        in_turn: false,
+        backlogs: HashSet::new(),
+        no_turns_until: None,
         rest: Rest::new(shared.settings.poll),
         suspect_at: Instant::now(),
         epoch: shared.epoch(),
@@ -115,8 +117,9 @@ struct Fetch {
     limited: Vec<String>,
     /// When the rate of one of them lets the next job in, or an admission that did not get its lock should be tried again.
     admit_again: Option<Duration>,
-    /// Whether the next claim is a large one.
-    in_turn: bool,
+    /// Lanes whose queues have a backlog, as the last claim has told.
+    backlogs: HashSet<usize>,
+    no_turns_until: Option<Instant>,
     suspect_at: Instant,
     /// Of the last round: how often all leases had been lost by then.
     epoch: u64,
@@ -244,6 +247,8 @@ impl Fetch {
         let shared = &Arc::clone(&self.shared);
         let queues: Vec<&str> = wants.iter().map(|(index, _)| shared.lanes[*index].queue.as_str()).collect();
         let numbers: Vec<i32> = wants.iter().map(|(_, want)| i32::try_from(*want).unwrap_or(i32::MAX)).collect();
+        let turns = self.no_turns_until.is_none_or(|until| until <= Instant::now());
+        let in_turn: Vec<bool> = wants.iter().map(|(index, _)| turns && self.backlogs.contains(index)).collect();
         let View { kinds, bounds, sweep } = &mut self.views[view];
         let connection = self.link.get().await?;
         let token = Token { shared, token: shared.leases.draw(), kept: false };
@@ -256,11 +261,15 @@ impl Fetch {
             wants: &numbers,
             bounds: &bounds.of(wants.iter().map(|(index, _)| *index)),
             exempt: bounds.exempt(),
-            in_turn: self.in_turn,
+            in_turn: &in_turn,
         };
         let started = Instant::now();
         let claim = store::claim_jobs(connection, &request).await?;
-        let elapsed = started.elapsed();
+        // A wait for a turn is no walk.
+        let elapsed = started.elapsed().saturating_sub(claim.waited);
+        if claim.given_up {
+            self.no_turns_until = Some(Instant::now() + NO_TURNS);
+        }
         sweep.put_off(elapsed);
         let lease = token.keep(claim.jobs.len() + claim.unreadable.len());
         let closed = |queue: &str| claim.paused.iter().chain(&claim.limited).any(|closed| closed == queue);
@@ -285,7 +294,9 @@ impl Fetch {
         }
         claim.jobs.sort_by_key(|job| (std::cmp::Reverse(job.place), job.priority, job.pos));
         let taken = claim.jobs.len() + claim.unreadable.len();
-        let mut full = false;
+        // What was too new is there for the next claim.
+        let mut full = claim.left;
+        self.backlogs.clear();
         let mut by_queue: HashMap<String, Vec<Claimed>> = HashMap::new();
         for job in claim.jobs {
             match by_queue.get_mut(&job.queue) {
@@ -296,7 +307,12 @@ impl Fetch {
         for (index, want) in wants {
             let lane = &shared.lanes[*index];
             let jobs = by_queue.remove(&lane.queue).unwrap_or_default();
-            full |= jobs.len() >= *want;
+            if jobs.len() >= *want {
+                full = true;
+                if jobs.len() >= LARGE {
+                    self.backlogs.insert(*index);
+                }
+            }
             let jobs = jobs.into_iter().map(|job| {
                 let (attempt, args) = Attempt::new(job, lease, epoch, false, shared);
                 (Arc::new(attempt), args)
@@ -313,7 +329,6 @@ impl Fetch {
             let resolution = Resolution::Bury { cancelled: false, end };
             self.unsent.push(Resolved { attempt: Arc::new(attempt), resolution });
         }
-        self.in_turn = full && taken >= LARGE;
         self.send();
         Ok(Taken { any: taken > 0, full, walked: elapsed > LONG_WALK, limited })
     }

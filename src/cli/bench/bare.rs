@@ -88,7 +88,7 @@ pub(crate) async fn time_claims(pool: &PgPool, round: u32, claims: u32, want: i3
 /// One claim on the queue "default".
 pub(crate) async fn claim(connection: &mut PgConnection, token: i64, worker: i64, want: i32, bounds: &Bounds) -> anyhow::Result<Claim> {
     let kinds = [Noop::KIND, Timed::KIND].map(|kind| (kind.to_owned(), 0)).into_iter().collect();
-    let request = Request { token, worker, kinds: &kinds, queues: &["default"], wants: &[want], bounds, exempt: 0, in_turn: false };
+    let request = Request { token, worker, kinds: &kinds, queues: &["default"], wants: &[want], bounds, exempt: 0, in_turn: &[false] };
     Ok(store::claim_jobs(connection, &request).await?)
 }
 

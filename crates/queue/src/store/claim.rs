@@ -1,5 +1,7 @@
 //! Taking jobs.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
@@ -31,6 +33,12 @@ pub struct Claim {
     pub paused: Vec<String>,
     /// Queues that have a limit: only what was let in was looked at.
     pub limited: Vec<String>,
+    /// Jobs were chosen that are too new to be taken by this claim: the next one takes them, and no line has run dry.
+    pub left: bool,
+    /// Of its time, what it waited for its turn.
+    pub waited: Duration,
+    /// A turn did not come: somebody stopped in the middle of his.
+    pub given_up: bool,
 }
 
 /// A job under our lease.
@@ -140,8 +148,8 @@ pub struct Request<'a> {
     pub bounds: &'a [i64],
     /// Running transactions before this one don't count as the oldest.
     pub exempt: i64,
-    /// Whether it takes turns with the others that do: for large claims, which else walk over each other's rows.
-    pub in_turn: bool,
+    /// Whether it takes turns with the others that do, parallel to `queues`: for large claims, which else walk over each other's rows.
+    pub in_turn: &'a [bool],
 }
 
 /// Claims jobs.
@@ -160,10 +168,14 @@ pub async fn claim_jobs(connection: &mut PgConnection, request: &Request<'_>) ->
         .await?;
     let mut claim = Claim::default();
     let mut clock = DateTime::UNIX_EPOCH;
+    let mut chosen = 0;
     if let Some(row) = rows.first() {
         claim.paused = row.try_get::<Option<_>, _>(5)?.unwrap_or_default();
         claim.limited = row.try_get::<Option<_>, _>(6)?.unwrap_or_default();
         clock = row.try_get(7)?;
+        chosen = row.try_get::<i32, _>(8)?;
+        claim.waited = Duration::from_secs_f64(row.try_get::<f64, _>(9)?.max(0.0) / 1e3);
+        claim.given_up = row.try_get(10)?;
     }
     for row in &rows {
         claim.oldest = row.try_get(0)?;
@@ -171,12 +183,13 @@ pub async fn claim_jobs(connection: &mut PgConnection, request: &Request<'_>) ->
         claim.next_xid = row.try_get(2)?;
         claim.last_pos = row.try_get(3)?;
         claim.alive = row.try_get(4)?;
-        let Some(id) = row.try_get::<Option<i64>, _>(8)? else { continue };
-        match read(row, 8, clock) {
+        let Some(id) = row.try_get::<Option<i64>, _>(11)? else { continue };
+        match read(row, 11, clock) {
             Ok(job) => claim.jobs.push(job),
             Err(error) => claim.unreadable.push((JobId(id), error.to_string())),
         }
     }
+    claim.left = usize::try_from(chosen).is_ok_and(|chosen| chosen > claim.jobs.len() + claim.unreadable.len());
     Ok(claim)
 }
 

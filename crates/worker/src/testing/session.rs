@@ -121,7 +121,7 @@ impl<'a> Session<'a> {
                 wants: &[1],
                 bounds: &[0; 4],
                 exempt: 0,
-                in_turn: false,
+                in_turn: &[false],
             };
             let mut claim = store::claim_jobs(self.settle.connection().await?, &request).await?;
             if let Some((job, why)) = claim.unreadable.pop() {
