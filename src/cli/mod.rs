@@ -4,6 +4,7 @@ mod audit;
 mod bench;
 mod dashboard;
 mod dev;
+mod doctor;
 mod enqueue;
 mod jobs;
 mod keys;
@@ -11,6 +12,7 @@ mod migrate;
 mod operations;
 mod queues;
 mod schedules;
+mod why;
 mod work;
 mod workers;
 
@@ -50,6 +52,8 @@ Examples:
   haulage queues pause mail --reason 'the mail server is down' --for 30m
   haulage audit --queue mail
   haulage workers
+  haulage why 42                       why this job does not run
+  haulage doctor                       what is wrong in the whole fleet, and what mends it
   haulage work --config worker.toml    runs jobs as programs or HTTP calls
 
 Exit codes: 0 done, 1 failed, 2 wrong command line, 3 not found";
@@ -65,6 +69,8 @@ enum Command {
     Schedules(schedules::Schedules),
     Operations(operations::Operations),
     Workers(workers::Workers),
+    Why(why::Why),
+    Doctor(doctor::Doctor),
     Audit(audit::Audit),
     Work(work::Work),
     Dashboard(dashboard::Dashboard),
@@ -85,6 +91,8 @@ impl Cli {
             Command::Schedules(command) => command.run(&self.database).await?,
             Command::Operations(command) => command.run(&self.database).await?,
             Command::Workers(command) => command.run(&self.database).await?,
+            Command::Why(command) => command.run(&self.database).await?,
+            Command::Doctor(command) => return command.run(&self.database).await,
             Command::Audit(command) => command.run(&self.database).await?,
             Command::Work(command) => command.run(&self.database).await?,
             Command::Dashboard(command) => command.run(&self.database).await?,

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Connection, PgConnection};
 
 use super::{
     facts::{Fleet, JobFacts, Pace, Session, Wide},
-    finding::GRACE,
+    finding::{GRACE, LOCK},
     finished::FinishedFacts,
     gates::LOOP,
 };
@@ -123,7 +123,7 @@ pub(super) async fn fleet(tx: &mut PgConnection, queues: Option<&[String]>) -> R
         ((*name).clone(), Pace { arriving: of_finished + arrived.get(*name).copied().unwrap_or_default(), done })
     };
     let paces: BTreeMap<String, Pace> = names.iter().map(pace).collect();
-    let lock_waits = store::why_lock_waits(tx).await?;
+    let lock_waits = store::why_lock_waits(tx, LOCK).await?;
     Ok(Fleet { now, shapes, queues, running, usual, paces, lock_waits })
 }
 
@@ -136,6 +136,10 @@ const WAITING: i32 = 50;
 const SCHEDULED: i32 = 5_000;
 /// Dead jobs of the last hour that are looked at.
 const DEAD: i32 = 300;
+/// A clock that is off by more misleads people.
+const CLOCK_OFF: TimeDelta = TimeDelta::seconds(1);
+/// A worker that has not heard itself for four of its calls hears nothing.
+const DEAF: TimeDelta = TimeDelta::seconds(60);
 /// Locked groups whose locker is asked for.
 const LOCKERS: usize = 20;
 
@@ -183,5 +187,6 @@ pub(super) async fn wide(tx: &mut PgConnection) -> Result<Wide, sqlx::Error> {
         dead: store::why_dead(tx, DEAD).await?,
         database: store::why_database(tx).await?,
         missed: store::why_schedules(tx, GRACE).await?,
+        odd: store::why_workers(tx, CLOCK_OFF, DEAF).await?,
     })
 }

@@ -13,6 +13,8 @@ mod code;
 mod fix;
 mod gates;
 mod gather;
+mod health;
+mod sample;
 mod verdict;
 mod wording;
 
@@ -22,11 +24,12 @@ pub(crate) mod finished;
 
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
 use self::{
+    facts::LockWait,
     finding::{Finding, GRACE},
     finished::{FinishedFacts, Story},
     gates::Case,
@@ -35,10 +38,14 @@ use crate::{JobId, JobState, ReadError, store};
 
 pub use code::WhyCode;
 pub use fix::{Fix, FixAct};
+pub use health::{Health, health};
+pub use sample::sample_fleet;
 pub use verdict::{Cause, CauseGroup, CauseSubject, Causes, Mover, OtherCause, Severity, Verdict};
 
 /// No statement of ours takes longer: none is better than one that is in the way.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Nor waits longer for a table that somebody has locked: that is the cause then.
+const LOCKED: Duration = Duration::from_millis(500);
 
 /// Why a job does not run: the first closed gate between it and its start, who opens it and when, and what can be done. Of a finished
 /// job, where its time went. `None`: there never was such a job.
@@ -57,8 +64,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// # Errors
 /// [`ReadError`].
 pub async fn why(connection: &mut PgConnection, id: JobId) -> Result<Option<Verdict>, ReadError> {
-    let mut tx = connection.begin().await?;
-    store::limit_statement(&mut *tx, PATIENCE).await?;
+    match look_at_job(connection, id).await {
+        Err(error) if is_waiting(&error) => {
+            let (now, locked) = locked_tables(connection).await?;
+            let lock = locked.first().ok_or(error)?.finding();
+            Ok(Some(verdict(lock, Vec::new(), Some(id), Some(id), now, json!({ "lock_waits": locked }))))
+        }
+        looked => Ok(looked?),
+    }
+}
+
+async fn look_at_job(connection: &mut PgConnection, id: JobId) -> Result<Option<Verdict>, sqlx::Error> {
+    let mut tx = begin(connection).await?;
     let verdict = match gather::job(&mut tx, id).await? {
         Some((job, fleet)) => {
             let mut all = gates::findings(&Case { job: &job, fleet: &fleet }).into_iter();
@@ -80,8 +97,22 @@ pub async fn why(connection: &mut PgConnection, id: JobId) -> Result<Option<Verd
 /// [`ReadError`].
 pub async fn causes(connection: &mut PgConnection) -> Result<Causes, ReadError> {
     let began = Instant::now();
-    let mut tx = connection.begin().await?;
-    store::limit_statement(&mut *tx, PATIENCE).await?;
+    let mut causes = match look_at_fleet(connection).await {
+        Err(error) if is_waiting(&error) => {
+            let (now, locked) = locked_tables(connection).await?;
+            if locked.is_empty() {
+                return Err(error.into());
+            }
+            Causes { at: now, took_ms: 0, causes: causes::of_locks(locked, now), oldest_ready_s: None, oldest_ready_queue: None }
+        }
+        looked => looked?,
+    };
+    causes.took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok(causes)
+}
+
+async fn look_at_fleet(connection: &mut PgConnection) -> Result<Causes, sqlx::Error> {
+    let mut tx = begin(connection).await?;
     store::plan_by_index(&mut tx).await?;
     let fleet = gather::fleet(&mut tx, None).await?;
     let wide = gather::wide(&mut tx).await?;
@@ -95,13 +126,30 @@ pub async fn causes(connection: &mut PgConnection) -> Result<Causes, ReadError> 
         Some((since, queue)) => (Some(((fleet.now - since).num_milliseconds() as f64 / 1e3).max(0.0)), Some(queue)),
         None => (None, None),
     };
-    Ok(Causes {
-        at: fleet.now,
-        causes: causes::causes(look.found, &fleet),
-        took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-        oldest_ready_s,
-        oldest_ready_queue,
-    })
+    Ok(Causes { at: fleet.now, causes: causes::causes(look.found, &fleet), took_ms: 0, oldest_ready_s, oldest_ready_queue })
+}
+
+async fn begin(connection: &mut PgConnection) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+    let mut tx = connection.begin().await?;
+    store::limit_statement(&mut *tx, PATIENCE).await?;
+    store::limit_lock(&mut *tx, LOCKED).await?;
+    Ok(tx)
+}
+
+/// Whether a statement was given up because a table is locked against everybody, or took too long.
+fn is_waiting(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    // lock_not_available, query_canceled
+    matches!(code.as_deref(), Some("55P03" | "57014"))
+}
+
+/// Who has locked a table of ours against everybody, when that is all that can be seen; with the database's clock.
+async fn locked_tables(connection: &mut PgConnection) -> Result<(DateTime<Utc>, Vec<LockWait>), sqlx::Error> {
+    let mut tx = begin(connection).await?;
+    let (now, mut waits) = (store::get_clock(&mut tx).await?, store::why_lock_waits(&mut tx, TimeDelta::zero()).await?);
+    tx.rollback().await?;
+    waits.retain(|wait| wait.exclusive);
+    Ok((now, waits))
 }
 
 /// Of a job that is not unfinished.

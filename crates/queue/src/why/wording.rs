@@ -201,8 +201,16 @@ impl Words {
                 format!("Since {}. {}", self.moment(*waiting_since), self.does(session)),
             ),
             Finding::SlotBlocked { what, limit, by } => (
-                format!("All {} of {what} are held by jobs that nobody runs, such as {} of `{}`.", count(*limit, "slot"), by.id, by.kind),
-                "They were let in, and no live worker takes them; the others wait behind them.".into(),
+                match limit {
+                    1 => format!("The one slot of {what} is held by job {} of `{}`, which nobody runs.", by.id, by.kind),
+                    n => format!(
+                        "All {} slots of {what} are held by jobs that nobody runs, such as {} of `{}`.",
+                        thousands(*n),
+                        by.id,
+                        by.kind
+                    ),
+                },
+                "What was let in keeps its slot, and the others wait behind it.".into(),
             ),
             Finding::KeyFull { key, limit, before, holder, holder_since, .. } => {
                 let held = match (holder, holder_since) {
@@ -475,7 +483,7 @@ fn rate(limit: &Limit) -> String {
     )
 }
 
-fn who(session: &Session) -> String {
+pub(super) fn who(session: &Session) -> String {
     let user = session.user.as_deref().map(|user| format!(" of {}", cut(user))).unwrap_or_default();
     match session.application.trim() {
         "" => format!("Session {}{user}", session.pid),
