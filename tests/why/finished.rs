@@ -60,6 +60,7 @@ async fn cancelled_and_gone() {
         tx.rollback().await.unwrap();
         id
     };
+    enqueue(&pool, "default", "count").await;
     said(&why(&pool, rolled_back).await, WhyCode::Gone, "It is gone: it finished and its history is past its retention, or *");
     for id in [JobId(4_711), JobId(0), JobId(-1)] {
         assert!(haulage::why(&mut pool.acquire().await.unwrap(), id).await.unwrap().is_none(), "{id} never was");

@@ -59,7 +59,7 @@ async fn db_lock() {
     let id = Count { n: 1 }.with().limit_key("tenant:1").enqueue(&pool).await.unwrap().id();
     let found = some_cause(&pool, WhyCode::DbLock).await;
     assert!(
-        found.verdict.sentence.contains("(`psql`)") && found.verdict.sentence.ends_with("holds a lock that 1 session wait for."),
+        found.verdict.sentence.contains("(`psql`)") && found.verdict.sentence.ends_with("holds a lock that 1 session waits for."),
         "{}",
         found.verdict.sentence
     );
@@ -192,4 +192,64 @@ async fn a_look_at_the_fleet_reads_a_bounded_part_of_it() {
     assert_eq!((found[0].verdict.code, found[0].jobs, found[0].at_least), (WhyCode::NoLiveWorkers, 5 * 10_001, true));
     // 5 lines of 1,000, 5,000 scheduled ones, 5,000 newest ones, and 10,001 of each queue that are counted.
     assert!(fetched < 70_000 && scanned == 0, "{fetched} rows by index, {scanned} by a scan of the table");
+}
+
+/// Not a test: how long a look takes. Run it on a quiet machine: `cargo test --all-features --test it -- --ignored --nocapture how_long`.
+#[tokio::test]
+#[ignore = "measures"]
+async fn how_long_a_look_takes() {
+    let pool = database().await.pool();
+    let worker = quick(&pool).await;
+    worker.shutdown().await;
+    // A fleet whose rows live, so that nothing is claimed and all gates are looked at.
+    sqlx::raw_sql(
+        "INSERT INTO haulage.workers (id, name, version, queues, slots, kinds, lease_ms, revisions)
+         SELECT w, 'w' || w, '0', array_agg('q' || q), array_agg(10), '{k0,k1,k2,k3,k4,k5,k6,k7}', 600000, '{0,0,0,0,0,0,0,0}'
+         FROM generate_series(1, 20) AS w, generate_series(0, 48) AS q GROUP BY w;
+         INSERT INTO haulage.queues (name, paused_at) SELECT 'q' || n, now() FROM generate_series(1, 3) AS n;
+         INSERT INTO haulage.queues (name, max_running) SELECT 'q' || n, 5 FROM generate_series(4, 6) AS n;
+         INSERT INTO haulage.key_limits (key, max_running) VALUES ('tenant:*', 2);
+         INSERT INTO haulage.live_jobs (queue, kind, args, priority, eligible_at)
+         SELECT 'q' || n % 50, 'k' || n % 10, '{}', n % 2, now() - interval '10 minutes' FROM generate_series(1, 200000) AS n;
+         INSERT INTO haulage.live_jobs (queue, kind, args, state, place, run_at, failures)
+         SELECT 'q' || n % 50, 'k' || n % 10, '{}', 0, 0, now() + n * interval '1 second', n % 3 FROM generate_series(1, 60000) AS n;
+         INSERT INTO haulage.live_jobs (queue, kind, args, state, place, parked_for, limit_key, eligible_at)
+         SELECT 'q' || n % 50, 'k' || n % 10, '{}', 3, 3, 2, 'tenant:' || n % 1000, now() - interval '10 minutes' FROM generate_series(1, 40000) AS n;
+         INSERT INTO haulage.finished_completed (id, run_at, eligible_at, created_at, claimed_at, attempt, priority, failures, max_attempts, crashes,
+             state, kind_revision, queue, kind, args)
+         SELECT n, now(), now(), now() - interval '1 minute', now() - interval '10 s', 1, 1, 0, 25, 0, 5, 0, 'q' || n % 50, 'k' || n % 10, '{}'
+         FROM generate_series(400001, 500000) AS n;
+         ANALYZE",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let mut connection = pool.acquire().await.unwrap();
+    for what in ["300,000 jobs of 50 queues", "and 1,000,000 more in one of them"] {
+        let mut took = Vec::new();
+        for _ in 0..21 {
+            took.push(haulage::causes(&mut connection).await.unwrap().took_ms);
+        }
+        let found = haulage::causes(&mut connection).await.unwrap().causes.len();
+        let id =
+            haulage::JobId(sqlx::query_scalar("SELECT max(id) FROM haulage.live_jobs WHERE place = 1").fetch_one(&pool).await.unwrap());
+        let mut of_job = Vec::new();
+        for _ in 0..21 {
+            let began = std::time::Instant::now();
+            haulage::why(&mut connection, id).await.unwrap().unwrap();
+            of_job.push(began.elapsed().as_micros());
+        }
+        took.sort_unstable();
+        of_job.sort_unstable();
+        println!(
+            "{what}: causes() {} ms (median of 21, most {}), {found} causes; why() {} us (most {})",
+            took[10], took[20], of_job[10], of_job[20]
+        );
+        sqlx::raw_sql(
+            "INSERT INTO haulage.live_jobs (queue, kind, args, eligible_at) SELECT 'q7', 'k1', '{}', now() - interval '10 minutes' FROM generate_series(1, 1000000)",
+        )
+        .execute(&pool)
+        .await
+        .unwrap();
+    }
 }

@@ -29,7 +29,7 @@ fn some<T: Copy>(rng: &mut StdRng, of: &[T], at_least: usize) -> Vec<T> {
 }
 
 /// A database in a random state; returns its live workers and its jobs that wait.
-async fn make(pool: &PgPool, rng: &mut StdRng) -> (Vec<Worker>, Vec<i64>) {
+async fn make(pool: &PgPool, rng: &mut StdRng, limits: bool) -> (Vec<Worker>, Vec<i64>) {
     sqlx::raw_sql("TRUNCATE haulage.live_jobs, haulage.leases, haulage.workers, haulage.queues, haulage.key_limits, haulage.key_rates")
         .execute(pool)
         .await
@@ -78,7 +78,7 @@ async fn make(pool: &PgPool, rng: &mut StdRng) -> (Vec<Worker>, Vec<i64>) {
             "NULL, 10, 1000000, 3, now()",
             "4, 5, 1000000, 5, now() + interval '500 s'",
         ];
-        let limit = *limited.choose(rng).unwrap();
+        let limit = if limits { *limited.choose(rng).unwrap() } else { limited[0] };
         if rng.random_bool(0.7) {
             sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
                 "INSERT INTO haulage.queues (name, paused_at, paused_until, max_running, rate_count, rate_ms, rate_burst, full_at, limited_at)
@@ -90,7 +90,7 @@ async fn make(pool: &PgPool, rng: &mut StdRng) -> (Vec<Worker>, Vec<i64>) {
         }
     }
     for (key, limit) in [("t:*", "2, NULL, NULL, NULL"), ("t:1", "NULL, 3, 1000000, 2"), ("u", "3, 3, 1000000, 3")] {
-        if rng.random_bool(0.7) {
+        if limits && rng.random_bool(0.7) {
             sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
                 "INSERT INTO haulage.key_limits (key, max_running, rate_count, rate_ms, rate_burst) VALUES ('{key}', {limit})"
             )))
@@ -201,14 +201,16 @@ async fn a_job_is_said_to_be_ready_if_and_only_if_a_claim_takes_it() {
     let (mut ready, mut closed) = (0, 0);
     for seed in 0..rounds {
         let mut rng = StdRng::seed_from_u64(seed);
-        let (live, ids) = make(&pool, &mut rng).await;
+        // Of rows that several have locked only their own verdict knows, not the count of those that are passed before a slot.
+        let limits = seed % 4 != 0;
+        let (live, ids) = make(&pool, &mut rng, limits).await;
         // Somebody has some of the rows, alone or with others.
         let mut strangers = [pool.begin().await.unwrap(), pool.begin().await.unwrap()];
         for id in &ids {
             let (who, lock) = match rng.random_range(0..10) {
                 0 => (0..1, "FOR UPDATE"),
                 1 => (1..2, "FOR KEY SHARE"),
-                2 if rng.random_bool(0.3) => (0..2, "FOR SHARE"),
+                2 if !limits => (0..2, "FOR SHARE"),
                 _ => continue,
             };
             for stranger in &mut strangers[who] {

@@ -137,7 +137,7 @@ async fn due_no_worker_and_promote_late() {
     sqlx::query("SELECT FROM haulage.live_jobs WHERE id = $1 FOR UPDATE").bind(id.0).execute(&mut *stranger).await.unwrap();
     let worker = quick(&pool).await;
     let verdict = why(&pool, id).await;
-    said(&verdict, WhyCode::PromoteLate, "It was due 1 m 1* s ago and none of 1 live worker has put it in line.");
+    said(&verdict, WhyCode::PromoteLate, "It was due 1 m 1* s ago and the one live worker has not put it in line.");
     assert_eq!((verdict.severity, verdict.overdue), (Severity::Stuck, true));
     some_cause(&pool, WhyCode::PromoteLate).await;
     stranger.rollback().await.unwrap();
@@ -277,7 +277,7 @@ async fn slots_full_in_line_and_starved() {
     }
     let id = *ids.last().unwrap();
     let verdict = why(&pool, id).await;
-    said(&verdict, WhyCode::SlotsFull, "All * of `default` on 1 worker are busy.");
+    said(&verdict, WhyCode::SlotsFull, "The one slot of `default` is busy.");
     assert!(verdict.detail.contains("jobs are before it"), "{}", verdict.detail);
     age(&pool, id, 90).await;
     let found = some_cause(&pool, WhyCode::SlotsFull).await;

@@ -31,8 +31,9 @@ pub(super) async fn job(tx: &mut PgConnection, id: JobId) -> Result<Option<(JobF
         job.held = store::why_held(tx, id).await?;
     }
     store::plan_by_index(&mut *tx).await?;
+    // Which jobs an admission of its key takes depends on the pauses of all queues.
     let queues = [job.queue.clone()];
-    let fleet = fleet(tx, Some(&queues)).await?;
+    let fleet = fleet(tx, key.is_none().then_some(&queues[..])).await?;
     if job.state == JobState::Scheduled {
         job.attempts = store::why_attempts(tx, &[id.0], ATTEMPTS).await?.remove(&id.0).unwrap_or_default();
     }

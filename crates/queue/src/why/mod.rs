@@ -158,7 +158,7 @@ async fn past(tx: &mut PgConnection, id: JobId) -> Result<Option<Verdict>, sqlx:
     let Some(job) = gather::finished(tx, id).await? else {
         let (handed_out, deleted_by) = store::why_gone(tx, id).await?;
         let evidence = json!({ "deleted": deleted_by });
-        let gone = handed_out && id.0 > 0;
+        let gone = (handed_out || deleted_by.is_some()) && id.0 > 0;
         return Ok(gone.then(|| verdict(Finding::Gone { deleted_by }, Vec::new(), Some(id), Some(id), now, evidence)));
     };
     let evidence = json!({ "job": job });
