@@ -35,9 +35,9 @@ async fn make(pool: &PgPool, rng: &mut StdRng, limits: bool) -> (Vec<Worker>, Ve
         .await
         .unwrap();
     let mut live = Vec::new();
-    for id in 1..=rng.random_range(0..=3i64) {
-        let queues = some(rng, &QUEUES, 1);
-        let names = some(rng, &KINDS, 1);
+    for id in 1..=rng.random_range(0..=4i64) {
+        let queues = some(rng, &QUEUES, 2);
+        let names = some(rng, &KINDS, 2);
         let old = rng.random_bool(0.2);
         let revisions: Vec<i16> = names.iter().map(|_| rng.random_range(0..=2)).collect();
         // Dead, silent for long, or alive.
@@ -109,7 +109,7 @@ async fn make(pool: &PgPool, rng: &mut StdRng, limits: bool) -> (Vec<Worker>, Ve
         .unwrap();
     }
     let mut ids = Vec::new();
-    for _ in 0..rng.random_range(1..40) {
+    for _ in 0..rng.random_range(10..60) {
         let (queue, kind) = (*QUEUES.choose(rng).unwrap(), *KINDS.choose(rng).unwrap());
         let key = rng.random_bool(0.4).then(|| *KEYS.choose(rng).unwrap());
         // Timed, in line, returned, held, waiting for its key, suspect, running.
@@ -246,7 +246,7 @@ async fn a_job_is_said_to_be_ready_if_and_only_if_a_claim_takes_it() {
             stranger.rollback().await.unwrap();
         }
     }
-    assert!(ready > rounds && closed > rounds, "{ready} ready, {closed} closed: the states are no test");
+    assert!(ready > rounds * 2 && closed > rounds * 2, "{ready} ready, {closed} closed: the states are no test");
 }
 
 /// All slots of the queue are held, and nobody runs their jobs.

@@ -9,6 +9,7 @@ use super::{
     facts::{Fleet, JobFacts, LineFacts, LockWait, Wide},
     finding::{Finding, LOCK},
     gates::{Case, findings},
+    gather::DEPTH,
     verdict::{Cause, Severity},
 };
 use crate::{JobId, WhyCode};
@@ -153,11 +154,16 @@ fn is_about_queue(finding: &Finding) -> bool {
 }
 
 /// Counts once more, now that it is known what is to be counted: the look itself saw only the first of each line.
-pub(super) fn count(found: &mut [Found], depths: &BTreeMap<String, i64>) {
+pub(super) fn count(found: &mut [Found], fleet: &Fleet, mut depths: BTreeMap<String, i64>) {
+    for (queue, depth) in &mut depths {
+        // What runs was counted with the rest.
+        let running: i64 = fleet.running_in(queue).map(|(_, running)| running.jobs).sum();
+        *depth = if *depth > COUNTED { *depth } else { (*depth - running).max(0) };
+    }
     for one in found.iter_mut().filter(|one| is_about_queue(&one.finding)) {
         let depth: i64 = one.queues.iter().filter_map(|queue| depths.get(queue)).sum();
         let of_kind = matches!(one.finding.code(), WhyCode::NoHandler | WhyCode::OldRevision);
-        one.at_least |= if of_kind { depth > one.jobs && one.jobs >= 1_000 } else { depth > COUNTED };
+        one.at_least |= if of_kind { depth > one.jobs && depth > DEPTH.into() } else { depth > COUNTED };
         if !of_kind {
             one.jobs = one.jobs.max(depth);
         }

@@ -129,10 +129,10 @@ pub(super) async fn fleet(tx: &mut PgConnection, queues: Option<&[String]>) -> R
 }
 
 /// Entries of each line that are looked at.
-const DEPTH: i32 = 1_000;
+pub(super) const DEPTH: i32 = 500;
 /// Keys that are looked at, and waiting jobs of each.
 const KEYS: i32 = 500;
-const WAITING: i32 = 50;
+const WAITING: i32 = 20;
 /// Scheduled jobs that are looked at for what backs off.
 const SCHEDULED: i32 = 5_000;
 /// Dead jobs of the last hour that are looked at.

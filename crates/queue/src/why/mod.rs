@@ -90,7 +90,7 @@ async fn look_at_job(connection: &mut PgConnection, id: JobId) -> Result<Option<
 
 /// What holds up jobs in the whole fleet, or will: causes, not jobs. What is well is not among them.
 ///
-/// Takes time by queues, kinds and keys, not by jobs: it looks at the first thousand entries of each line, the first 500 keys that a job
+/// Takes time by queues, kinds and keys, not by jobs: it looks at the first 500 entries of each line, the first 500 keys that a job
 /// waits for, the first 5,000 scheduled jobs; counts stop at 10,001.
 ///
 /// # Errors
@@ -119,7 +119,7 @@ async fn look_at_fleet(connection: &mut PgConnection) -> Result<Causes, sqlx::Er
     let mut look = causes::look(&fleet, &wide);
     let queues = causes::queues_of(&look.found);
     if !queues.is_empty() {
-        causes::count(&mut look.found, &store::why_depth(&mut tx, &queues).await?);
+        causes::count(&mut look.found, &fleet, store::why_depth(&mut tx, &queues).await?);
     }
     tx.rollback().await?;
     let (oldest_ready_s, oldest_ready_queue) = match look.oldest_ready {
