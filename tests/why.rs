@@ -107,3 +107,21 @@ async fn age(pool: &PgPool, id: JobId, seconds: i32) {
     .await
     .unwrap();
 }
+
+#[test]
+fn every_code_is_on_the_page_and_has_a_test() {
+    let page = include_str!("../docs/why.md");
+    let tests = [
+        include_str!("why/finished.rs"),
+        include_str!("why/fleet.rs"),
+        include_str!("why/gates.rs"),
+        include_str!("why/running.rs"),
+        include_str!("why/states.rs"),
+    ]
+    .concat();
+    for code in WhyCode::ALL {
+        assert!(page.contains(&format!("`{code}`")), "docs/why.md does not tell of {code}");
+        assert!(tests.contains(&format!("WhyCode::{code:?}")), "no test makes {code}");
+        assert_eq!(code.as_str().parse(), Ok(*code));
+    }
+}

@@ -172,7 +172,7 @@ fn ended(id: JobId, job: &FinishedFacts) -> Finding {
     match job.state {
         JobState::Dead if class == Some("args") => Finding::BadArgs { queue, kind, job: Some(id), error, since },
         JobState::Dead if job.crashes >= 3 && class == Some("worker lost") => Finding::Quarantined { job: Some(id), queue, kind, since },
-        JobState::Dead => Finding::Dead { story, error, jobs_of_kind: None },
+        JobState::Dead => Finding::Dead { story, error },
         JobState::Cancelled => Finding::Cancelled { story, error },
         _ => Finding::Completed { story },
     }
