@@ -163,7 +163,7 @@ pub(super) fn count(found: &mut [Found], fleet: &Fleet, mut depths: BTreeMap<Str
     for one in found.iter_mut().filter(|one| is_about_queue(&one.finding)) {
         let depth: i64 = one.queues.iter().filter_map(|queue| depths.get(queue)).sum();
         let of_kind = matches!(one.finding.code(), WhyCode::NoHandler | WhyCode::OldRevision);
-        one.at_least |= if of_kind { depth > one.jobs && depth > DEPTH.into() } else { depth > COUNTED };
+        one.at_least |= if of_kind { depth > one.jobs && depth > i64::from(DEPTH) } else { depth > COUNTED };
         if !of_kind {
             one.jobs = one.jobs.max(depth);
         }

@@ -481,7 +481,7 @@ impl Finding {
             Self::Cancelling { asked_at, .. } => Some(*asked_at + SLO),
             Self::RetryLoop { next_at, .. } | Self::Backoff { next_at, .. } | Self::Snoozed { next_at } => Some(*next_at),
             Self::FarFuture { at, .. } | Self::Scheduled { at } => Some(*at),
-            Self::PromoteLate { due_at, .. } => Some(*due_at + GRACE),
+            Self::PromoteLate { due_at, .. } => Some(*due_at + SLO),
             Self::Paused { until, .. } => *until,
             Self::KeyRate { next_at, .. } | Self::QueueRate { next_at, .. } => Some(*next_at),
             Self::QueueFull { eta_s, .. } | Self::SlotsFull { eta_s, .. } | Self::InLine { eta_s, .. } => eta(eta_s),
