@@ -233,8 +233,10 @@ async fn a_job_is_said_to_be_ready_if_and_only_if_a_claim_takes_it() {
                 .unwrap();
             if waits_for_key {
                 // The limit of its queue is looked at when it is in line, with whatever has come there by then.
-                let is_let_in =
-                    verdict.code.is_ready() || matches!(verdict.code.as_str(), "queue_full" | "queue_rate") || of_queue(&verdict);
+                let mut codes = std::iter::once(verdict.code).chain(verdict.also.iter().map(|other| other.code));
+                let is_let_in = codes.all(|code| {
+                    code.is_ready() || matches!(code.as_str(), "queue_full" | "queue_rate") || is_queue_blocked(&verdict, code)
+                });
                 assert_eq!(is_let_in, admitted.contains(&id), "round {seed}, job {id}: {facts}");
                 continue;
             }
@@ -250,6 +252,6 @@ async fn a_job_is_said_to_be_ready_if_and_only_if_a_claim_takes_it() {
 }
 
 /// All slots of the queue are held, and nobody runs their jobs.
-fn of_queue(verdict: &haulage::Verdict) -> bool {
-    verdict.code.as_str() == "slot_blocked" && verdict.facts["what"].as_str().is_some_and(|what| what.starts_with("queue"))
+fn is_queue_blocked(verdict: &haulage::Verdict, code: haulage::WhyCode) -> bool {
+    code.as_str() == "slot_blocked" && verdict.facts["what"].as_str().is_some_and(|what| what.starts_with("queue"))
 }
