@@ -309,8 +309,8 @@ async fn slots_full_in_line_and_starved() {
 /// A worker whose row lives and that claims nothing: the test is in its place.
 async fn idle_worker(pool: &sqlx::PgPool, slots: i32) {
     sqlx::query(
-        "INSERT INTO haulage.workers (id, name, version, queues, slots, kinds, lease_ms, revisions)
-         VALUES (7, 'idle', '0', '{default}', ARRAY[$1], '{count,report}', 600000, '{0,0}')",
+        "INSERT INTO haulage.workers (id, name, version, queues, slots, kinds, lease_ms, revisions, started_at)
+         VALUES (7, 'idle', '0', '{default}', ARRAY[$1], '{count,report}', 600000, '{0,0}', now() - interval '1 hour')",
     )
     .bind(slots)
     .execute(pool)

@@ -2,7 +2,7 @@
 -- counts it; counts of what waits stop at 10,001. $1 keys
 -- Index: live_jobs_admitted, live_jobs_waiting.
 SELECT
-    k.key, lim.key AS limit_key, lim.max_running, lim.rate_count, lim.rate_ms, lim.rate_burst, r.starts, r.next_ms, h.admitted, h.idle,
+    k.key, lim.key AS limit_key, lim.updated_at AS limit_updated_at, lim.max_running, lim.rate_count, lim.rate_ms, lim.rate_burst, r.starts, r.next_ms, h.admitted, h.idle,
     o.id AS holder, o.kind AS holder_kind, o.claimed_at AS holder_since, b.id AS idle_job, b.kind AS idle_kind, b.queue AS idle_queue,
     b.kind_revision AS idle_revision,
     (

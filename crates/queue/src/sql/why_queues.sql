@@ -3,7 +3,7 @@
 -- Index: live_jobs_returned, live_jobs_suspect; leases for what was claimed before the limit.
 SELECT
     q.name, q.paused_at IS NOT NULL AND (q.paused_until IS NULL OR q.paused_until > now()) AS paused, q.paused_at, q.paused_until, q.paused_by,
-    q.paused_why, q.max_running, q.rate_count, q.rate_ms, q.rate_burst, r.starts, r.next_ms,
+    q.paused_why, q.updated_at, q.max_running, q.rate_count, q.rate_ms, q.rate_burst, r.starts, r.next_ms,
     coalesce(h.held, 0) + coalesce(h.old, 0) + coalesce(h.suspects, 0) AS held, coalesce(h.idle, 0) AS idle, b.id AS idle_job,
     b.kind AS idle_kind, b.kind_revision AS idle_revision
 FROM haulage.queues AS q

@@ -151,6 +151,7 @@ pub(crate) async fn why_fleet(connection: &mut PgConnection) -> Result<Vec<Shape
                 slots: row.try_get("slots")?,
                 kinds: row.try_get("kinds")?,
                 revisions: row.try_get("revisions")?,
+                started_at: row.try_get("started_at")?,
                 last_beat: row.try_get("last_beat")?,
                 name: row.try_get("name")?,
                 version: row.try_get("version")?,
@@ -182,6 +183,7 @@ pub(crate) async fn why_queues(connection: &mut PgConnection, names: Option<&[St
                 paused_until: row.try_get("paused_until")?,
                 paused_by: row.try_get("paused_by")?,
                 paused_why: row.try_get("paused_why")?,
+                updated_at: row.try_get("updated_at")?,
                 room: room.transpose()?,
             };
             Ok((name, facts))
@@ -198,6 +200,7 @@ pub(crate) async fn why_keys(connection: &mut PgConnection, keys: &[String]) -> 
             let facts = KeyFacts {
                 key: key.clone(),
                 limited_by: row.try_get("limit_key")?,
+                limit_updated_at: row.try_get("limit_updated_at")?,
                 room: Room {
                     limit: limit(row)?,
                     held: row.try_get("admitted")?,

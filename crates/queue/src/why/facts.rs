@@ -163,13 +163,15 @@ impl Room {
 }
 
 /// What is said about a queue.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct QueueFacts {
     pub(crate) paused: bool,
     pub(crate) paused_at: Option<DateTime<Utc>>,
     pub(crate) paused_until: Option<DateTime<Utc>>,
     pub(crate) paused_by: Option<String>,
     pub(crate) paused_why: Option<String>,
+    /// When somebody said something about it last.
+    pub(crate) updated_at: DateTime<Utc>,
     /// `None`: it has no limit.
     pub(crate) room: Option<Room>,
 }
@@ -180,6 +182,7 @@ pub(crate) struct KeyFacts {
     pub(crate) key: String,
     /// The key or the class whose limit it is; `None`: it has none.
     pub(crate) limited_by: Option<String>,
+    pub(crate) limit_updated_at: Option<DateTime<Utc>>,
     pub(crate) room: Room,
     /// Who has run longest of what it has let in.
     #[serde(serialize_with = "text_of_some")]
@@ -200,6 +203,8 @@ pub(crate) struct Shape {
     pub(crate) kinds: Vec<String>,
     /// `None`: of a version that takes every revision.
     pub(crate) revisions: Option<Vec<i16>>,
+    /// Of the one that has lived longest.
+    pub(crate) started_at: DateTime<Utc>,
     pub(crate) last_beat: DateTime<Utc>,
     /// Of the one that was heard of last.
     pub(crate) name: String,

@@ -1,6 +1,6 @@
 //! Every gate is open: it is a matter of turns and of room.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Case;
 use crate::{
@@ -17,6 +17,18 @@ const COUNTED: i64 = 10_000;
 
 fn waited(case: &Case<'_>) -> TimeDelta {
     case.fleet.now - case.job.eligible_at
+}
+
+/// Since when every gate has been open, as far as is known: somebody may have raised a limit or ended a pause just now, or the worker that
+/// it waited for has just started.
+fn open_since(case: &Case<'_>) -> DateTime<Utc> {
+    let (job, fleet) = (case.job, case.fleet);
+    let queue = fleet.queues.get(&job.queue);
+    let told = queue.map(|facts| facts.updated_at);
+    let resumed = queue.and_then(|facts| facts.paused_until);
+    let limited = job.key.as_ref().and_then(|key| key.limit_updated_at);
+    let started = fleet.takers(&job.queue, &job.kind, job.revision).map(|shape| shape.started_at).min();
+    [told, resumed, limited, started].into_iter().flatten().fold(job.eligible_at, DateTime::max)
 }
 
 fn running(case: &Case<'_>) -> i64 {
@@ -75,7 +87,7 @@ pub(super) fn slots_full(case: &Case<'_>) -> Option<Finding> {
 pub(super) fn in_line(case: &Case<'_>) -> Option<Finding> {
     let (job, fleet) = (case.job, case.fleet);
     let moves = fleet.last_claim(&job.queue).is_some_and(|last| fleet.now - last <= SLO);
-    (job.before_in_line > 0 && (moves || waited(case) <= SLO)).then(|| Finding::InLine {
+    (job.before_in_line > 0 && (moves || fleet.now - open_since(case) <= SLO)).then(|| Finding::InLine {
         queue: job.queue.clone(),
         before: job.before_in_line,
         eta_s: eta(job.before_in_line, fleet.pace(&job.queue).done),
@@ -85,12 +97,13 @@ pub(super) fn in_line(case: &Case<'_>) -> Option<Finding> {
 
 pub(super) fn ready_or_unexplained(case: &Case<'_>) -> Option<Finding> {
     let (job, fleet) = (case.job, case.fleet);
-    if waited(case) <= SLO {
-        return Some(Finding::Ready { waits_since: job.eligible_at });
+    let since = open_since(case);
+    if fleet.now - since <= SLO {
+        return Some(Finding::Ready { waits_since: since });
     }
     Some(Finding::Unexplained {
         queue: job.queue.clone(),
-        waits_since: job.eligible_at,
+        waits_since: since,
         last_claim: fleet.last_claim(&job.queue),
         workers: fleet.takers(&job.queue, &job.kind, job.revision).map(|shape| shape.workers).sum(),
         running: running(case),
