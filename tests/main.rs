@@ -50,4 +50,5 @@ mod testing;
 mod turns;
 mod unhandled;
 mod unique;
+mod why;
 mod work;

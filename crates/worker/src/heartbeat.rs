@@ -27,6 +27,8 @@ const SMALL_STEP: Duration = Duration::from_secs(1);
 
 /// Telling where attempts are must not put off the next beat: a lease is three of them.
 const SPANS_PATIENCE: Duration = Duration::from_millis(500);
+/// What only people ask for is told this often.
+const TELL: Duration = Duration::from_secs(15);
 
 /// Starts the thread; it ends when `stop` is cancelled. The worker's row was made after `registered`.
 pub(crate) fn spawn(shared: Arc<Shared>, registered: Instant, stop: CancellationToken) -> std::io::Result<thread::JoinHandle<()>> {
@@ -44,6 +46,7 @@ async fn run(shared: &Shared, registered: Instant, stop: &CancellationToken) {
     let mut spans = Spans::default();
     let interval = shared.settings.heartbeat;
     let mut answered = registered;
+    let mut told: Option<Instant> = None;
     loop {
         let asked = Instant::now();
         // An answer that takes longer than a beat is as good as none: the local deadline must not wait for it.
@@ -52,6 +55,10 @@ async fn run(shared: &Shared, registered: Instant, stop: &CancellationToken) {
                 answered = asked;
                 link.succeeded();
                 spans.tell(shared, &mut link).await;
+                if told.is_none_or(|told| told.elapsed() >= TELL) {
+                    told = Some(asked);
+                    tell(shared, &mut link).await;
+                }
                 interval
             }
             Ok(Err(error)) => {
@@ -74,6 +81,23 @@ async fn run(shared: &Shared, registered: Instant, stop: &CancellationToken) {
         }
     }
     link.close().await;
+}
+
+/// Says how the worker is. Nothing depends on it, so it must not cost the heartbeat: it has a second.
+async fn tell(shared: &Shared, link: &mut Link) {
+    #[expect(clippy::disallowed_methods, reason = "the database is told this clock, to say how far it is off; nothing is reckoned by it")]
+    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let clock_ms = i64::try_from(clock.as_millis()).unwrap_or(i64::MAX);
+    let told = async {
+        let connection = link.get().await?;
+        store::tell_worker(connection, shared.worker_id(), clock_ms, shared.settings.poll.is_none(), shared.heard()).await
+    };
+    match tokio::time::timeout(Duration::from_secs(1), told).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "the worker's clock and listener were not told"),
+        // The statement is under way; only a new connection is free of it.
+        Err(_) => link.drop_connection(),
+    }
 }
 
 /// `last`: when the last one that was answered was sent.

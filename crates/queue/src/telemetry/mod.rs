@@ -4,6 +4,8 @@
 
 pub mod metric;
 
+pub use crate::why::sample_fleet;
+
 /// The target of every span of ours.
 pub const TARGET: &str = "haulage::trace";
 /// The target of the span of an attempt that nobody records: for logs alone, no layer of OpenTelemetry need see it.
