@@ -115,7 +115,7 @@ pub const CAUSE_JOBS: Metric = Metric::new(
 );
 
 /// All of them.
-pub const ALL: [Metric; 18] = [
+pub const ALL: [Metric; 20] = [
     SENT,
     PROCESS,
     WAIT,
