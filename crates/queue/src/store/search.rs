@@ -27,11 +27,11 @@ const COUNT_REACH: i64 = 200_000;
 const MOST_COUNTED: i64 = 10_000;
 
 /// Columns of a list, and those that filters need. NULL stands for what only the other table has.
-const LIVE: &str = "SELECT id, kind, queue, state, attempt, failures, max_attempts, priority, run_at, created_at, NULL::timestamptz AS finished_at, \
-     crashes, NULL::text AS error, tags, unique_key, parent_id, parked_for FROM haulage.live_jobs";
-const FINISHED: &str = "SELECT id, kind, queue, state, attempt, failures, max_attempts, priority, run_at, created_at, finished_at, crashes, error, \
+const LIVE: &str = "SELECT id, kind, queue, state, attempt, failures, max_attempts, priority, run_at, created_at, claimed_at, \
+     NULL::timestamptz AS finished_at, crashes, NULL::text AS error, tags, unique_key, parent_id, parked_for FROM haulage.live_jobs";
+const FINISHED: &str = "SELECT id, kind, queue, state, attempt, failures, max_attempts, priority, run_at, created_at, claimed_at, finished_at, crashes, error, \
      tags, unique_key, parent_id, NULL::smallint AS parked_for FROM ";
-const COLUMNS: &str = "j.id, j.kind, j.queue, j.state, j.attempt, j.failures, j.max_attempts, j.priority, j.run_at, j.created_at, j.finished_at, \
+const COLUMNS: &str = "j.id, j.kind, j.queue, j.state, j.attempt, j.failures, j.max_attempts, j.priority, j.run_at, j.created_at, j.claimed_at, j.finished_at, \
      j.crashes, j.error, j.parked_for";
 /// Of a job that is retried, what its last attempt said.
 const LAST_ERROR: &str = "coalesce(j.error, CASE WHEN j.state <= 3 AND (j.failures > 0 OR j.crashes > 0) THEN \
@@ -149,6 +149,7 @@ fn summary(row: &PgRow) -> Result<Option<JobSummary>, sqlx::Error> {
         priority: Priority::from_code(row.try_get("priority")?)?,
         run_at: row.try_get("run_at")?,
         created_at: row.try_get("created_at")?,
+        claimed_at: row.try_get("claimed_at")?,
         finished_at: row.try_get("finished_at")?,
         parked_for: row.try_get::<Option<i16>, _>("parked_for")?.map(ParkedFor::from_code).transpose()?,
         error: row.try_get("last_error")?,
