@@ -49,8 +49,8 @@ pub(crate) use operation::{
     advance_operation, cancel_operation, get_operation, list_operations, lock_operation, plan_by_index, reopen_operation, start_operation,
 };
 pub use page::{
-    JobSheet, JsonText, RunningJob, StateCounts, Waiting, count_lines, count_states, count_workers, get_job_sheet, list_running, list_states,
-    page_attempts, sample_kinds, start_reading,
+    JobSheet, JsonText, RunningJob, StateCounts, Waiting, count_lines, count_states, count_workers, get_job_sheet, list_running,
+    list_states, page_attempts, sample_kinds, start_reading,
 };
 #[cfg(feature = "schedules")]
 pub use schedule::{Due, Fire, Fired, Instant, Unreadable, list_fires, page_schedules};

@@ -242,9 +242,7 @@ pub async fn count_lines<'c>(executor: impl PgExecutor<'c>, queue: &str) -> Resu
 /// Which kinds wait in a queue, among the first 2,500 of each of its lines, most first.
 pub async fn sample_kinds<'c>(executor: impl PgExecutor<'c>, queue: &str, limit: i32) -> Result<Vec<Waiting<String>>, sqlx::Error> {
     let rows = sqlx::query(include_str!("../sql/sample_kinds.sql")).bind(queue).bind(limit).fetch_all(executor).await?;
-    rows.iter()
-        .map(|row| Ok(Waiting { what: row.try_get("kind")?, jobs: row.try_get("jobs")?, oldest: row.try_get("oldest")? }))
-        .collect()
+    rows.iter().map(|row| Ok(Waiting { what: row.try_get("kind")?, jobs: row.try_get("jobs")?, oldest: row.try_get("oldest")? })).collect()
 }
 
 /// How many workers are known, and how many of them live.
