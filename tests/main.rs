@@ -46,4 +46,5 @@ mod test_database;
 mod testing;
 mod unhandled;
 mod unique;
+mod why;
 mod work;

@@ -42,6 +42,7 @@ mod queue;
 mod schedule;
 mod trace;
 mod unique;
+mod why;
 
 mod args;
 mod names;
@@ -84,6 +85,7 @@ pub use schedule::{
 };
 pub use trace::{TraceCarrier, TraceContext, TraceDefaults, TraceRelation, set_trace_defaults};
 pub use unique::{OnConflict, Unique};
+pub use why::{Cause, CauseGroup, CauseSubject, Causes, Fix, FixAct, Mover, OtherCause, Severity, Verdict, WhyCode, causes, why};
 
 #[doc(hidden)]
 pub use args::{ArgsProblem, check_json};

@@ -217,7 +217,7 @@ pub struct UnknownWord {
 }
 
 impl UnknownWord {
-    fn new(what: &'static str, text: &str, words: &[&str]) -> Self {
+    pub(crate) fn new(what: &'static str, text: &str, words: &[&str]) -> Self {
         Self { what, text: text.chars().take(40).collect(), words: words.join(", ") }
     }
 }

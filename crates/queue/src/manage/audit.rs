@@ -126,6 +126,7 @@ pub(crate) enum Target<'a> {
     Queue(&'a str),
     Key(&'a str),
     Schedule(&'a str),
+    Session(i32),
 }
 
 impl fmt::Display for Target<'_> {
@@ -135,6 +136,7 @@ impl fmt::Display for Target<'_> {
             Self::Queue(name) => write!(f, "queue {name}"),
             Self::Key(key) => write!(f, "key {key}"),
             Self::Schedule(name) => write!(f, "schedule {name}"),
+            Self::Session(pid) => write!(f, "session {pid}"),
         }
     }
 }

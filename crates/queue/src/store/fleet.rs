@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection, Row};
 use uuid::Uuid;
 
@@ -79,4 +80,9 @@ pub async fn previous_attempts(connection: &mut PgConnection, jobs: &[JobId]) ->
         Ok(TraceContext::from_stored(trace, row.try_get(2)?, Some(1)).map(|span| (JobId(row.get(0)), span)))
     });
     spans.filter_map(Result::transpose).collect()
+}
+
+/// The database's clock.
+pub(crate) async fn get_clock(connection: &mut PgConnection) -> Result<DateTime<Utc>, sqlx::Error> {
+    sqlx::query_scalar(include_str!("../sql/get_clock.sql")).fetch_one(connection).await
 }

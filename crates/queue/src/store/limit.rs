@@ -180,7 +180,7 @@ fn admission(row: &PgRow) -> Result<Admission, sqlx::Error> {
     Ok(Admission { admitted: row.try_get("admitted")?, next })
 }
 
-fn limit(row: &PgRow) -> Result<Limit, sqlx::Error> {
+pub(super) fn limit(row: &PgRow) -> Result<Limit, sqlx::Error> {
     let number = |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok());
     let (count, ms, burst) = (number(row.try_get("rate_count")?), number(row.try_get("rate_ms")?), number(row.try_get("rate_burst")?));
     let rate = count.zip(ms).zip(burst).map(|((count, ms), burst)| Rate { count, per: Duration::from_millis(ms.into()), burst });

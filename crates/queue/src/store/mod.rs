@@ -19,6 +19,7 @@ mod settle;
 mod sleep;
 #[cfg(feature = "testing")]
 mod testing;
+mod why;
 
 pub use claim::{Claim, Claimed, Kinds, Request, claim_jobs, claim_suspect, oldest_running};
 pub use duty::{
@@ -30,6 +31,7 @@ use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 pub use crate::trace::StoredRelation;
 pub(crate) use audit::{AuditRow, write_audit};
 pub(crate) use enqueue::{call_enqueue, enqueue_job, enqueue_jobs, enqueue_unique_jobs};
+pub(crate) use fleet::get_clock;
 pub use fleet::{FleetSample, QueueSample, arbitrate_sample, previous_attempts, sample_fleet};
 pub use inspect::list_unhandled;
 pub(crate) use inspect::{get_job, get_job_detail, list_attempts, list_workers};
@@ -56,8 +58,8 @@ pub use page::{
 pub use schedule::{Due, Fire, Fired, Instant, Unreadable, list_fires, page_schedules};
 #[cfg(feature = "schedules")]
 pub(crate) use schedule::{
-    declare_schedules, delete_schedule, drop_schedules, fire_schedules, get_clock, list_schedules, lock_due_schedules, lock_schedule,
-    next_schedule, pause_schedule, resume_schedule, run_schedule, trace_jobs,
+    declare_schedules, delete_schedule, drop_schedules, fire_schedules, list_schedules, lock_due_schedules, lock_schedule, next_schedule,
+    pause_schedule, resume_schedule, run_schedule, trace_jobs,
 };
 pub(crate) use search::{PAGE_REACH, Parts, count_jobs, lock_jobs, pick_jobs, search_audit, search_jobs};
 pub use settle::{
@@ -68,6 +70,11 @@ pub use sleep::{sleep_on_queues, sleep_until_due, stay_awake};
 pub(crate) use testing::{Listed, list_jobs_with_args, list_left_databases};
 #[cfg(feature = "testing")]
 pub use testing::{bring_forward_job, claim_job};
+pub(crate) use why::{
+    end_session, why_ahead, why_ahead_of_key, why_arrivals, why_attempts, why_backoffs, why_database, why_dead, why_depth, why_due,
+    why_finished, why_fleet, why_gone, why_held, why_job, why_keys, why_lines, why_lock_waits, why_locker, why_lockers, why_orphans,
+    why_queues, why_running, why_schedules, why_usual, why_waiting,
+};
 
 /// What kind of trouble an error is: it decides between retry, refusal and advice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -47,12 +47,6 @@ pub struct Fire {
     /// The instants that make a job, in order.
     pub instants: Vec<DateTime<Utc>>,
 }
-
-/// The database's clock.
-pub(crate) async fn get_clock(connection: &mut PgConnection) -> Result<DateTime<Utc>, sqlx::Error> {
-    sqlx::query_scalar(include_str!("../sql/get_clock.sql")).fetch_one(connection).await
-}
-
 /// Writes the schedules of a service; returns one that belongs to another and its owner, if there is one: then roll back.
 pub(crate) async fn declare_schedules(
     connection: &mut PgConnection,

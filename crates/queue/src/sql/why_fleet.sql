@@ -1,0 +1,10 @@
+-- The workers, those alike together: a large fleet has few kinds of worker. The living first, then who was heard of last.
+-- Index: none; there are as many rows as processes.
+SELECT
+    w.queues, w.slots, w.kinds, w.revisions, w.dead_at IS NULL AND w.heartbeat_at > now() - make_interval(secs => w.lease_ms / 1000.0) AS alive,
+    count(*) AS workers, max(w.heartbeat_at) AS last_beat, (array_agg(w.name ORDER BY w.heartbeat_at DESC))[1] AS name,
+    (array_agg(w.version ORDER BY w.heartbeat_at DESC))[1] AS version
+FROM haulage.workers AS w
+GROUP BY 1, 2, 3, 4, 5
+ORDER BY alive DESC, last_beat DESC
+LIMIT 500

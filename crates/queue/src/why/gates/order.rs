@@ -1,0 +1,104 @@
+//! Every gate is open: it is a matter of turns and of room.
+
+use chrono::TimeDelta;
+
+use super::Case;
+use crate::{
+    ParkedFor,
+    why::finding::{Finding, SLO},
+};
+
+/// Whoever is passed by for longer by jobs of a higher priority starves.
+const STARVES: TimeDelta = TimeDelta::seconds(300);
+/// A job that runs for less holds up nobody.
+const LONG: TimeDelta = TimeDelta::seconds(60);
+/// Beyond this many a job's turn can't be reckoned.
+const COUNTED: i64 = 10_000;
+
+fn waited(case: &Case<'_>) -> TimeDelta {
+    case.fleet.now - case.job.eligible_at
+}
+
+fn running(case: &Case<'_>) -> i64 {
+    case.fleet.running_in(&case.job.queue).map(|(_, running)| running.jobs).sum()
+}
+
+fn is_full(case: &Case<'_>) -> bool {
+    running(case) >= case.fleet.slots(&case.job.queue)
+}
+
+pub(super) fn suspect(case: &Case<'_>) -> Option<Finding> {
+    (case.job.parked_for == Some(ParkedFor::Suspect)).then_some(Finding::Suspect { crashes: case.job.crashes })
+}
+
+pub(super) fn starved(case: &Case<'_>) -> Option<Finding> {
+    let job = case.job;
+    (job.overtaken && waited(case) > STARVES).then(|| Finding::Starved {
+        queue: job.queue.clone(),
+        priority: job.priority,
+        waits_since: job.eligible_at,
+    })
+}
+
+/// Jobs of one other kind hold most of the slots, and for long.
+pub(super) fn head_of_line(case: &Case<'_>) -> Option<Finding> {
+    let (job, fleet) = (case.job, case.fleet);
+    let slots = fleet.slots(&job.queue);
+    let (kind, long) = fleet.running_in(&job.queue).filter(|(kind, _)| *kind != job.kind).max_by_key(|(_, running)| running.jobs)?;
+    let longest_since = long.oldest?;
+    (is_full(case) && long.jobs * 2 >= slots && fleet.now - longest_since > LONG).then(|| Finding::HeadOfLine {
+        queue: job.queue.clone(),
+        kind: kind.to_owned(),
+        holding: long.jobs,
+        slots,
+        longest_since,
+        waits_since: job.eligible_at,
+    })
+}
+
+pub(super) fn slots_full(case: &Case<'_>) -> Option<Finding> {
+    let (job, fleet) = (case.job, case.fleet);
+    let pace = fleet.pace(&job.queue);
+    is_full(case).then(|| Finding::SlotsFull {
+        queue: job.queue.clone(),
+        running: running(case),
+        slots: fleet.slots(&job.queue),
+        workers: fleet.serving(&job.queue).map(|shape| shape.workers).sum(),
+        before: job.before_in_line,
+        eta_s: eta(job.before_in_line, pace.done),
+        arriving: pace.arriving,
+        done: pace.done,
+        waits_since: job.eligible_at,
+    })
+}
+
+pub(super) fn in_line(case: &Case<'_>) -> Option<Finding> {
+    let (job, fleet) = (case.job, case.fleet);
+    let moves = fleet.last_claim(&job.queue).is_some_and(|last| fleet.now - last <= SLO);
+    (job.before_in_line > 0 && (moves || waited(case) <= SLO)).then(|| Finding::InLine {
+        queue: job.queue.clone(),
+        before: job.before_in_line,
+        eta_s: eta(job.before_in_line, fleet.pace(&job.queue).done),
+        waits_since: job.eligible_at,
+    })
+}
+
+pub(super) fn ready_or_unexplained(case: &Case<'_>) -> Option<Finding> {
+    let (job, fleet) = (case.job, case.fleet);
+    if waited(case) <= SLO {
+        return Some(Finding::Ready { waits_since: job.eligible_at });
+    }
+    Some(Finding::Unexplained {
+        queue: job.queue.clone(),
+        waits_since: job.eligible_at,
+        last_claim: fleet.last_claim(&job.queue),
+        workers: fleet.takers(&job.queue, &job.kind, job.revision).map(|shape| shape.workers).sum(),
+        running: running(case),
+        slots: fleet.slots(&job.queue),
+    })
+}
+
+/// In how many seconds it is its turn, at the present pace.
+pub(super) fn eta(before: i64, done: f64) -> Option<f64> {
+    (done > 0.0 && before < COUNTED).then(|| (before + 1) as f64 / done)
+}

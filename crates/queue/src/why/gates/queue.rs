@@ -1,0 +1,114 @@
+//! Who serves the queue, and whether it may.
+
+use super::Case;
+use crate::{
+    JobState,
+    why::{facts::Shape, finding::Finding},
+};
+
+fn waits(case: &Case<'_>) -> bool {
+    case.job.state != JobState::Running
+}
+
+pub(super) fn no_live_workers(case: &Case<'_>) -> Option<Finding> {
+    let none = waits(case) && case.fleet.live_workers() == 0;
+    none.then(|| {
+        let last = case.fleet.shapes.iter().max_by_key(|shape| shape.last_beat);
+        Finding::NoLiveWorkers { last_worker: last.map(|last| last.name.clone()), last_beat: last.map(|last| last.last_beat) }
+    })
+}
+
+pub(super) fn no_worker(case: &Case<'_>) -> Option<Finding> {
+    let (fleet, queue) = (case.fleet, &case.job.queue);
+    if !waits(case) || fleet.live_workers() == 0 || fleet.serving(queue).next().is_some() {
+        return None;
+    }
+    let last = fleet.shapes.iter().filter(|shape| shape.serves(queue)).max_by_key(|shape| shape.last_beat);
+    let served = fleet.live().flat_map(|shape| &shape.queues);
+    Some(Finding::NoWorker {
+        queue: queue.clone(),
+        last_worker: last.map(|last| last.name.clone()),
+        last_beat: last.map(|last| last.last_beat),
+        nearest: if last.is_none() { nearest(queue, served) } else { None },
+    })
+}
+
+pub(super) fn paused(case: &Case<'_>) -> Option<Finding> {
+    let facts = case.fleet.queues.get(&case.job.queue).filter(|facts| facts.paused && waits(case))?;
+    Some(Finding::Paused {
+        queue: case.job.queue.clone(),
+        by: facts.paused_by.clone(),
+        reason: facts.paused_why.clone(),
+        paused_at: facts.paused_at,
+        until: facts.paused_until,
+    })
+}
+
+pub(super) fn no_handler(case: &Case<'_>) -> Option<Finding> {
+    let (fleet, queue, kind) = (case.fleet, &case.job.queue, &case.job.kind);
+    let workers = serving(case);
+    if !waits(case) || workers == 0 || fleet.serving(queue).any(|shape| shape.knows(kind).is_some()) {
+        return None;
+    }
+    let had = |shape: &&Shape| shape.serves(queue) && shape.knows(kind).is_some();
+    let last = fleet.shapes.iter().filter(had).max_by_key(|shape| shape.last_beat);
+    Some(Finding::NoHandler {
+        queue: queue.clone(),
+        kind: kind.clone(),
+        workers,
+        last_worker: last.map(|last| last.name.clone()),
+        last_beat: last.map(|last| last.last_beat),
+    })
+}
+
+pub(super) fn old_revision(case: &Case<'_>) -> Option<Finding> {
+    let (fleet, job) = (case.fleet, case.job);
+    let known = fleet.serving(&job.queue).filter_map(|shape| shape.knows(&job.kind)).max().filter(|_| waits(case))?;
+    (known < job.revision).then(|| Finding::OldRevision {
+        queue: job.queue.clone(),
+        kind: job.kind.clone(),
+        revision: job.revision,
+        known,
+        workers: serving(case),
+    })
+}
+
+fn serving(case: &Case<'_>) -> i64 {
+    case.fleet.serving(&case.job.queue).map(|shape| shape.workers).sum()
+}
+
+/// A served queue whose name is nearly this one: somebody may have mistyped it.
+fn nearest<'a>(name: &str, served: impl Iterator<Item = &'a String>) -> Option<String> {
+    let (distance, nearest) = served.map(|other| (distance(name, other), other)).min()?;
+    (distance <= name.len().min(nearest.len()) / 3).then(|| nearest.clone())
+}
+
+/// Letters to change, add or leave out.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, of_a) in a.chars().enumerate() {
+        let mut before = row[0];
+        row[0] = i + 1;
+        for (j, of_b) in b.iter().enumerate() {
+            let changed = before + usize::from(of_a != *of_b);
+            before = row[j + 1];
+            row[j + 1] = changed.min(before + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_name_leads_to_the_one_that_is_meant() {
+        let served = ["mail".to_owned(), "media".to_owned(), "reports".to_owned()];
+        assert_eq!(nearest("emdia", served.iter()), None, "two letters of five are another word");
+        assert_eq!(nearest("report", served.iter()).as_deref(), Some("reports"));
+        assert_eq!(nearest("mails", served.iter()).as_deref(), Some("mail"));
+        assert_eq!(nearest("billing", served.iter()), None);
+    }
+}

@@ -1,0 +1,99 @@
+//! Why a job does not run: one state for each code, made for real; the sentence; and the first fix, which helps.
+
+#[path = "why/finished.rs"]
+mod finished;
+#[path = "why/fleet.rs"]
+mod fleet;
+#[path = "why/gates.rs"]
+mod gates;
+#[path = "why/running.rs"]
+mod running;
+#[path = "why/states.rs"]
+mod states;
+
+use std::time::Duration;
+
+use haulage::{Cause, JobId, JobState, NamedJob, Verdict, WhyCode, WorkerHandle, enqueue_named};
+use sqlx::PgPool;
+
+use crate::support::{Count, ana, eventually, wait_for_state, worker};
+
+/// What is said about a job.
+async fn why(pool: &PgPool, id: JobId) -> Verdict {
+    haulage::why(&mut *pool.acquire().await.unwrap(), id).await.unwrap().unwrap_or_else(|| panic!("nothing is said of job {id}"))
+}
+
+/// What is said about the fleet.
+async fn causes(pool: &PgPool) -> Vec<Cause> {
+    haulage::causes(&mut *pool.acquire().await.unwrap()).await.unwrap().causes
+}
+
+async fn cause(pool: &PgPool, code: WhyCode) -> Option<Cause> {
+    causes(pool).await.into_iter().find(|cause| cause.verdict.code == code)
+}
+
+/// Waits for a cause.
+async fn some_cause(pool: &PgPool, code: WhyCode) -> Cause {
+    eventually(&format!("{code} is a cause"), async || cause(pool, code).await.is_some()).await;
+    cause(pool, code).await.unwrap()
+}
+
+/// Does what the first fix says, through the library.
+async fn fix(pool: &PgPool, verdict: &Verdict) {
+    let fix = verdict.fixes.first().unwrap_or_else(|| panic!("{verdict:#?} has no fix"));
+    let act = fix.act.as_ref().unwrap_or_else(|| panic!("{fix:?} is not done in the database"));
+    assert!(ana().because("it was proposed").apply(pool, act).await.unwrap(), "{fix:?} changed nothing");
+}
+
+fn said(verdict: &Verdict, code: WhyCode, sentence: &str) {
+    assert_eq!(verdict.code, code, "{verdict:#?}");
+    assert!(pattern(sentence, &verdict.sentence), "{:?} is not {sentence:?}", verdict.sentence);
+}
+
+/// Whether the text is the pattern, in which `*` stands for anything.
+fn pattern(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let parts: Vec<&str> = parts.collect();
+    for (n, part) in parts.iter().enumerate() {
+        if n + 1 == parts.len() {
+            return rest.ends_with(part);
+        }
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.is_empty()
+}
+
+/// A worker that does what it is given at once, of the queues "default" and "mail".
+async fn quick(pool: &PgPool) -> WorkerHandle {
+    worker(pool).queue("mail", 2).handle(|_: Count| async {}).build().unwrap().start().await.unwrap()
+}
+
+/// A worker whose jobs never end by themselves.
+async fn busy(pool: &PgPool, slots: usize) -> WorkerHandle {
+    let handler = |_: Count| async { std::future::pending::<()>().await };
+    worker(pool).queue("default", slots).shutdown_grace(Duration::ZERO).handle(handler).build().unwrap().start().await.unwrap()
+}
+
+async fn enqueue(pool: &PgPool, queue: &str, kind: &str) -> JobId {
+    enqueue_named(pool, &NamedJob::new(kind, serde_json::json!({ "n": 1 })).queue(queue)).await.unwrap().id()
+}
+
+async fn completes(pool: &PgPool, id: JobId) {
+    wait_for_state(pool, id, JobState::Completed).await;
+}
+
+/// Makes the job look as if it had come so long ago.
+async fn age(pool: &PgPool, id: JobId, seconds: i32) {
+    sqlx::query(
+        "UPDATE haulage.live_jobs SET eligible_at = now() - make_interval(secs => $2), created_at = now() - make_interval(secs => $2)
+         WHERE id = $1",
+    )
+    .bind(id.0)
+    .bind(f64::from(seconds))
+    .execute(pool)
+    .await
+    .unwrap();
+}

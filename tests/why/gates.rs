@@ -1,0 +1,190 @@
+//! Who serves the queue, and who is let in.
+
+use std::time::Duration;
+
+use haulage::{CauseGroup, Limit, Mover, NamedJob, Severity, WhyCode, enqueue_named};
+
+use super::{age, ana, busy, cause, completes, enqueue, fix, quick, said, some_cause, why};
+use crate::support::{Count, database, eventually, jobs_in, worker};
+
+#[tokio::test]
+async fn no_live_workers() {
+    let pool = database().await.pool();
+    let id = enqueue(&pool, "default", "count").await;
+    said(&why(&pool, id).await, WhyCode::NoLiveWorkers, "No worker is alive anywhere.");
+    age(&pool, id, 10).await;
+    let found = some_cause(&pool, WhyCode::NoLiveWorkers).await;
+    assert_eq!((found.jobs, found.verdict.group), (1, Some(CauseGroup::NeedsYou)));
+    assert_eq!(found.verdict.fixes[0].id, "start-worker");
+    let worker = quick(&pool).await;
+    completes(&pool, id).await;
+    assert!(cause(&pool, WhyCode::NoLiveWorkers).await.is_none());
+    worker.shutdown().await;
+}
+
+#[tokio::test]
+async fn no_worker() {
+    let pool = database().await.pool();
+    let first = quick(&pool).await;
+    let id = enqueue(&pool, "mial", "count").await;
+    let verdict = why(&pool, id).await;
+    said(&verdict, WhyCode::NoWorker, "No live worker serves queue `mial`.");
+    age(&pool, id, 10).await;
+    assert_eq!(some_cause(&pool, WhyCode::NoWorker).await.jobs, 1);
+    let second = worker(&pool).queue("mial", 1).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
+    completes(&pool, id).await;
+    second.shutdown().await;
+
+    // A name that is nearly right leads to the right one, and the fix moves the job there.
+    let id = enqueue(&pool, "mails", "count").await;
+    let verdict = why(&pool, id).await;
+    said(&verdict, WhyCode::NoWorker, "No live worker serves queue `mails`; did you mean `mail`?");
+    assert_eq!(verdict.fixes[0].command, format!("haulage jobs move {id} --to mail"));
+    fix(&pool, &verdict).await;
+    completes(&pool, id).await;
+    first.shutdown().await;
+}
+
+#[tokio::test]
+async fn paused() {
+    let pool = database().await.pool();
+    let worker = quick(&pool).await;
+    ana().because("vendor outage, INC-2207").pause_queue(&pool, "mail", None).await.unwrap();
+    let id = enqueue(&pool, "mail", "count").await;
+    let verdict = why(&pool, id).await;
+    said(&verdict, WhyCode::Paused, "Queue `mail` is paused by ana since *: “vendor outage, INC-2207”.");
+    assert_eq!((verdict.severity, verdict.mover), (Severity::Stuck, Mover::Person));
+    assert_eq!(verdict.facts["by"], "ana");
+    assert_eq!(some_cause(&pool, WhyCode::Paused).await.verdict.fixes[0].command, "haulage queues resume mail");
+    // With an end it clears by itself.
+    ana().pause_queue(&pool, "mail", Some(Duration::from_secs(600))).await.unwrap();
+    let verdict = why(&pool, id).await;
+    assert_eq!((verdict.severity, verdict.mover), (Severity::Heals, Mover::Clock));
+    assert!(verdict.detail.contains("It resumes at") && verdict.due.is_some(), "{}", verdict.detail);
+    fix(&pool, &verdict).await;
+    completes(&pool, id).await;
+    assert!(cause(&pool, WhyCode::Paused).await.is_none());
+    worker.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_else_would_hold_it_up_is_said_beside_it() {
+    let pool = database().await.pool();
+    let worker = quick(&pool).await;
+    ana().pause_queue(&pool, "mail", None).await.unwrap();
+    let id = enqueue(&pool, "mail", "report").await;
+    let verdict = why(&pool, id).await;
+    assert_eq!(verdict.code, WhyCode::Paused);
+    assert_eq!(verdict.also.iter().map(|other| other.code).collect::<Vec<_>>(), [WhyCode::NoHandler]);
+    worker.shutdown().await;
+}
+
+#[tokio::test]
+async fn no_handler_and_old_revision() {
+    let pool = database().await.pool();
+    let first = quick(&pool).await;
+    let id = enqueue(&pool, "mail", "report").await;
+    let verdict = why(&pool, id).await;
+    said(&verdict, WhyCode::NoHandler, "1 worker serves `mail` and has no handler for `report`.");
+    let newer = enqueue_named(&pool, &NamedJob::new("count", serde_json::json!({ "n": 1 })).queue("mail").revision(2)).await.unwrap().id();
+    let older = why(&pool, newer).await;
+    said(&older, WhyCode::OldRevision, "The workers of `mail` know `count` up to revision 0, and it has revision 2.");
+    for id in [id, newer] {
+        age(&pool, id, 10).await;
+    }
+    let found = some_cause(&pool, WhyCode::NoHandler).await;
+    assert_eq!((found.jobs, found.verdict.subject.kind.as_deref()), (1, Some("report")));
+    assert_eq!(some_cause(&pool, WhyCode::OldRevision).await.jobs, 1);
+
+    // The newer code.
+    #[derive(Debug, serde::Serialize, serde::Deserialize)]
+    struct Report {}
+    impl haulage::Job for Report {
+        const KIND: &'static str = "report";
+    }
+    #[derive(Debug, serde::Serialize, serde::Deserialize)]
+    struct Counted {}
+    impl haulage::Job for Counted {
+        const KIND: &'static str = "count";
+        const REVISION: u16 = 2;
+    }
+    let second = worker(&pool).queue("mail", 1).handle(|_: Report| async {}).handle(|_: Counted| async {});
+    let second = second.build().unwrap().start().await.unwrap();
+    completes(&pool, id).await;
+    completes(&pool, newer).await;
+    for code in [WhyCode::NoHandler, WhyCode::OldRevision] {
+        assert!(cause(&pool, code).await.is_none());
+    }
+    first.shutdown().await;
+    second.shutdown().await;
+}
+
+#[tokio::test]
+async fn queue_full() {
+    let pool = database().await.pool();
+    ana().limit_queue(&pool, "default", Limit::running(1).rate(1_000, Duration::from_secs(1))).await.unwrap();
+    let worker = busy(&pool, 10).await;
+    enqueue(&pool, "default", "count").await;
+    eventually("one runs", async || jobs_in(&pool, haulage::JobState::Running).await == 1).await;
+    let id = enqueue(&pool, "default", "count").await;
+    let verdict = why(&pool, id).await;
+    said(&verdict, WhyCode::QueueFull, "Queue `default` is at its limit: 1 of 1 are running or let in.");
+    assert_eq!(verdict.severity, Severity::Ok, "it has just come");
+    age(&pool, id, 90).await;
+    assert_eq!(some_cause(&pool, WhyCode::QueueFull).await.verdict.group, Some(CauseGroup::ClearsByItself));
+    // The rate stays as it was.
+    assert_eq!(verdict.fixes[0].command, "haulage queues limit default --max 2 --rate 1000/1000ms");
+    fix(&pool, &verdict).await;
+    eventually("both run", async || jobs_in(&pool, haulage::JobState::Running).await == 2).await;
+    worker.shutdown().await;
+}
+
+#[tokio::test]
+async fn queue_rate() {
+    let pool = database().await.pool();
+    ana().limit_queue(&pool, "mail", Limit::starts(1, Duration::from_secs(3_600))).await.unwrap();
+    let worker = quick(&pool).await;
+    let first = enqueue(&pool, "mail", "count").await;
+    completes(&pool, first).await;
+    let id = enqueue(&pool, "mail", "count").await;
+    let verdict = why(&pool, id).await;
+    said(&verdict, WhyCode::QueueRate, "Queue `mail` may start 1 an hour; the next place is free at *, in 59 m*.");
+    assert_eq!(verdict.mover, Mover::Clock);
+    age(&pool, id, 90).await;
+    assert_eq!(some_cause(&pool, WhyCode::QueueRate).await.jobs, 1);
+    ana().limit_queue(&pool, "mail", Limit::starts(1, Duration::from_millis(1))).await.unwrap();
+    completes(&pool, id).await;
+    worker.shutdown().await;
+}
+
+#[tokio::test]
+async fn key_full_and_key_rate() {
+    let pool = database().await.pool();
+    ana().limit_key(&pool, "tenant:1", Limit::running(1)).await.unwrap();
+    ana().limit_key(&pool, "tenant:2", Limit::starts(1, Duration::from_secs(3_600))).await.unwrap();
+    let worker = busy(&pool, 10).await;
+    let mut ids = Vec::new();
+    for key in ["tenant:1", "tenant:2"] {
+        Count { n: 1 }.with().limit_key(key).enqueue(&pool).await.unwrap();
+        eventually("its first runs", async || jobs_in(&pool, haulage::JobState::Running).await as usize == ids.len() + 1).await;
+        ids.push(Count { n: 2 }.with().limit_key(key).enqueue(&pool).await.unwrap().id());
+    }
+    let full = why(&pool, ids[0]).await;
+    said(&full, WhyCode::KeyFull, "Only 1 job of key `tenant:1` may run at once; job * has held it for *.");
+    assert_eq!(full.fixes[0].command, "haulage keys limit tenant:1 --max 2");
+    let rate = why(&pool, ids[1]).await;
+    said(&rate, WhyCode::KeyRate, "Key `tenant:2` may start 1 an hour; the next place is free at *, in 59 m*.");
+    for id in &ids {
+        age(&pool, *id, 90).await;
+    }
+    assert_eq!(some_cause(&pool, WhyCode::KeyFull).await.jobs, 1);
+    assert_eq!(some_cause(&pool, WhyCode::KeyRate).await.verdict.subject.key.as_deref(), Some("tenant:2"));
+    fix(&pool, &full).await;
+    eventually("the other one of the key runs", async || jobs_in(&pool, haulage::JobState::Running).await == 3).await;
+    // Twice the rate is a start each half hour, so the fix helps and the job waits on.
+    fix(&pool, &rate).await;
+    said(&why(&pool, ids[1]).await, WhyCode::KeyRate, "Key `tenant:2` may start 2 an hour; *");
+    ana().limit_key(&pool, "tenant:2", Limit::running(5)).await.unwrap();
+    eventually("all run", async || jobs_in(&pool, haulage::JobState::Running).await == 4).await;
+    worker.shutdown().await;
+}
