@@ -20,6 +20,7 @@ mod examples;
 #[cfg(all(feature = "exec", unix))]
 mod exec;
 mod forgotten;
+mod history;
 mod layers;
 mod lease;
 mod limits;
@@ -41,6 +42,7 @@ mod shop;
 mod shutdown;
 mod sql_function;
 mod statements;
+mod story;
 mod telemetry;
 mod test_database;
 mod testing;

@@ -124,6 +124,7 @@ async fn an_application_enqueues_by_crate_and_by_sql_and_reads_no_args() {
         "SELECT * FROM haulage.audit",
         "SELECT haulage.make_partitions('2020-01-01', 1)",
         "SELECT haulage.drop_partition('attempts', '2020-01-01')",
+        "SELECT haulage.build_history_index('attempts', '2020-01-01', 'trace')",
         "CREATE TABLE haulage.mine ()",
     ] {
         refused(&app, sql).await;
@@ -149,6 +150,17 @@ async fn a_worker_role_runs_jobs_and_keeps_the_partitions_without_owning_them() 
         .await
         .unwrap();
 
+    // A day that is over, with a job.
+    sqlx::raw_sql(
+        "SELECT haulage.make_partitions((now() AT TIME ZONE 'UTC')::date - 2, 1);
+         INSERT INTO haulage.finished_completed (id, run_at, eligible_at, created_at, attempt, priority, failures, max_attempts, crashes,
+             state, kind_revision, queue, kind, args, finished_at)
+         VALUES (1000000, now(), now(), now(), 1, 1, 0, 25, 0, 5, 0, 'q', 'count', '{}', now() - interval '2 days')",
+    )
+    .execute(&owner)
+    .await
+    .unwrap();
+
     let handler = async |job: Count, ctx: Ctx| {
         ctx.progress(50, "half");
         if job.n == 0 { Err(JobError::fatal("none")) } else { Ok(()) }
@@ -166,6 +178,17 @@ async fn a_worker_role_runs_jobs_and_keeps_the_partitions_without_owning_them() 
     eventually("the worker removes what is old of the audit", async || {
         let old: i64 = sqlx::query_scalar("SELECT count(*) FROM haulage.audit").fetch_one(&owner).await.unwrap();
         old == 0
+    })
+    .await;
+    eventually("the worker has the indexes of that day built, by their owner", async || {
+        let (built, owners): (i64, i64) = sqlx::query_as(
+            "SELECT count(*), count(*) FILTER (WHERE pg_get_userbyid(c.relowner) = current_user) FROM pg_index AS x
+             JOIN pg_class AS c ON c.oid = x.indexrelid WHERE c.relname ~ '_[0-9]{8}_(trace|request|kind|tags|args)$' AND x.indisvalid",
+        )
+        .fetch_one(&owner)
+        .await
+        .unwrap();
+        (built, owners) == (5, 5)
     })
     .await;
     running.shutdown().await;

@@ -10,7 +10,10 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use haulage::{JobId, JobState, JobStatus, Operator};
+use haulage::{
+    JobId, JobState, JobStatus, Operator,
+    story::{self, StoryKey},
+};
 use image::{ImageFormat, RgbaImage};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
@@ -34,6 +37,7 @@ async fn every_order_gets_its_receipt_and_its_stock_message_although_the_partner
     let mut orders = HashSet::new();
     let mut mails = Vec::new();
     let mut syncs = Vec::new();
+    let mut requests = Vec::new();
     for number in 0..50 {
         let order = json!({
             "email": format!("buyer{number}@example.com"),
@@ -43,6 +47,7 @@ async fn every_order_gets_its_receipt_and_its_stock_message_although_the_partner
         ensure!(orders.insert(number_in(&placed, "order")?), "two orders with one number: {placed}");
         mails.push(JobId(number_in(&placed, "receipt_job")?));
         syncs.push(JobId(number_in(&placed, "sync_job")?));
+        requests.push(placed["request"].as_str().context("the order's request has no id")?.to_owned());
     }
     let signed_up = json!({ "name": "Zoë <Buyer>", "email": "buyer0@example.com" });
     let signed_up = shop.post("/signup", &signed_up, StatusCode::CREATED).await?;
@@ -68,6 +73,19 @@ async fn every_order_gets_its_receipt_and_its_stock_message_although_the_partner
         retried += usize::from(sync.attempt > 1);
     }
     ensure!(retried > 0, "the partner refused nobody");
+
+    // The request's id leads to all of it: the request, both jobs, each attempt and what it waited for.
+    for (id, request) in syncs.iter().zip(&requests) {
+        let story = story::tell(&pool, &StoryKey::request(request)).await?.with_context(|| format!("no story of {request}"))?;
+        let told = serde_json::to_value(&story)?;
+        let [of_request] = told["spans"].as_array().context("no spans")?.as_slice() else { bail!("not one request: {told}") };
+        ensure!(of_request["route"] == "POST /orders" && of_request["service"] == "shop-web", "{told}");
+        let jobs = of_request["children"].as_array().context("no jobs")?;
+        ensure!(jobs.len() == 2 && jobs[0]["kind"] == "receipt_mail", "{told}");
+        let sync = jobs.iter().find(|job| job["job"] == id.0).context("the sync is missing")?;
+        let attempts = sync["children"].as_array().into_iter().flatten().filter(|span| span["span"] == "attempt").count();
+        ensure!(sync["attempts"] == attempts, "{sync}");
+    }
 
     // Each mail once, whatever was retried.
     let caught = shop.get(&format!("http://127.0.0.1:{}/mails.json", shop.mails_port)).await?;

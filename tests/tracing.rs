@@ -3,14 +3,15 @@
 use std::{collections::HashMap, sync::OnceLock, time::Duration};
 
 use haulage::{
-    Builder, Ctx, Job, JobError, Outcome, Schedule, TraceCarrier, TraceContext, TraceDefaults, TraceRelation, Worker, enqueue_all,
+    Builder, Ctx, Job, JobError, JobId, Outcome, Schedule, TraceCarrier, TraceContext, TraceDefaults, TraceRelation, Worker, enqueue_all,
     set_trace_defaults,
+    story::{Found, Span as StorySpan, SpanKind, Story, StoryKey, tell},
 };
 use opentelemetry::{
     Context, KeyValue, Value,
     baggage::BaggageExt,
     global,
-    trace::{SpanId, SpanKind, Status, TraceContextExt, TracerProvider},
+    trace::{SpanId, SpanKind as OtelSpanKind, Status, TraceContextExt, TracerProvider},
 };
 use opentelemetry_sdk::trace::{InMemorySpanExporter, InMemorySpanExporterBuilder, Sampler, SdkTracerProvider, SpanData};
 use serde::{Deserialize, Serialize};
@@ -152,7 +153,7 @@ async fn an_enqueue_is_a_producer_in_the_current_span_and_its_context_is_in_the_
     let (id, request) = in_request("t-one", async { Child.with().queue("t-one").enqueue(&pool).await.unwrap().id() }).await;
 
     let [span] = spans("t-one").try_into().unwrap();
-    assert_eq!((span.name.as_ref(), &span.span_kind), ("enqueue t-one", &SpanKind::Producer));
+    assert_eq!((span.name.as_ref(), &span.span_kind), ("enqueue t-one", &OtelSpanKind::Producer));
     assert_eq!(span.span_context.trace_id().to_bytes(), request.trace_id.to_be_bytes());
     assert_ne!(span.parent_span_id, SpanId::INVALID);
     for (name, value) in [
@@ -213,7 +214,10 @@ async fn every_attempt_stands_where_its_relation_puts_it_and_is_linked_to_the_on
         let outcomes: Vec<_> = attempts.iter().map(|attempt| attribute(attempt, "haulage.job.outcome").unwrap()).collect();
         assert_eq!(outcomes, ["retried", "snoozed", "completed"], "{queue}");
         for (n, attempt) in attempts.iter().enumerate() {
-            assert_eq!((attempt.span_kind.clone(), attribute(attempt, "messaging.message.id")), (SpanKind::Consumer, Some(id.to_string())));
+            assert_eq!(
+                (attempt.span_kind.clone(), attribute(attempt, "messaging.message.id")),
+                (OtelSpanKind::Consumer, Some(id.to_string()))
+            );
             assert_eq!(attribute(attempt, "haulage.job.attempt"), Some((n + 1).to_string()));
             assert_eq!(attribute(attempt, "messaging.operation.type").as_deref(), Some("process"));
             let wait: f64 = attribute(attempt, "haulage.job.wait").unwrap().parse().unwrap();
@@ -243,6 +247,49 @@ async fn every_attempt_stands_where_its_relation_puts_it_and_is_linked_to_the_on
         assert_eq!(child.parent_span_id, of_child.span_context.span_id(), "{queue}");
         assert_eq!(child.span_context.trace_id(), attempts[2].span_context.trace_id(), "{queue}");
     }
+}
+
+#[tokio::test]
+async fn a_trace_that_an_attempt_has_of_its_own_leads_to_its_job() {
+    let (pool, _guard) = (database().await.pool(), trace());
+    let (linked, nested) = ("t-own-trace", "t-no-own-trace");
+    let mut ids = Vec::new();
+    for (queue, relation) in [(linked, TraceRelation::Link), (nested, TraceRelation::Parent)] {
+        let job = script(queue, &["fail", "done"]).with().queue(queue).trace_relation(relation);
+        let (id, request) = in_request(queue, async { job.enqueue(&pool).await.unwrap().id() }).await;
+        run(&pool, worker(&pool, queue).build().unwrap()).await;
+        let of_request = tell(&pool, &StoryKey::trace(request.trace_id)).await.unwrap().unwrap();
+        assert!(has_job(&of_request, id), "{of_request:#?}");
+        ids.push(id);
+    }
+    // Written when the worker has stopped at the latest; and one that is in its job's trace is not written.
+    let written: Vec<(i64, i32)> =
+        sqlx::query_as("SELECT job_id, attempt FROM haulage.attempt_traces ORDER BY attempt").fetch_all(&pool).await.unwrap();
+    assert_eq!(written, [(ids[0].0, 1), (ids[0].0, 2)]);
+    for (n, attempt) in named(linked, "process").iter().enumerate() {
+        let own = u128::from_be_bytes(attempt.span_context.trace_id().to_bytes());
+        let story = tell(&pool, &StoryKey::trace(own)).await.unwrap().unwrap();
+        assert_eq!(story.found, Found::Trace(format!("{own:032x}")));
+        let traces: Vec<_> = attempts(&story.spans).into_iter().map(|span| span.trace.as_ref().unwrap()).collect();
+        assert_eq!((traces.len(), traces[n].trace_id.as_str()), (2, format!("{own:032x}").as_str()));
+        assert_eq!(traces[n].span_id, attempt.span_context.span_id().to_string());
+    }
+}
+
+fn attempts(spans: &[StorySpan]) -> Vec<&StorySpan> {
+    let mut found = Vec::new();
+    for span in spans {
+        found.extend(matches!(span.what, SpanKind::Attempt { .. }).then_some(span));
+        found.extend(attempts(&span.children));
+    }
+    found
+}
+
+fn has_job(story: &Story, id: JobId) -> bool {
+    fn within(spans: &[StorySpan], id: JobId) -> bool {
+        spans.iter().any(|span| matches!(&span.what, SpanKind::Job { job, .. } if *job == id) || within(&span.children, id))
+    }
+    within(&story.spans, id)
 }
 
 #[tokio::test]
@@ -354,7 +401,7 @@ async fn a_wait_is_drawn_before_its_attempt_beside_it_or_inside() {
         assert_eq!(reasons, ["enqueued", "retried"], "{queue}");
         let [producer] = named(queue, "enqueue").try_into().unwrap();
         for (wait, attempt) in waits.iter().zip(&attempts) {
-            assert_eq!(wait.span_kind, SpanKind::Internal);
+            assert_eq!(wait.span_kind, OtelSpanKind::Internal);
             assert!(wait.start_time <= wait.end_time, "{queue}: a bar of negative length");
             assert_eq!(wait.span_context.trace_id(), attempt.span_context.trace_id(), "{queue}");
             let parent = if relation == TraceRelation::Parent { &producer } else { attempt };
@@ -404,7 +451,7 @@ async fn each_tick_of_a_schedule_is_a_trace_of_its_own() {
     let traces: std::collections::HashSet<_> = ticks.iter().map(|tick| tick.span_context.trace_id()).collect();
     assert_eq!(traces.len(), ticks.len());
     for tick in &ticks {
-        assert_eq!((tick.parent_span_id, &tick.span_kind), (SpanId::INVALID, &SpanKind::Producer));
+        assert_eq!((tick.parent_span_id, &tick.span_kind), (SpanId::INVALID, &OtelSpanKind::Producer));
         assert_eq!(attribute(tick, "haulage.schedule.name").as_deref(), Some("every-second"));
     }
     for attempt in &attempts {
@@ -600,7 +647,7 @@ async fn the_layer_opens_the_request_s_span_unless_one_is_open() {
         spans
     };
     let [span] = of_requests().try_into().unwrap();
-    assert_eq!((span.span_kind.clone(), span.parent_span_id.to_string()), (SpanKind::Server, "b7ad6b7169203331".to_owned()));
+    assert_eq!((span.span_kind.clone(), span.parent_span_id.to_string()), (OtelSpanKind::Server, "b7ad6b7169203331".to_owned()));
     assert_eq!(attribute(&span, "http.response.status_code").as_deref(), Some("200"));
     let [producer] = named("t-span", "enqueue").try_into().unwrap();
     assert_eq!(producer.parent_span_id, span.span_context.span_id());

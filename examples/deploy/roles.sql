@@ -72,8 +72,9 @@ BEGIN
     REVOKE UPDATE ON haulage.audit FROM haulage_worker;
     REVOKE UPDATE, DELETE ON haulage.audit FROM haulage_operator;
 
-    -- Partitions of the history are made and dropped by two functions that run as the owner.
+    -- Partitions of the history are made, indexed and dropped by functions that run as the owner.
     GRANT EXECUTE ON FUNCTION haulage.make_partitions(date, int), haulage.drop_partition(text, date) TO haulage_worker;
+    GRANT EXECUTE ON FUNCTION haulage.build_history_index(text, date, text) TO haulage_worker;
 
     -- To enqueue. The columns are those that the statements look at: of a job that waits all but its args, meta and origin.
     GRANT INSERT ON haulage.live_jobs TO haulage_app;

@@ -157,6 +157,8 @@ fn print_banner(options: &Options, server: Option<&Server>, pids: &[(&str, u32)]
 
 {pids}
   Kill a worker and watch its jobs being rescued:  kill -9 {worker}
+  Place an order, then see what came of it, from its request to the last retry (its page names the request):
+  DATABASE_URL='{url}' cargo run --features cli --bin haulage -- trace REQUEST
   See the jobs:
   DATABASE_URL='{url}' cargo run --features cli --bin haulage -- jobs list
 

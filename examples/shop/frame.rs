@@ -1,4 +1,4 @@
-//! The frame around every page: header, footer and the time the request took.
+//! The frame around every page: header, footer, the time the request took and its id.
 //!
 //! A handler returns a [`Page`], the middle. [`around`] is the outermost layer, so it knows how
 //! long the whole request took and whether the client wants a problem as a page or as JSON.
@@ -47,10 +47,13 @@ pub(crate) async fn around_outside(request: Request, next: Next) -> Response {
 async fn respond(nav: &[(&str, &str)], request: Request, next: Next) -> Response {
     let started = Instant::now();
     let json = wants_json(request.headers());
+    // From the client, or made up by the layer around this one: `haulage trace` takes it.
+    let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).map(ToOwned::to_owned);
     let mut response = next.run(request).await;
     let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
 
-    let footer = format!("This request took {milliseconds:.1} ms.");
+    let id = id.map(|id| format!(" Its id is {id}.")).unwrap_or_default();
+    let footer = format!("This request took {milliseconds:.1} ms.{id}");
     if let Some(page) = response.extensions_mut().remove::<Page>() {
         response = Html(html(&page, nav, &footer)).into_response();
     } else if let Some(problem) = response.extensions_mut().remove::<Problem>() {

@@ -11,6 +11,7 @@ mod migrate;
 mod operations;
 mod queues;
 mod schedules;
+mod trace;
 mod work;
 mod workers;
 
@@ -48,6 +49,7 @@ Examples:
   haulage jobs list --state dead
   haulage jobs retry --queue mail --error 'no paper' --dry-run
   haulage queues pause mail --reason 'the mail server is down' --for 30m
+  haulage trace 42                     what happened, from the request to the last child job
   haulage audit --queue mail
   haulage workers
   haulage work --config worker.toml    runs jobs as programs or HTTP calls
@@ -60,6 +62,7 @@ enum Command {
     Migrate(migrate::Migrate),
     Enqueue(enqueue::Enqueue),
     Jobs(jobs::Jobs),
+    Trace(trace::Trace),
     Queues(queues::Queues),
     Keys(keys::Keys),
     Schedules(schedules::Schedules),
@@ -80,6 +83,7 @@ impl Cli {
             Command::Migrate(command) => command.run(&self.database).await?,
             Command::Enqueue(command) => command.run(&self.database).await?,
             Command::Jobs(command) => command.run(&self.database).await?,
+            Command::Trace(command) => command.run(&self.database).await?,
             Command::Queues(command) => command.run(&self.database).await?,
             Command::Keys(command) => command.run(&self.database).await?,
             Command::Schedules(command) => command.run(&self.database).await?,

@@ -40,11 +40,13 @@ pub(crate) fn time(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
-/// A text that came from a job, safe for a terminal: what would steer it (colors, cursor, bell) is shown instead. Line feeds stay.
+/// A text that came from a job, safe for a terminal: what would steer it (colors, cursor, bell) or turn the direction of writing is shown
+/// instead. Line feeds stay.
 pub(crate) fn safe(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
-            let plain = c == '\n' || !c.is_control();
+            let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            let plain = c == '\n' || !(c.is_control() || turns);
             plain.then_some(c).into_iter().chain((!plain).then(|| c.escape_default()).into_iter().flatten())
         })
         .collect()
@@ -57,5 +59,6 @@ mod tests {
     #[test]
     fn a_text_of_a_job_cannot_steer_the_terminal() {
         assert_eq!(safe("a\u{1b}[31mred\u{7}\n\tb\u{9b}é"), "a\\u{1b}[31mred\\u{7}\n\\tb\\u{9b}é");
+        assert_eq!(safe("\u{202e}moc"), "\\u{202e}moc");
     }
 }

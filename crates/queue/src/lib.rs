@@ -40,6 +40,7 @@ mod provenance;
 mod queue;
 #[cfg(feature = "schedules")]
 mod schedule;
+pub mod story;
 mod trace;
 mod unique;
 mod why;
@@ -62,8 +63,9 @@ pub use bulk::enqueue_all;
 pub use by_name::{NamedJob, enqueue_named};
 pub use enqueue::{Enqueue, EnqueueError, Enqueued, Parent};
 pub use inspect::{
-    Attempt, JobDetail, JobFilter, JobPage, JobStatus, JobSummary, MissingWorker, Progress, ReadError, UnhandledKind, WorkerInfo,
-    WorkerLife, job, job_detail, job_page, list_jobs, list_workers, unhandled_kinds,
+    Attempt, AttemptLog, FoundJobs, JobDetail, JobFilter, JobPage, JobStatus, JobSummary, LogLevel, LogLine, MissingWorker, Progress,
+    ReadError, RunningSpan, UnhandledKind, WorkerInfo, WorkerLife, attempt_logs, find_jobs_by_request, find_jobs_by_trace, job, job_detail,
+    job_page, list_jobs, list_workers, unhandled_kinds,
 };
 pub use job::Job;
 pub use limit::{KeyLimit, Limit, LimitError, MAX_KEY_BYTES, key_limits};
@@ -83,7 +85,7 @@ pub use schedule::{
     Cron, CronError, Firing, Missed, Overlap, Schedule, ScheduleError, ScheduleStatus, declare_schedules, fire_schedules, list_schedules,
     schedule,
 };
-pub use trace::{TraceCarrier, TraceContext, TraceDefaults, TraceRelation, set_trace_defaults};
+pub use trace::{TraceCarrier, TraceContext, TraceDefaults, TraceRelation, TraceUrl, TraceUrlError, set_trace_defaults};
 pub use unique::{OnConflict, Unique};
 pub use why::{Cause, CauseGroup, CauseSubject, Causes, Fix, FixAct, Mover, OtherCause, Severity, Verdict, WhyCode, causes, why};
 

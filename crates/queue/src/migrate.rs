@@ -7,7 +7,7 @@ use sqlx::{
 };
 
 /// Every migration: number, name, SQL. Append-only.
-const MIGRATIONS: [(i64, &str, &str); 9] = [
+const MIGRATIONS: [(i64, &str, &str); 12] = [
     (1, "jobs", include_str!("../migrations/0001_jobs.sql")),
     (2, "partitions", include_str!("../migrations/0002_partitions.sql")),
     (3, "enqueue", include_str!("../migrations/0003_enqueue.sql")),
@@ -17,6 +17,9 @@ const MIGRATIONS: [(i64, &str, &str); 9] = [
     (7, "operations", include_str!("../migrations/0007_operations.sql")),
     (8, "revisions", include_str!("../migrations/0008_revisions.sql")),
     (9, "audit", include_str!("../migrations/0009_audit.sql")),
+    (10, "attempt_logs", include_str!("../migrations/0010_attempt_logs.sql")),
+    (11, "story", include_str!("../migrations/0011_story.sql")),
+    (12, "history indexes", include_str!("../migrations/0012_history_indexes.sql")),
 ];
 
 /// The schema version that this build needs.

@@ -66,6 +66,8 @@ pub enum Duty {
     Sample,
     /// Making and dropping partitions of the history, removing what is old of the audit, and rows beside jobs that are gone.
     Prune,
+    /// Building indexes for days of the history that are over.
+    Index,
 }
 
 /// Why a worker could not be built.

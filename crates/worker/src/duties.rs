@@ -1,5 +1,6 @@
 //! The fleet's duties, on one connection: promote due jobs, let in what waits for its key, fire schedules, rescue the jobs of dead
-//! workers, count queues for metrics, keep partitions, say what waits for a worker that is not there, and write down progress.
+//! workers, count queues for metrics, keep partitions, look for indexes that the history lacks, say what waits for a worker that is not
+//! there, and write down progress and the traces of attempts.
 //! Leaderless: every worker does them, the database arbitrates, and each can be switched off per process.
 
 use std::{
@@ -17,6 +18,10 @@ use crate::{Duty, admit::Admit, link::Link, promote::Promote, prune, rescue, sha
 
 /// Progress is written this often at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+/// Traces that attempts have of their own are written this often.
+const TRACES_EVERY: Duration = Duration::from_secs(1);
+/// And the last ones when the worker stops, if the database answers within this time.
+const TRACES_AT_STOP: Duration = Duration::from_secs(1);
 /// No round of duties takes so long on a connection that answers.
 const SILENT: Duration = Duration::from_secs(120);
 /// A duty that failed is tried again after this long.
@@ -36,6 +41,8 @@ const TIDY_EVERY: Duration = Duration::from_secs(60);
 const UNHANDLED_EVERY: Duration = Duration::from_secs(60);
 /// Partitions are looked after at the start and then hourly.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
+/// Closed days are looked at for indexes that they lack.
+const INDEX_EVERY: Duration = Duration::from_secs(3_600);
 /// While more is left to remove.
 const PRUNE_AGAIN: Duration = Duration::from_secs(1);
 
@@ -65,6 +72,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             () = tokio::time::sleep_until(next.into()) => {}
         }
     }
+    tokio::time::timeout(TRACES_AT_STOP, duties.perform(Due::Traces)).await.ok();
     duties.link.close().await;
 }
 
@@ -85,10 +93,12 @@ struct Duties<'a> {
     samples: bool,
     prune_at: Option<Instant>,
     tidy_at: Option<Instant>,
+    index_at: Option<Instant>,
     unhandled: Unhandled,
     unhandled_at: Option<Instant>,
     progress_at: Option<Instant>,
     progress_written: Instant,
+    traces_at: Option<Instant>,
 }
 
 impl<'a> Duties<'a> {
@@ -111,11 +121,13 @@ impl<'a> Duties<'a> {
             samples: false,
             prune_at: on(Duty::Prune),
             tidy_at: on(Duty::Prune),
+            index_at: on(Duty::Index),
             unhandled: Unhandled::default(),
             // By then the others of a fleet that starts together are there.
             unhandled_at: Some(now + shared.settings.heartbeat * 2),
             progress_at: None,
             progress_written: now - PROGRESS_EVERY,
+            traces_at: cfg!(feature = "otel").then_some(now + TRACES_EVERY),
         }
     }
 
@@ -135,8 +147,10 @@ impl<'a> Duties<'a> {
             self.sample_at,
             self.prune_at,
             self.tidy_at,
+            self.index_at,
             self.unhandled_at,
             self.progress_at,
+            self.traces_at,
         ];
         due.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + PRUNE_EVERY)
     }
@@ -144,8 +158,19 @@ impl<'a> Duties<'a> {
     /// Does what is due. A duty that fails is tried again after a while and holds up no other; returns the last error.
     async fn work(&mut self) -> Result<(), sqlx::Error> {
         let mut result = Ok(());
-        const ORDER: [Due; 9] =
-            [Due::Schedule, Due::Promote, Due::Admit, Due::Progress, Due::Rescue, Due::Sample, Due::Tidy, Due::Prune, Due::Unhandled];
+        const ORDER: [Due; 11] = [
+            Due::Schedule,
+            Due::Promote,
+            Due::Admit,
+            Due::Progress,
+            Due::Rescue,
+            Due::Traces,
+            Due::Sample,
+            Due::Tidy,
+            Due::Prune,
+            Due::Index,
+            Due::Unhandled,
+        ];
         for duty in ORDER {
             if self.at(duty).is_none_or(|at| at > Instant::now()) {
                 continue;
@@ -170,10 +195,12 @@ impl<'a> Duties<'a> {
             Due::Promote => &mut self.promote_at,
             Due::Admit => &mut self.admit_at,
             Due::Progress => &mut self.progress_at,
+            Due::Traces => &mut self.traces_at,
             Due::Rescue => &mut self.rescue_at,
             Due::Sample => &mut self.sample_at,
             Due::Tidy => &mut self.tidy_at,
             Due::Prune => &mut self.prune_at,
+            Due::Index => &mut self.index_at,
             Due::Unhandled => &mut self.unhandled_at,
         }
     }
@@ -204,6 +231,18 @@ impl<'a> Duties<'a> {
                     store::save_progress(connection, &reports).await?;
                 }
                 None
+            }
+            Due::Traces => {
+                let traces = shared.own_traces.take();
+                if !traces.is_empty() {
+                    match store::write_attempt_traces(connection, &traces).await {
+                        Err(error) if store::failure(&error) == Failure::NoPartition => {
+                            store::make_partitions(connection, prune::DAYS_AHEAD).await?;
+                        }
+                        result => result?,
+                    }
+                }
+                Some(Instant::now() + TRACES_EVERY)
             }
             Due::Rescue => {
                 if shared.cancels.load(Ordering::Relaxed) {
@@ -241,6 +280,13 @@ impl<'a> Duties<'a> {
                 let left = prune::run(connection, &shared.settings).await?;
                 Some(Instant::now() + if left { PRUNE_AGAIN } else { PRUNE_EVERY.mul_f64(rand::random_range(0.5..=1.0)) })
             }
+            Due::Index => {
+                let settings = &shared.settings;
+                if store::next_history_index(connection, settings.keep_completed, settings.keep_failed).await?.is_some() {
+                    shared.index.notify_one();
+                }
+                Some(Instant::now() + INDEX_EVERY.mul_f64(rand::random_range(0.5..=1.0)))
+            }
             Due::Unhandled => {
                 // Not while the others may look dead who are not.
                 if shared.may_rescue() {
@@ -263,9 +309,11 @@ enum Due {
     Promote,
     Admit,
     Progress,
+    Traces,
     Rescue,
     Sample,
     Tidy,
     Prune,
+    Index,
     Unhandled,
 }

@@ -59,6 +59,7 @@ mod telemetry;
 
 mod admit;
 mod duties;
+mod index;
 mod link;
 mod promote;
 mod prune;

@@ -26,7 +26,7 @@ use tokio_util::{
 use crate::{
     Duty,
     context::Stop,
-    duties, fetch, heartbeat,
+    duties, fetch, heartbeat, index,
     listen::{self, Ask},
     panics, prune, settle,
     shared::Shared,
@@ -154,6 +154,9 @@ impl Worker {
             shared: Arc::clone(&shared),
         };
         tracker.spawn(part("duties", duties::run(Arc::clone(&shared), stop_rest.clone()), broken.clone()));
+        if !shared.settings.without.contains(&Duty::Index) {
+            tracker.spawn(part("index", index::run(Arc::clone(&shared), stop_rest.clone()), broken.clone()));
+        }
         if shared.settings.poll.is_none() {
             tracker.spawn(part("listen", listen::run(Arc::clone(&shared), asked, stop_rest), broken.clone()));
         }

@@ -27,7 +27,7 @@ use crate::{
     lane::Lane,
     leases::Leases,
     settle,
-    telemetry::Meters,
+    telemetry::{Meters, OwnTraces},
 };
 
 /// What every part of one worker shares.
@@ -55,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) listening: AtomicU64,
     /// A scheduled job may be due.
     pub(crate) due: Notify,
+    /// A closed day of the history lacks an index.
+    pub(crate) index: Notify,
     pub(crate) progress: ProgressReports,
     pub(crate) freed: Freed,
     /// Whether a queue has a limit: then an end is room for another job.
@@ -65,6 +67,7 @@ pub(crate) struct Shared {
     /// Whether somebody has asked to cancel a job that ran.
     pub(crate) cancels: AtomicBool,
     pub(crate) meters: Meters,
+    pub(crate) own_traces: OwnTraces,
     /// When a heartbeat got no answer, or told of a step of the clock: from then on the others need time to say that they live.
     unsure: Mutex<Option<Instant>>,
     /// The last heartbeat that was answered: its time by the database's clock, and when its answer came by ours.
@@ -128,12 +131,14 @@ impl Shared {
             wake: Notify::new(),
             listening: AtomicU64::new(0),
             due: Notify::new(),
+            index: Notify::new(),
             progress: ProgressReports::default(),
             freed: Freed::default(),
             limited: AtomicBool::new(false),
             suspects: AtomicBool::new(false),
             suspect_running: AtomicBool::new(false),
             cancels: AtomicBool::new(false),
+            own_traces: OwnTraces::default(),
             unsure: Mutex::new(None),
             last_beat: Mutex::new(None),
         }

@@ -39,6 +39,7 @@ pub(crate) fn card(title: &str, status: &JobStatus) -> String {
 <progress max=\"100\" value=\"{percent}\" data-field=\"percent\"></progress>
 <p class=\"muted\" data-field=\"message\">{message}</p>
 <p class=\"muted small\">job <code>{id}</code> in queue <code>{queue}</code>, attempt <span data-field=\"attempt\">{attempt}</span></p>
+<p class=\"muted small\">Its story: <code>haulage trace {id}</code></p>
 <p class=\"error\" data-field=\"error\">{error}</p>
 </section>\n",
         id = status.id,

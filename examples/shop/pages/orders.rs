@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use haulage::JobId;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     jobs,
@@ -33,10 +33,20 @@ pub(crate) async fn place(
     let took = Took::start();
     let placed = order::place(&app.pool, &new).await?;
     if wants_json(&headers) {
-        Ok((StatusCode::CREATED, Json(placed)).into_response())
+        let request = headers.get("x-request-id").and_then(|id| id.to_str().ok()).map(ToOwned::to_owned);
+        Ok((StatusCode::CREATED, Json(Answer { placed, request })).into_response())
     } else {
         Ok(Redirect::to(&format!("/orders/{}?{took}", placed.order)).into_response())
     }
+}
+
+/// What a program is told.
+#[derive(Debug, Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    placed: order::Placed,
+    /// The request's id, which leads to all that comes of it.
+    request: Option<String>,
 }
 
 /// The catalogue's form: a quantity per product, most of them empty.
@@ -95,9 +105,20 @@ pub(crate) async fn show(State(app): State<App>, Path(order): Path<String>, Quer
             body += &jobs::card(title, &status);
         }
     }
-    body += "</div>\n<p class=\"muted\">The partner fails one time in three, on purpose: \
+    body += "</div>\n";
+    if let Some(request) = request_of(&app, receipt_job).await? {
+        body += &format!("<p class=\"muted\">All that came of the order's request: <code>haulage trace {}</code></p>\n", Text(&request));
+    }
+    body += "<p class=\"muted\">The partner fails one time in three, on purpose: \
 watch the attempts.</p>";
     Ok(Page { title: format!("Order {order}"), body })
+}
+
+/// The id of the request that enqueued a job, as the job's row has it.
+async fn request_of(app: &App, job: Option<i64>) -> Result<Option<String>, Problem> {
+    let Some(job) = job else { return Ok(None) };
+    let origin = haulage::job_detail(&app.pool, JobId(job)).await?.and_then(|job| job.origin);
+    Ok(origin.and_then(|origin| Some(origin.get("request_id")?.as_str()?.to_owned())))
 }
 
 async fn lines(app: &App, order: i64) -> Result<String, Problem> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use haulage::{Attempt, AuditEntry, AuditFilter, JobDetail, JobId, job_detail, list_audit};
+use haulage::{Attempt, AttemptLog, AuditEntry, AuditFilter, JobDetail, JobId, job_detail, list_audit};
 use serde_json::Value;
 
 use super::super::{
@@ -11,7 +11,7 @@ use super::super::{
     output::{print, print_json, safe, time},
 };
 
-/// Shows one job: state, arguments, attempts that failed, progress, output
+/// Shows one job: state, arguments, attempts that failed with what they logged, progress, output
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -92,6 +92,9 @@ fn describe(job: &JobDetail) -> String {
     if let Some(progress) = &status.progress {
         line("progress", format!("{} % {}", progress.percent, progress.message.as_deref().unwrap_or_default()).trim_end().to_owned());
     }
+    if let Some(span) = &job.span {
+        line("in", format!("{}, since {}", span.path, time(span.since)));
+    }
     if let Some(output) = &status.output {
         line("output", pretty(output));
     }
@@ -100,6 +103,12 @@ fn describe(job: &JobDetail) -> String {
     }
     for attempt in &job.attempts {
         text.push_str(&describe_attempt(attempt));
+        job.logs.iter().filter(|log| log.attempt == attempt.attempt).for_each(|log| text.push_str(&describe_log(log)));
+    }
+    // Of attempts that succeeded, if the worker keeps those too.
+    for log in job.logs.iter().filter(|log| job.attempts.iter().all(|attempt| attempt.attempt != log.attempt)) {
+        text.push_str(&format!("attempt {}: completed, {}\n", log.attempt, time(log.ended_at)));
+        text.push_str(&describe_log(log));
     }
     text
 }
@@ -121,6 +130,22 @@ fn describe_attempt(attempt: &Attempt) -> String {
         text.push_str(&format!("\n    {line}"));
     }
     safe(&text) + "\n"
+}
+
+/// What an attempt logged.
+fn describe_log(log: &AttemptLog) -> String {
+    let mut text = String::new();
+    if log.earlier > 0 {
+        text.push_str(&format!("    ({} earlier lines were not kept)\n", log.earlier));
+    }
+    for line in &log.lines {
+        let mut said = format!("{} {:5} {}: {}", line.at.format("%H:%M:%S%.3fZ"), line.level, line.target, line.message);
+        for (name, value) in &line.fields {
+            said.push_str(&format!(" {name}={}", value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)));
+        }
+        text.push_str(&format!("    {}\n", safe(&said).replace('\n', "\n      ")));
+    }
+    text
 }
 
 /// What somebody did to it.

@@ -1,7 +1,9 @@
-//! Reading jobs: one by id, cheaply, as a web page does to show how its job fares; many by filter, for operators; who works, and
-//! what waits for a worker that is not there.
+//! Reading jobs: one by id, cheaply, as a web page does to show how its job fares; many by filter, for operators; what handlers said; who
+//! works, and what waits for a worker that is not there.
 
 mod filter;
+mod found;
+mod log;
 mod unhandled;
 mod worker;
 
@@ -12,6 +14,8 @@ use sqlx::{PgExecutor, PgPool};
 use crate::{JobId, JobState, ParkedFor, Priority, store};
 
 pub use filter::JobFilter;
+pub use found::{FoundJobs, find_jobs_by_request, find_jobs_by_trace};
+pub use log::{AttemptLog, LogLevel, LogLine, RunningSpan, attempt_logs};
 pub use unhandled::{MissingWorker, UnhandledKind, unhandled_kinds};
 pub use worker::{WorkerInfo, WorkerLife, list_workers};
 
@@ -142,8 +146,12 @@ pub struct JobDetail {
     pub crashes: i16,
     /// The revision of its kind: a worker that knows only earlier ones leaves it alone.
     pub revision: i16,
+    /// Where its handler is, if it has run for longer than the lease of its worker and the worker has the layer that tells.
+    pub span: Option<RunningSpan>,
     /// The attempts that did not simply succeed, oldest first, at most 1,000.
     pub attempts: Vec<Attempt>,
+    /// What attempts logged, as far as it was kept, by attempt.
+    pub logs: Vec<AttemptLog>,
 }
 
 /// An attempt that failed, crashed, timed out, was snoozed or cancelled.
@@ -212,6 +220,7 @@ pub async fn job_detail(pool: &PgPool, id: JobId) -> Result<Option<JobDetail>, R
     let Some(status) = store::get_job(pool, id).await? else { return Ok(None) };
     let Some(mut detail) = store::get_job_detail(pool, status).await? else { return Ok(None) };
     detail.attempts = store::list_attempts(pool, id).await?;
+    detail.logs = store::list_attempt_logs(pool, &[id]).await?;
     Ok(Some(detail))
 }
 

@@ -18,8 +18,8 @@ use crate::{TraceCarrier, telemetry::RequestSpan};
 
 const REQUEST_ID: &str = "x-request-id";
 
-/// Tells every job that a request enqueues where it comes from: the request's id (the header `x-request-id`, or one that is made up
-/// and sent with the response), its route, the service and its version. Also takes the request's W3C trace headers, and with the
+/// Tells every job that a request enqueues where it comes from: the request's id (the header `x-request-id`; one that is missing is made up,
+/// and handlers find it in their request as the client finds it in the response), its route, the service and its version. Also takes the request's W3C trace headers, and with the
 /// feature `otel` opens the request's span, unless one is open.
 ///
 /// ```
@@ -76,9 +76,12 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let id = request_id(request.headers());
+        if let Ok(id) = HeaderValue::from_str(&id) {
+            request.headers_mut().insert(REQUEST_ID, id);
+        }
         let headers = request.headers();
-        let id = request_id(headers);
         let trace = TraceCarrier::from_headers(text(headers, "traceparent"), text(headers, "tracestate"), text(headers, "baggage"));
         let method = request.method().as_str().to_owned();
         let matched = request.extensions().get::<MatchedPath>().map(|matched| matched.as_str().to_owned());

@@ -1,4 +1,5 @@
--- Removes jobs that do not run, for good: their rows, their attempts, the unique keys they hold. Returns the ids that went.
+-- Removes jobs that do not run, for good: their rows, their attempts with what these logged, the unique keys they hold. Returns the ids
+-- that went.
 -- $1 ids  $2, $3 none of them finished before and after these times (NULL: any time)
 -- Locks: the rows, skipping locked ones. Index: the primary keys, of the history's partitions between the times.
 WITH live AS (
@@ -33,6 +34,10 @@ gone AS (
 their_attempts AS (
     DELETE FROM haulage.attempts
     WHERE job_id = ANY (ARRAY (SELECT id FROM gone WHERE tried)) AND ended_at >= (SELECT min(created_at) FROM gone)
+),
+their_logs AS (
+    DELETE FROM haulage.attempt_logs
+    WHERE job_id = ANY (ARRAY (SELECT id FROM gone)) AND ended_at >= (SELECT min(created_at) FROM gone)
 ),
 their_keys AS (
     DELETE FROM haulage.unique_keys

@@ -48,7 +48,7 @@ SELECT
         SELECT min(first.eligible_at)
         FROM generate_series(0, 3) AS p (priority),
         LATERAL (
-            SELECT j.eligible_at
+            SELECT greatest(j.eligible_at, j.created_at) AS eligible_at -- not since a time before its enqueue
             FROM haulage.live_jobs AS j
             WHERE j.queue = n.name AND j.priority = p.priority AND j.place = 1 AND j.state = 1
             ORDER BY j.pos

@@ -1,10 +1,14 @@
--- Removes rows that say nothing any more: progress and cancel requests of jobs that are gone, unique keys whose window has ended,
+-- Removes rows that say nothing any more: progress, spans and cancel requests of jobs that are gone, unique keys whose window has ended,
 -- rates that lie in the past, and what schedules fired more than 400 days ago (longer than any window of missed instants).
 -- Locks: the rows it removes; of rates and unique keys, which others write in an order of their own, it skips locked ones. The first
--- two tables are as small as the number of running jobs.
+-- three tables are as small as the number of running jobs.
 WITH old_progress AS (
     DELETE FROM haulage.progress AS p
     WHERE NOT EXISTS (SELECT FROM haulage.live_jobs AS j WHERE j.id = p.job_id)
+),
+old_spans AS (
+    DELETE FROM haulage.running_spans AS s
+    WHERE NOT EXISTS (SELECT FROM haulage.live_jobs AS j WHERE j.id = s.job_id)
 ),
 old_requests AS (
     DELETE FROM haulage.cancel_requests AS c

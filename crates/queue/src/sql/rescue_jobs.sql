@@ -14,19 +14,22 @@ WITH lost AS MATERIALIZED (
     FOR UPDATE OF l SKIP LOCKED
 ),
 held AS MATERIALIZED (
-    SELECT j.id
+    SELECT j.id, j.eligible_at
     FROM haulage.live_jobs AS j
     WHERE j.id = ANY (ARRAY (SELECT unnest(ids) FROM lost)) AND j.lease = (SELECT id FROM lost)
     FOR UPDATE SKIP LOCKED
 ),
 back AS (
     UPDATE haulage.live_jobs AS j
-    SET lease = NULL, crashes = j.crashes + 1,
+    -- From now on it waits again.
+    SET lease = NULL, crashes = j.crashes + 1, eligible_at = now(),
         state = CASE WHEN j.crashes >= 1 THEN 3 ELSE 1 END,
         place = CASE WHEN j.crashes >= 1 THEN 3 ELSE 2 END,
         parked_for = CASE WHEN j.crashes >= 1 THEN 3 END
     WHERE j.id = ANY (ARRAY (SELECT id FROM held)) AND j.crashes < 2
-    RETURNING j.id, j.queue, j.kind, j.attempt, j.failures, j.crashes, j.eligible_at, j.claimed_at, j.trace_id, j.span_id
+    RETURNING
+        j.id, j.queue, j.kind, j.attempt, j.failures, j.crashes, (SELECT h.eligible_at FROM held AS h WHERE h.id = j.id) AS eligible_at,
+        j.claimed_at, j.trace_id, j.span_id
 ),
 buried AS (
     DELETE FROM haulage.live_jobs

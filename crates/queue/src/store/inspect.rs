@@ -1,9 +1,11 @@
 //! Reads of one job, and of the workers.
 
 use sqlx::{PgExecutor, Row, postgres::PgRow};
+use uuid::Uuid;
 
 use crate::{
-    Attempt, JobDetail, JobId, JobState, JobStatus, MissingWorker, ParkedFor, Priority, Progress, UnhandledKind, WorkerInfo, WorkerLife,
+    Attempt, FoundJobs, JobDetail, JobId, JobState, JobStatus, MissingWorker, ParkedFor, Priority, Progress, RunningSpan, UnhandledKind,
+    WorkerInfo, WorkerLife,
 };
 
 /// One job, live or finished.
@@ -12,7 +14,7 @@ pub(crate) async fn get_job<'c>(executor: impl PgExecutor<'c>, id: JobId) -> Res
     row.map(|row| status(&row)).transpose()
 }
 
-/// What a job was given; its attempts are left empty.
+/// What a job was given; its attempts and their logs are left empty.
 pub(crate) async fn get_job_detail<'c>(executor: impl PgExecutor<'c>, status: JobStatus) -> Result<Option<JobDetail>, sqlx::Error> {
     let row = sqlx::query(include_str!("../sql/get_job_detail.sql")).bind(status.id.0).fetch_optional(executor).await?;
     row.map(|row| {
@@ -29,7 +31,12 @@ pub(crate) async fn get_job_detail<'c>(executor: impl PgExecutor<'c>, status: Jo
             revision: row.try_get("kind_revision")?,
             parked_for: row.try_get::<Option<i16>, _>("parked_for")?.map(ParkedFor::from_code).transpose()?,
             origin: json(row.try_get("origin")?),
+            span: match row.try_get("span_path")? {
+                Some(path) => Some(RunningSpan { path, since: row.try_get("span_since")? }),
+                None => None,
+            },
             attempts: Vec::new(),
+            logs: Vec::new(),
         })
     })
     .transpose()
@@ -39,6 +46,39 @@ pub(crate) async fn get_job_detail<'c>(executor: impl PgExecutor<'c>, status: Jo
 pub(crate) async fn list_attempts<'c>(executor: impl PgExecutor<'c>, id: JobId) -> Result<Vec<Attempt>, sqlx::Error> {
     let rows = sqlx::query(include_str!("../sql/list_attempts.sql")).bind(id.0).fetch_all(executor).await?;
     rows.iter().map(attempt).collect()
+}
+
+/// The jobs of a trace, at most so many; reads what has no index for so long.
+pub(crate) async fn find_jobs_by_trace<'c>(
+    executor: impl PgExecutor<'c>,
+    trace_id: u128,
+    most: i32,
+    budget_ms: i32,
+) -> Result<FoundJobs, sqlx::Error> {
+    let sql = include_str!("../sql/find_jobs_by_trace.sql");
+    let row = sqlx::query(sql).bind(Uuid::from_u128(trace_id)).bind(most).bind(budget_ms).fetch_one(executor).await?;
+    found(&row)
+}
+
+/// The jobs enqueued in a request, at most so many; reads what has no index for so long.
+pub(crate) async fn find_jobs_by_request<'c>(
+    executor: impl PgExecutor<'c>,
+    request_id: &str,
+    most: i32,
+    budget_ms: i32,
+) -> Result<FoundJobs, sqlx::Error> {
+    // A text that Postgres can't hold is no job's.
+    if request_id.contains('\0') {
+        return Ok(FoundJobs { jobs: Vec::new(), complete: true });
+    }
+    let sql = include_str!("../sql/find_jobs_by_request.sql");
+    let row = sqlx::query(sql).bind(request_id).bind(most).bind(budget_ms).fetch_one(executor).await?;
+    found(&row)
+}
+
+fn found(row: &PgRow) -> Result<FoundJobs, sqlx::Error> {
+    let ids: Vec<i64> = row.try_get("ids")?;
+    Ok(FoundJobs { jobs: ids.into_iter().map(JobId).collect(), complete: row.try_get("complete")? })
 }
 
 /// Every worker that is known, the living first.

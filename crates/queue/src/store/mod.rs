@@ -6,9 +6,11 @@ mod claim;
 mod duty;
 mod enqueue;
 mod fleet;
+mod index;
 mod inspect;
 mod lease;
 mod limit;
+mod log;
 mod manage;
 mod operation;
 mod page;
@@ -17,6 +19,7 @@ mod schedule;
 mod search;
 mod settle;
 mod sleep;
+mod story;
 #[cfg(feature = "testing")]
 mod testing;
 mod why;
@@ -33,8 +36,9 @@ pub(crate) use audit::{AuditRow, write_audit};
 pub(crate) use enqueue::{call_enqueue, enqueue_job, enqueue_jobs, enqueue_unique_jobs};
 pub(crate) use fleet::get_clock;
 pub use fleet::{FleetSample, QueueSample, arbitrate_sample, previous_attempts, sample_fleet};
+pub use index::{HistoryIndex, arbitrate_indexing, build_history_index, next_history_index};
 pub use inspect::list_unhandled;
-pub(crate) use inspect::{get_job, get_job_detail, list_attempts, list_workers};
+pub(crate) use inspect::{find_jobs_by_request, find_jobs_by_trace, get_job, get_job_detail, list_attempts, list_workers};
 pub use lease::{
     Beat, Registration, beat_worker, delete_leases, limit_idle_transaction, limit_statement, register_worker, remove_worker,
     return_stranded,
@@ -43,6 +47,8 @@ pub use limit::{Admission, admit_keys, admit_queue, hold_rates, waiting_keys};
 pub(crate) use limit::{
     limit_key, limit_queue, list_key_limits, list_queues, look_at_key_limit, look_at_queue, pause_queue, resume_queue, unlimit_key,
 };
+pub(crate) use log::list_attempt_logs;
+pub use log::{LogTail, StoredLine, save_logs, save_spans};
 pub(crate) use manage::{
     Finished, cancel_job, cancel_jobs, delete_jobs, discard_jobs, hold_jobs, look_at_jobs, move_jobs, release_jobs, reprioritise_jobs,
     retry_jobs, run_job_again, run_jobs_now, wait_a_moment,
@@ -66,6 +72,11 @@ pub use settle::{
     Burial, Reschedule, Settled, Unsettled, bury_jobs, complete_jobs, find_settled, forget_jobs, reschedule_jobs, return_jobs,
 };
 pub use sleep::{sleep_on_queues, sleep_until_due, stay_awake};
+pub use story::{AttemptTrace, write_attempt_traces};
+pub(crate) use story::{
+    begin_reading, find_attempt_traces, list_attempt_traces, list_family, list_queue_acts, list_story_acts, list_story_attempts,
+    list_story_jobs, list_story_queues,
+};
 #[cfg(feature = "testing")]
 pub(crate) use testing::{Listed, list_jobs_with_args, list_left_databases};
 #[cfg(feature = "testing")]
@@ -123,6 +134,11 @@ pub fn failure(error: &sqlx::Error) -> Failure {
         code if code.starts_with("22") || code.starts_with("23") || code == "54000" => Failure::Data,
         _ => Failure::Other,
     }
+}
+
+/// Whether a statement gave up waiting for a lock.
+pub fn lock_timed_out(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).as_deref() == Some("55P03")
 }
 
 /// The longest error text stored, in bytes: 8 KiB.

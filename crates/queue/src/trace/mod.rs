@@ -5,6 +5,7 @@
 mod baggage;
 mod carrier;
 mod defaults;
+mod url;
 
 use uuid::Uuid;
 
@@ -12,6 +13,8 @@ use uuid::Uuid;
 pub(crate) use baggage::{entries, join, member};
 pub use carrier::TraceCarrier;
 pub use defaults::{TraceDefaults, set_trace_defaults};
+pub(crate) use url::LinkParts;
+pub use url::{TraceUrl, TraceUrlError};
 pub(crate) use {carrier::from_stored, defaults::trace_defaults};
 
 /// How an attempt's span relates to the span that enqueued the job.

@@ -6,10 +6,14 @@ mod meters;
 mod off;
 #[cfg(feature = "otel")]
 mod otel;
+#[cfg(feature = "otel")]
+mod own_traces;
 
 #[cfg(feature = "otel")]
 pub(crate) use meters::Meters;
 #[cfg(not(feature = "otel"))]
-pub(crate) use off::{AttemptSpan, Facts, Meters, find_previous};
+pub(crate) use off::{AttemptSpan, Facts, Meters, OwnTraces, find_previous};
 #[cfg(feature = "otel")]
 pub(crate) use otel::{AttemptSpan, Facts, find_previous};
+#[cfg(feature = "otel")]
+pub(crate) use own_traces::OwnTraces;

@@ -11,7 +11,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use haulage_queue::{
     JobId, TraceContext, TraceRelation,
-    store::{self, Claimed},
+    store::{self, AttemptTrace, Claimed},
     telemetry::otel::{SYSTEM, TARGET, attributes, of, remote, stored, with_baggage},
 };
 use opentelemetry::{
@@ -85,7 +85,8 @@ impl Facts {
 
     /// From when it could run until the handler started.
     pub(super) fn wait(&self) -> Duration {
-        self.until(self.eligible_at, self.ran.get().map_or_else(Instant::now, |(started, _)| *started))
+        // One that was enqueued for a time in the past has not waited since then.
+        self.until(self.eligible_at.max(self.created_at), self.ran.get().map_or_else(Instant::now, |(started, _)| *started))
     }
 
     /// From the enqueue until now.
@@ -187,7 +188,12 @@ fn begin(span: &Span, shared: &Shared, attempt: &Attempt) -> Option<Context> {
     }
     let context = span.context();
     let own = context.span();
-    facts.span.set(stored(own.span_context())?).ok();
+    let trace = stored(own.span_context())?;
+    facts.span.set(trace).ok();
+    // In the job's own trace it is found by that.
+    if attempt.trace.context().is_none_or(|job| job.trace_id != trace.trace_id) {
+        shared.own_traces.note(AttemptTrace { job: attempt.settled.id, attempt: attempt.number, trace });
+    }
     if !own.is_recording() {
         return None;
     }

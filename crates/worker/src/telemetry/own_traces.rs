@@ -1,0 +1,32 @@
+//! The traces that attempts have of their own: noted when a span is opened, written by a duty, so that no result waits for them.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use haulage_queue::store::AttemptTrace;
+
+/// Noted between two writes at most; what is beyond is forgotten. A worker that starts more of such attempts in a second drains a backlog,
+/// and its log lines name the jobs.
+const MOST: usize = 2_000;
+
+/// Not written yet.
+#[derive(Debug, Default)]
+pub(crate) struct OwnTraces {
+    noted: Mutex<Vec<AttemptTrace>>,
+}
+
+impl OwnTraces {
+    fn lock(&self) -> MutexGuard<'_, Vec<AttemptTrace>> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn note(&self, trace: AttemptTrace) {
+        let mut noted = self.lock();
+        if noted.len() < MOST {
+            noted.push(trace);
+        }
+    }
+
+    pub(crate) fn take(&self) -> Vec<AttemptTrace> {
+        std::mem::take(&mut *self.lock())
+    }
+}
