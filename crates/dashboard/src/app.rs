@@ -7,7 +7,7 @@ use std::{
 
 use axum::extract::FromRef;
 use chrono::{DateTime, Utc};
-use haulage_queue::store;
+use haulage_queue::{CauseGroup, Causes, causes, store};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::Mutex;
 
@@ -19,10 +19,14 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// What stands beside every page is as old as this at most.
 const FRESH: Duration = Duration::from_secs(5);
 
+/// What stands beside a page must not keep the page waiting for longer.
+const ASIDE: Duration = Duration::from_secs(1);
+
 #[derive(Debug, Clone)]
 pub(crate) struct App {
     pub(crate) pool: PgPool,
     workers: Arc<Mutex<Option<(Instant, Option<Workers>)>>>,
+    causes: Arc<Mutex<Option<(Instant, Option<Arc<Causes>>)>>>,
 }
 
 /// How many workers live, of how many that are known.
@@ -34,7 +38,7 @@ pub(crate) struct Workers {
 
 impl App {
     pub(crate) fn new(pool: PgPool) -> Self {
-        Self { pool, workers: Arc::default() }
+        Self { pool, workers: Arc::default(), causes: Arc::default() }
     }
 
     /// A look at the database.
@@ -59,6 +63,43 @@ impl App {
         let workers = counted.await;
         *last = Some((Instant::now(), workers));
         workers
+    }
+}
+
+impl App {
+    /// What holds up jobs in the whole fleet, as of some seconds ago at most.
+    pub(crate) async fn causes(&self) -> Result<Arc<Causes>, Problem> {
+        let mut last = self.causes.lock().await;
+        if let Some((at, Some(known))) = &*last
+            && at.elapsed() < FRESH
+        {
+            return Ok(known.clone());
+        }
+        // Should this be given up half-way, the next one does not try again at once.
+        *last = Some((Instant::now(), None));
+        let looked = async {
+            let mut connection = self.pool.acquire().await?;
+            Ok::<_, Problem>(Arc::new(causes(&mut connection).await?))
+        };
+        let looked = looked.await;
+        *last = Some((Instant::now(), looked.as_ref().ok().cloned()));
+        looked
+    }
+
+    /// How many causes need a person. Who comes while somebody looks, or soon after a look that failed, gets what was known before.
+    pub(crate) async fn need_you(&self) -> usize {
+        let known = match self.causes.try_lock() {
+            Err(_) => return 0,
+            Ok(last) => match &*last {
+                Some((at, known)) if at.elapsed() < 2 * FRESH => Some(known.clone()),
+                _ => None,
+            },
+        };
+        let known = match known {
+            Some(known) => known,
+            None => tokio::time::timeout(ASIDE, self.causes()).await.ok().and_then(Result::ok),
+        };
+        known.map_or(0, |causes| causes.of(CauseGroup::NeedsYou).count())
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Frame {
     pub(crate) theme: Theme,
     pub(crate) user: Option<String>,
     pub(crate) workers: Option<Workers>,
+    /// How many causes need a person.
+    pub(crate) need_you: usize,
 }
 
 impl FromRequestParts<App> for Frame {
@@ -40,6 +42,7 @@ impl FromRequestParts<App> for Frame {
             theme: Theme::of(&parts.headers),
             user: parts.extensions.get::<Identity>().map(|identity| identity.name.clone()),
             workers: app.workers().await,
+            need_you: app.need_you().await,
         })
     }
 }
@@ -55,6 +58,7 @@ impl Frame {
     pub(crate) const fn sections(&self) -> &'static [(&'static str, &'static str, &'static str)] {
         &[
             ("o", "", "Overview"),
+            ("s", "stuck", "Stuck"),
             ("j", "jobs", "Jobs"),
             ("q", "queues", "Queues"),
             ("w", "workers", "Workers"),

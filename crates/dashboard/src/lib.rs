@@ -9,7 +9,8 @@
 //! | path | what |
 //! |---|---|
 //! | `/` | how everything stands: states, queues, workers |
-//! | `/jobs`, `/jobs/{id}` | jobs by state and search, newest first; one job |
+//! | `/stuck` | what holds up jobs, cause by cause, and what can be done |
+//! | `/jobs`, `/jobs/{id}` | jobs by state and search, newest first; one job, and why it does not run or where its time went |
 //! | `/queues`, `/queues/{name}` | queues, and one with what runs and waits in it |
 //! | `/workers`, `/workers/{id}` | worker processes, and one with what it runs |
 //! | `/schedules`, `/schedules/{name}` | schedules, and one with what it made |
@@ -27,6 +28,7 @@ mod pages;
 mod search;
 mod show;
 mod theme;
+mod waterfall;
 
 mod app;
 mod assets;
@@ -59,6 +61,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 pub fn router(pool: PgPool) -> Router {
     Router::new()
         .route("/", get(pages::overview::page))
+        .route("/stuck", get(pages::stuck::page))
         .route("/jobs", get(pages::jobs::page))
         .route("/jobs.json", get(pages::jobs::json))
         .route("/jobs/{id}", get(pages::job::page))

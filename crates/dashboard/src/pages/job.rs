@@ -7,17 +7,25 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use haulage_queue::{
-    Attempt, AuditFilter, JobFilter, JobId, JobState, ParkedFor, Progress, job, job_page, list_audit,
+    Attempt, AttemptLog, AuditFilter, JobFilter, JobId, JobState, LogLine, Progress, ReadError, Severity, Verdict, attempt_logs, job,
+    job_page, list_audit,
     store::{self, JobSheet},
+    story::{self, StoryKey},
+    why,
 };
 use serde::Deserialize;
 
-use super::{audit::Deed, jobs::Row};
+use super::{
+    audit::Deed,
+    jobs::Row,
+    stuck::{self, Remedy},
+};
 use crate::{
     app::App,
     error::Problem,
     frame::Frame,
-    show::{Gauge, Json, Look, Tag, ago, at, encode, gauge, json, mask, span, span_between},
+    show::{Gauge, Json, Look, Prose, Tag, ago, at, encode, gauge, json, mask, prose, span, span_between},
+    waterfall::Waterfall,
 };
 
 /// Characters of args, meta and output that are shown.
@@ -58,12 +66,21 @@ async fn read<'a>(app: &App, frame: &'a Frame, id: &str, asked: &Asked) -> Resul
         }
     }
     let deeds = list_audit(reading.db(), &AuditFilter::new().job(id).limit(SOME)).await?;
+    let logs = attempt_logs(reading.db(), &[id]).await?;
     let clock = reading.clock;
+    // Without a verdict or a story the page is still worth its while.
+    let verdict = noted(why(reading.db(), id).await).flatten();
+    let said = verdict.map(|verdict| Said::new(&verdict, Look::of(sheet.state, sheet.failures)));
+    // It reads in a transaction of its own: this connection goes back first, or pages that wait for each other's could use up the pool.
+    drop(reading);
+    let story = noted(story::tell(&app.pool, &StoryKey::from(id)).await).flatten();
+    let waterfall = story.map(|story| Waterfall::new(frame, &story));
     Ok(JobPage {
         frame,
         tag: Tag::of(&sheet.state, &sheet.failures, &sheet.parked_for),
         older_attempts: attempts.last().filter(|_| more).map(|last| last.attempt),
-        attempts: attempts.into_iter().map(Tried::new).collect(),
+        attempts: attempts.into_iter().map(|attempt| Tried::new(attempt, &logs)).collect(),
+        last_log: sheet.finished_at.and_then(|_| logs.iter().find(|log| log.attempt == sheet.attempt)).map(lines).unwrap_or_default(),
         newest_attempts: before == i32::MAX,
         children: children.jobs.into_iter().map(|job| Row::new(job, &clock)).collect(),
         more_children: children.next.is_some(),
@@ -74,44 +91,43 @@ async fn read<'a>(app: &App, frame: &'a Frame, id: &str, asked: &Asked) -> Resul
         meta: sheet.meta.as_ref().map(json),
         output: sheet.output.as_ref().map(json),
         error: sheet.error.as_deref().map(|error| mask(error).into_owned()),
-        sentence: sentence(&sheet, &clock),
+        said,
+        waterfall,
         job: sheet,
         clock,
     })
 }
 
-/// Where the job stands, in a sentence.
-fn sentence(job: &JobSheet, clock: &DateTime<Utc>) -> Option<(Look, String)> {
-    let look = Look::of(job.state, job.failures);
-    let waited = job.claimed_at.map(|claimed| span_between(&job.eligible_at, &claimed));
-    let text = match (job.state, job.parked_for) {
-        (JobState::Completed, _) => {
-            let (claimed, finished) = job.claimed_at.zip(job.finished_at)?;
-            let waited = waited.unwrap_or_default();
-            let tries = if job.attempt > 1 { format!(" on attempt {}", job.attempt) } else { String::new() };
-            format!("It completed{tries} after {}, having waited {waited} for a worker.", span_between(&claimed, &finished))
+/// Why it does not run, or where its time went.
+#[derive(Debug)]
+struct Said {
+    class: String,
+    icon: String,
+    sentence: Prose,
+    detail: Option<Prose>,
+    also: Vec<Prose>,
+    mover: &'static str,
+    due: Option<DateTime<Utc>>,
+    overdue: bool,
+    fixes: Vec<Remedy>,
+}
+
+impl Said {
+    fn new(verdict: &Verdict, state: Look) -> Self {
+        let look = stuck::look(verdict.severity);
+        let warns = matches!(verdict.severity, Severity::Stuck | Severity::Worse) && state != Look::Dead;
+        Self {
+            class: look.filter(|_| warns).unwrap_or(state).class(),
+            icon: if warns { "i-warn".to_owned() } else { state.icon() },
+            sentence: prose(&verdict.sentence),
+            detail: (!verdict.detail.is_empty()).then(|| prose(&verdict.detail)),
+            also: verdict.also.iter().map(|other| prose(&other.sentence)).collect(),
+            mover: stuck::mover(verdict.mover),
+            due: verdict.due,
+            overdue: verdict.overdue,
+            fixes: Remedy::of(&verdict.fixes),
         }
-        (JobState::Dead, _) => {
-            format!("It is dead after {} of {} failures: nothing runs it again unless somebody retries it.", job.failures, job.max_attempts)
-        }
-        (JobState::Cancelled, _) => "It was cancelled and will not run.".to_owned(),
-        (JobState::Running, _) => {
-            format!("It has been running for {}.", job.claimed_at.map(|claimed| span_between(&claimed, clock)).unwrap_or_default())
-        }
-        (JobState::Scheduled, _) if job.run_at <= *clock => "It is due; a worker puts it in line within a second or two.".to_owned(),
-        (JobState::Scheduled, _) if job.failures > 0 => {
-            format!("Failure {} of {}; the next try is in {}.", job.failures, job.max_attempts, span_between(clock, &job.run_at))
-        }
-        (JobState::Scheduled, _) => format!("It is scheduled, and due in {}.", span_between(clock, &job.run_at)),
-        (JobState::Available, _) => format!("It can run, and has waited for a worker for {}.", span_between(&job.eligible_at, clock)),
-        (JobState::Parked, Some(ParkedFor::Held)) => "It is held until somebody releases it.".to_owned(),
-        (JobState::Parked, Some(ParkedFor::Key)) => {
-            format!("It waits for other jobs of the limit key {}.", job.limit_key.as_deref().unwrap_or("that it has"))
-        }
-        (JobState::Parked, Some(ParkedFor::Suspect)) => "Its process died twice while it ran; a worker takes it alone.".to_owned(),
-        _ => return None,
-    };
-    Some((look, text))
+    }
 }
 
 /// What is known of where it came from, name by name.
@@ -134,6 +150,31 @@ fn millis(ms: &i32) -> String {
     span(f64::from(*ms) / 1e3)
 }
 
+/// What can be done without, and why it could not be had in the log.
+fn noted<T>(read: Result<T, ReadError>) -> Option<T> {
+    read.inspect_err(|error| tracing::warn!("a part of a page is left out: {error}")).ok()
+}
+
+/// A line that a handler logged.
+#[derive(Debug)]
+struct Line {
+    at: String,
+    level: &'static str,
+    text: String,
+}
+
+fn lines(log: &AttemptLog) -> Vec<Line> {
+    let line = |line: &LogLine| {
+        let mut text = line.message.clone();
+        for (name, value) in &line.fields {
+            let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+            text.push_str(&format!(" {name}={value}"));
+        }
+        Line { at: line.at.format("%H:%M:%S%.3f").to_string(), level: line.level.as_str(), text: mask(&text).into_owned() }
+    };
+    log.lines.iter().map(line).collect()
+}
+
 #[derive(Debug)]
 struct Relative {
     relation: &'static str,
@@ -148,10 +189,11 @@ struct Tried {
     tag: Tag,
     message: Option<String>,
     took: Option<String>,
+    log: Vec<Line>,
 }
 
 impl Tried {
-    fn new(attempt: Attempt) -> Self {
+    fn new(attempt: Attempt, logs: &[AttemptLog]) -> Self {
         let tag = match attempt.outcome.as_str() {
             "failed" => Tag::words(Look::Dead, "Failed"),
             "timed out" => Tag::words(Look::Dead, "Timed out"),
@@ -164,6 +206,7 @@ impl Tried {
         Self {
             tag,
             message: attempt.message.as_deref().map(|message| mask(message).into_owned()).filter(|message| !message.is_empty()),
+            log: logs.iter().find(|log| log.attempt == attempt.attempt).map(lines).unwrap_or_default(),
             took: attempt.started_at.or(attempt.claimed_at).map(|from| span_between(&from, &attempt.ended_at)),
             attempt,
         }
@@ -177,8 +220,11 @@ struct JobPage<'a> {
     clock: DateTime<Utc>,
     job: JobSheet,
     tag: Tag,
-    sentence: Option<(Look, String)>,
+    said: Option<Said>,
+    waterfall: Option<Waterfall<'a>>,
     attempts: Vec<Tried>,
+    /// Of the attempt that completed it, which is not among those that did not.
+    last_log: Vec<Line>,
     older_attempts: Option<i32>,
     newest_attempts: bool,
     error: Option<String>,

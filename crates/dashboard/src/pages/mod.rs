@@ -10,6 +10,7 @@ pub(crate) mod queue;
 pub(crate) mod queues;
 pub(crate) mod schedule;
 pub(crate) mod schedules;
+pub(crate) mod stuck;
 pub(crate) mod worker;
 pub(crate) mod workers;
 

@@ -4,21 +4,21 @@ use askama::Template;
 use axum::{extract::State, response::Response};
 use chrono::{DateTime, Utc};
 use haulage_queue::{
-    JobFilter, JobState, UnhandledKind, job_page, list_workers, queues,
+    JobFilter, JobState, job_page, list_workers, queues,
     store::{self, RunningJob},
-    unhandled_kinds,
 };
 
 use super::{
     jobs::Row,
-    queues::{Line, missing},
+    queues::Line,
+    stuck::{Card, cards},
     workers::Process,
 };
 use crate::{
     app::App,
     error::Problem,
     frame::Frame,
-    show::{Look, Tag, ago, capped, encode, number, span, span_between},
+    show::{Look, Tag, ago, capped, encode, number, span_between},
 };
 
 /// Of each list.
@@ -44,7 +44,8 @@ async fn read<'a>(app: &App, frame: &'a Frame) -> Result<OverviewPage<'a>, Probl
     workers.truncate(SOME.into());
     let running = store::list_running(reading.db(), None, None, SOME.into()).await?;
     let dead = job_page(reading.db(), &JobFilter::new().state(JobState::Dead).limit(SOME.into())).await?;
-    let unhandled = unhandled_kinds(reading.db()).await?;
+    drop(reading);
+    let causes = app.causes().await?;
     let count = |state| counts.counts.iter().find(|(each, _)| *each == state).map_or(0, |(_, count)| *count);
     Ok(OverviewPage {
         frame,
@@ -63,7 +64,8 @@ async fn read<'a>(app: &App, frame: &'a Frame) -> Result<OverviewPage<'a>, Probl
         slots,
         running,
         dead: dead.jobs.into_iter().map(|job| Row::new(job, &clock)).collect(),
-        unhandled,
+        cards: cards(causes.causes.iter().take(3)),
+        causes: causes.causes.len(),
         clock,
     })
 }
@@ -89,5 +91,7 @@ struct OverviewPage<'a> {
     slots: i64,
     running: Vec<RunningJob>,
     dead: Vec<Row>,
-    unhandled: Vec<UnhandledKind>,
+    cards: Vec<Card>,
+    /// All of them.
+    causes: usize,
 }

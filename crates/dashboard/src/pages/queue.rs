@@ -7,15 +7,15 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use haulage_queue::{
-    AuditFilter, JobFilter, Priority, UnhandledKind, WorkerInfo, WorkerLife, job_page, list_audit, list_workers, queues,
+    AuditFilter, JobFilter, Priority, WorkerInfo, WorkerLife, job_page, list_audit, list_workers, queues,
     store::{self, RunningJob, Waiting},
-    unhandled_kinds,
 };
 
 use super::{
     audit::Deed,
     jobs::Row,
-    queues::{Line, missing},
+    queues::Line,
+    stuck::{Card, cards},
 };
 use crate::{
     app::App,
@@ -51,8 +51,10 @@ async fn read<'a>(app: &App, frame: &'a Frame, name: String) -> Result<QueuePage
     let kinds = store::sample_kinds(reading.db(), &name, SOME.into()).await?;
     let running = store::list_running(reading.db(), Some(&name), None, SOME.into()).await?;
     let workers = list_workers(reading.db()).await?;
-    let unhandled = unhandled_kinds(reading.db()).await?.into_iter().filter(|kind| kind.queue == name).collect();
     let deeds = list_audit(reading.db(), &AuditFilter::new().queue(&name).limit(SOME)).await?;
+    drop(reading);
+    let causes = app.causes().await?;
+    let cards = cards(causes.causes.iter().filter(|cause| cause.verdict.subject.queue.as_ref() == Some(&name)).take(3));
     Ok(QueuePage {
         frame,
         most: lines.iter().map(|line| line.jobs).max().unwrap_or(0),
@@ -61,7 +63,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, name: String) -> Result<QueuePage
         kinds,
         running,
         served: served(workers, &name),
-        unhandled,
+        cards,
         deeds: deeds.into_iter().map(Deed::new).collect(),
         newest: newest.jobs.into_iter().map(|job| Row::new(job, &clock)).collect(),
         line: Line::new(known, &clock),
@@ -97,7 +99,8 @@ struct QueuePage<'a> {
     most_of_kind: i64,
     running: Vec<RunningJob>,
     served: Vec<(WorkerInfo, i32)>,
-    unhandled: Vec<UnhandledKind>,
+    /// What holds up its jobs.
+    cards: Vec<Card>,
     newest: Vec<Row>,
     deeds: Vec<Deed>,
 }

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{extract::State, response::Response};
 use chrono::{DateTime, Utc};
-use haulage_queue::{KeyLimit, Limit, QueueStatus, key_limits, queues, unhandled_kinds};
+use haulage_queue::{KeyLimit, Limit, QueueStatus, key_limits, queues};
 
 use crate::{
     app::App,
@@ -27,9 +27,8 @@ async fn read<'a>(app: &App, frame: &'a Frame) -> Result<QueuesPage<'a>, Problem
     queues.truncate(MOST);
     let mut keys = key_limits(reading.db()).await?;
     keys.truncate(MOST);
-    let unhandled = unhandled_kinds(reading.db()).await?;
     let clock = reading.clock;
-    Ok(QueuesPage { frame, clock, queues: queues.into_iter().map(|queue| Line::new(queue, &clock)).collect(), all, keys, unhandled })
+    Ok(QueuesPage { frame, clock, queues: queues.into_iter().map(|queue| Line::new(queue, &clock)).collect(), all, keys })
 }
 
 /// A queue in a list.
@@ -90,17 +89,4 @@ struct QueuesPage<'a> {
     queues: Vec<Line>,
     all: usize,
     keys: Vec<KeyLimit>,
-    unhandled: Vec<haulage_queue::UnhandledKind>,
-}
-
-/// What jobs that no live worker takes wait for.
-pub(crate) fn missing(kind: &haulage_queue::UnhandledKind) -> String {
-    match kind.missing {
-        haulage_queue::MissingWorker::Queue => format!("no live worker serves the queue {}", kind.queue),
-        haulage_queue::MissingWorker::Kind => format!("no worker of {} has a handler for {}", kind.queue, kind.kind),
-        haulage_queue::MissingWorker::Revision { known } => {
-            format!("the workers of {} know {} up to revision {known}, and these are of {}", kind.queue, kind.kind, kind.revision)
-        }
-        _ => "they wait for a worker that is not there".to_owned(),
-    }
 }

@@ -3,9 +3,8 @@
 use askama::Template;
 use axum::{extract::State, response::Response};
 use chrono::{DateTime, Utc};
-use haulage_queue::{UnhandledKind, WorkerInfo, WorkerLife, list_workers, unhandled_kinds};
+use haulage_queue::{WorkerInfo, WorkerLife, list_workers};
 
-use super::queues::missing;
 use crate::{
     app::App,
     error::Problem,
@@ -21,8 +20,7 @@ pub(crate) async fn page(State(app): State<App>, frame: Frame) -> Response {
 async fn read<'a>(app: &App, frame: &'a Frame) -> Result<WorkersPage<'a>, Problem> {
     let mut reading = app.read().await?;
     let workers: Vec<Process> = list_workers(reading.db()).await?.into_iter().map(Process::new).collect();
-    let unhandled = unhandled_kinds(reading.db()).await?;
-    Ok(WorkersPage { frame, clock: reading.clock, alive: workers.iter().filter(|process| process.lives()).count(), workers, unhandled })
+    Ok(WorkersPage { frame, clock: reading.clock, alive: workers.iter().filter(|process| process.lives()).count(), workers })
 }
 
 /// A worker in a list.
@@ -58,5 +56,4 @@ struct WorkersPage<'a> {
     clock: DateTime<Utc>,
     workers: Vec<Process>,
     alive: usize,
-    unhandled: Vec<UnhandledKind>,
 }

@@ -3,6 +3,7 @@
 
 mod json;
 mod number;
+mod prose;
 mod redact;
 mod state;
 mod text;
@@ -10,6 +11,7 @@ mod time;
 
 pub(crate) use json::{Json, json};
 pub(crate) use number::{Gauge, capped, gauge, number};
+pub(crate) use prose::{Prose, prose};
 pub(crate) use redact::mask;
 pub(crate) use state::{Look, Tag};
 pub(crate) use text::{encode, first_line, visible};
