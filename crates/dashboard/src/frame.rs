@@ -50,14 +50,14 @@ impl FromRequestParts<App> for Frame {
 impl Frame {
     /// Whether the page is this one of the navigation, or below it.
     pub(crate) fn is_at(&self, section: &str) -> bool {
-        let path = self.here.split('?').next().unwrap_or_default();
-        path == section || path.strip_prefix(section).is_some_and(|rest| !section.is_empty() && rest.starts_with('/'))
+        let path = self.here.split('?').next().filter(|path| !path.is_empty()).unwrap_or("overview");
+        path.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// The pages there are: the key that leads there after "g", the path, the name.
     pub(crate) const fn sections(&self) -> &'static [(&'static str, &'static str, &'static str)] {
         &[
-            ("o", "", "Overview"),
+            ("o", "overview", "Overview"),
             ("s", "stuck", "Stuck"),
             ("j", "jobs", "Jobs"),
             ("q", "queues", "Queues"),

@@ -8,7 +8,7 @@
 //!
 //! | path | what |
 //! |---|---|
-//! | `/` | how everything stands: states, queues, workers |
+//! | `/`, `/overview` | how everything stands: states, queues, workers |
 //! | `/stuck` | what holds up jobs, cause by cause, and what can be done |
 //! | `/jobs`, `/jobs/{id}` | jobs by state and search, newest first; one job, and why it does not run or where its time went |
 //! | `/queues`, `/queues/{name}` | queues, and one with what runs and waits in it |
@@ -61,6 +61,8 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 pub fn router(pool: PgPool) -> Router {
     Router::new()
         .route("/", get(pages::overview::page))
+        // Under a name too: what `nest` answers, the prefix without a slash behind it, no relative link can name.
+        .route("/overview", get(pages::overview::page))
         .route("/stuck", get(pages::stuck::page))
         .route("/jobs", get(pages::jobs::page))
         .route("/jobs.json", get(pages::jobs::json))
@@ -85,7 +87,7 @@ pub fn router(pool: PgPool) -> Router {
 }
 
 /// Headers of every answer. What a browser may keep says so itself.
-async fn guard(mut response: Response) -> Response {
+pub(crate) async fn guard(mut response: Response) -> Response {
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

@@ -67,7 +67,7 @@ pub(crate) async fn choose(Form(choice): Form<Choice>) -> Response {
 /// A place below our root, or the root: never another host, never a scheme.
 fn back_to(here: &str) -> String {
     let plain = here.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    if plain && !here.starts_with('/') { format!("./{here}") } else { "./".to_owned() }
+    if plain && !here.is_empty() && !here.starts_with('/') { format!("./{here}") } else { "./overview".to_owned() }
 }
 
 #[cfg(test)]
@@ -78,12 +78,12 @@ mod tests {
     fn the_way_back_never_leads_to_another_host() {
         for (here, place) in [
             ("jobs?state=dead", "./jobs?state=dead"),
-            ("", "./"),
-            ("//evil.example", "./"),
-            ("/\\evil.example", "./"),
-            ("\\\\evil.example", "./"),
+            ("", "./overview"),
+            ("//evil.example", "./overview"),
+            ("/\\evil.example", "./overview"),
+            ("\\\\evil.example", "./overview"),
             ("https://evil.example", "./https://evil.example"),
-            ("a\r\nSet-Cookie: x", "./"),
+            ("a\r\nSet-Cookie: x", "./overview"),
         ] {
             assert_eq!(back_to(here), place, "{here:?}");
         }

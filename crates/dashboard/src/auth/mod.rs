@@ -101,7 +101,7 @@ impl Auth {
 
     /// Lets nobody else in. Only the health check stays open, for load balancers, and the style sheet and the script.
     pub fn protect(self, dashboard: Router) -> Router {
-        dashboard.layer(middleware::from_fn_with_state(self, check))
+        dashboard.layer(middleware::from_fn_with_state(self, check)).layer(middleware::map_response(crate::guard))
     }
 
     /// Who this is; the challenge if it is nobody.

@@ -33,6 +33,9 @@ pub(crate) async fn page(State(app): State<App>, frame: Frame, Path(name): Path<
 }
 
 async fn read<'a>(app: &App, frame: &'a Frame, name: String) -> Result<QueuePage<'a>, Problem> {
+    if name.contains('\0') {
+        return Err(Problem::not_found("The name of a queue holds no NUL.").go("queues", "All queues"));
+    }
     let mut reading = app.read().await?;
     let clock = reading.clock;
     let known = queues(reading.db()).await?.into_iter().find(|queue| queue.name == name);
