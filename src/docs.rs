@@ -44,6 +44,9 @@ struct WorkerBinary;
 #[doc = include_str!("../docs/tracing.md")]
 struct Tracing;
 
+#[doc = include_str!("../docs/why.md")]
+struct Why;
+
 #[doc = include_str!("../docs/defaults.md")]
 struct Defaults;
 

@@ -474,6 +474,48 @@ async fn jobs_that_no_worker_takes_are_shown_below_the_workers_and_as_json() {
     assert!(shown.contains("revision   2"), "{shown}");
 }
 
+#[tokio::test]
+async fn why_and_doctor_name_the_cause_and_the_command_that_mends_it() {
+    let url = database().await.url();
+    let id = json_of(haulage(&url, &["enqueue", "count", "--queue", "mail", "--delay", "1h", "--json"]))["id"].to_string();
+    let said = ok(haulage(&url, &["why", &id]));
+    assert!(said.starts_with("It is scheduled at ") && said.contains("\n  code   scheduled, ok\n"), "{said}");
+    assert!(said.contains(&format!("\n  fix    Run it now: haulage jobs run-now {id}\n")), "{said}");
+    let verdict = json_of(haulage(&url, &["why", &id, "--json"]));
+    assert_eq!((&verdict["code"], &verdict["subject"]["job"]), (&json!("scheduled"), &json!(id)), "ids are text: {verdict}");
+    assert_eq!(verdict["fixes"][0]["act"], json!({ "act": "job", "id": id, "verb": "run-now" }));
+    let line = refused(haulage(&url, &["why", "4711"]), 3);
+    assert!(line.contains("there never was a job 4711"), "{line}");
+
+    let said = ok(haulage(&url, &["doctor"]));
+    assert!(said.starts_with("Nothing is stuck.\n"), "{said}");
+    for check in ["ok    schema", "look  workers", "ok    clocks", "ok    partitions", "ok    sessions", "ok    notifications"] {
+        assert!(said.contains(check), "no {check:?} in {said}");
+    }
+    ok(haulage(&url, &["queues", "pause", "mail", "--reason", "INC-2207", "--as", "ana"]));
+    ok(haulage(&url, &["jobs", "run-now", &id, "--as", "ana"]));
+    // Without a worker: that comes first, and the pause is said beside it.
+    let verdict = json_of(haulage(&url, &["why", &id, "--json"]));
+    assert_eq!((&verdict["code"], &verdict["also"][0]["code"]), (&json!("no_live_workers"), &json!("paused")));
+    sqlx::query("UPDATE haulage.live_jobs SET eligible_at = now() - interval '1 minute'")
+        .execute(&PgPool::connect(&url).await.unwrap())
+        .await
+        .unwrap();
+    let output = haulage(&url, &["doctor"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "something needs a person: {said}");
+    assert!(said.starts_with("Needs you\n  no_live_workers, 1 job: No worker is alive anywhere."), "{said}");
+    assert!(said.contains("> Start a worker: haulage work"), "{said}");
+    let output = haulage(&url, &["doctor", "--json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["causes"][0]["code"], &report["causes"][0]["jobs"]), (&json!("no_live_workers"), &json!(1)));
+
+    let empty = empty_database().await.url();
+    let output = haulage(&empty, &["doctor"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.code() == Some(1) && said.starts_with("BAD   schema") && said.contains("haulage migrate"), "{said}");
+}
+
 fn haulage(url: &str, args: &[&str]) -> Output {
     command(Some(url), args).output().unwrap()
 }

@@ -250,6 +250,12 @@ async fn a_viewer_reads_everything_and_changes_nothing() {
     assert_eq!(queues(&viewer).await.unwrap()[0].available, 1);
     assert!(list_workers(&viewer).await.unwrap().is_empty());
     haulage::check_schema(&mut viewer.acquire().await.unwrap()).await.unwrap();
+    let mut looks = viewer.acquire().await.unwrap();
+    assert_eq!(haulage::why(&mut looks, id).await.unwrap().unwrap().code, haulage::WhyCode::NoLiveWorkers);
+    assert!(haulage::why(&mut looks, haulage::JobId(id.0 + 1)).await.unwrap().is_none());
+    haulage::causes(&mut looks).await.unwrap();
+    haulage::health(&mut looks).await.unwrap();
+    drop(looks);
     let args: serde_json::Value =
         sqlx::query_scalar("SELECT args FROM haulage.jobs WHERE id = $1").bind(id.0).fetch_one(&viewer).await.unwrap();
     assert_eq!(args["n"], 7);

@@ -72,10 +72,13 @@ async fn plan(pool: &PgPool, sql: &str, arguments: &str) -> String {
     let mut connection = pool.acquire().await.unwrap();
     sqlx::raw_sql(WORKER_SETTINGS).execute(&mut *connection).await.unwrap();
     sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PREPARE it AS {sql}"))).execute(&mut *connection).await.unwrap();
-    let lines: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("EXPLAIN (COSTS off) EXECUTE it ({arguments})")))
-        .fetch_all(&mut *connection)
-        .await
-        .unwrap();
+    let lines: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+        "EXPLAIN (COSTS off) EXECUTE it {}",
+        if arguments.is_empty() { String::new() } else { format!("({arguments})") }
+    )))
+    .fetch_all(&mut *connection)
+    .await
+    .unwrap();
     sqlx::raw_sql("DEALLOCATE it").execute(&mut *connection).await.unwrap();
     lines.join("\n")
 }
@@ -155,6 +158,48 @@ async fn hot_statements_use_their_indexes_and_never_scan_the_jobs() {
                     assert!(plan.contains(index), "{name} at {rows} rows, analyzed {analyzed}, does not use {index}:\n{plan}");
                 }
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_explains_jobs_never_scans_them() {
+    let pool = database().await.pool();
+    let all = statements();
+    let cases = [
+        ("why_job", "1", "live_jobs_pkey"),
+        ("why_ahead", "'q', 1::smallint, 100, ARRAY['a'], ARRAY[0]::smallint[], 10001, now(), true", "live_jobs_line"),
+        ("why_ahead_of_key", "'k', 1::smallint, 100, ARRAY['q'], ARRAY['a'], ARRAY[0]::smallint[], 10001", "live_jobs_waiting"),
+        ("why_queues", "NULL", "live_jobs_returned"),
+        ("why_keys", "ARRAY['k']", "live_jobs_admitted"),
+        ("why_lines", "1000", "live_jobs_parked"),
+        ("why_waiting", "ARRAY['k'], 50", "live_jobs_waiting"),
+        ("why_depth", "ARRAY['q']", "live_jobs_line"),
+        ("why_due", "10", "live_jobs_timed"),
+        ("why_backoffs", "5000, 5", "live_jobs_timed"),
+        ("why_arrivals", "5000", "live_jobs_pkey"),
+        ("why_running", "", "live_jobs_pkey"),
+        ("why_orphans", "", "live_jobs_pkey"),
+        ("why_locker", "1", "live_jobs_pkey"),
+        ("why_dead", "300", "finished_failed_"),
+        ("why_usual", "5000", "finished_completed_"),
+        ("why_attempts", "ARRAY[1]::bigint[], 10", "attempts_"),
+        ("why_schedules", "10", "schedules_next"),
+    ];
+    for rows in [0, 20_000] {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+            "TRUNCATE haulage.live_jobs; INSERT INTO haulage.live_jobs (queue, kind, args) SELECT 'q', 'a', '{{}}' FROM generate_series(1, {rows});
+             ANALYZE haulage.live_jobs"
+        )))
+        .execute(&pool)
+        .await
+        .unwrap();
+        for (name, arguments, index) in &cases {
+            let plan = plan(&pool, &all[*name], arguments).await;
+            for table in ["live_jobs", "finished_", "attempts_"] {
+                assert!(!plan.contains(&format!("Seq Scan on {table}")), "{name} at {rows} rows:\n{plan}");
+            }
+            assert!(plan.contains(index), "{name} at {rows} rows does not use {index}:\n{plan}");
         }
     }
 }

@@ -326,9 +326,12 @@ async fn metrics_are_read_by_prometheus_and_are_those_that_the_documents_name() 
     for n in 1..=10 {
         Order { n, secret: CANARY.into() }.enqueue(&pool).await.unwrap();
     }
+    // A cause, so that there is something to say of causes.
+    haulage::Operator::new("ana").pause_queue(&pool, "closed", None).await.unwrap();
+    Order { n: 11, secret: CANARY.into() }.with().queue("closed").enqueue(&pool).await.unwrap();
     eventually("every order is completed", async || jobs_in(&pool, JobState::Completed).await >= 20).await;
     let scrape = async || reqwest::get(format!("http://{address}/metrics")).await.unwrap().text().await.unwrap();
-    eventually("the queues are counted", async || scrape().await.contains("haulage_queue_jobs{")).await;
+    eventually("the queues are counted", async || scrape().await.contains("haulage_cause_jobs{")).await;
     let text = scrape().await;
     promtool(&text);
 
@@ -343,7 +346,7 @@ async fn metrics_are_read_by_prometheus_and_are_those_that_the_documents_name() 
         lines.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect()
     };
     let (exported, shown) = (families(&text), families(&of_dashboard));
-    assert!(shown.len() == 4 && shown.iter().all(|(name, kind)| exported.get(name) == Some(kind)), "{shown:?} beside {exported:?}");
+    assert!(shown.len() == 6 && shown.iter().all(|(name, kind)| exported.get(name) == Some(kind)), "{shown:?} beside {exported:?}");
 
     // What is exported is what the list has, but for what did not happen here and for the exporter's own.
     let known: BTreeSet<String> = ALL.iter().map(Metric::prometheus).collect();
@@ -363,8 +366,15 @@ fn metrics_in(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-const LABELS: [&str; 5] =
-    ["haulage_job_kind", "haulage_job_outcome", "haulage_job_state", "haulage_slot_state", "messaging_destination_name"];
+const LABELS: [&str; 7] = [
+    "haulage_cause_code",
+    "haulage_cause_group",
+    "haulage_job_kind",
+    "haulage_job_outcome",
+    "haulage_job_state",
+    "haulage_slot_state",
+    "messaging_destination_name",
+];
 
 #[test]
 fn the_dashboard_the_alerts_and_the_page_name_metrics_that_are_exported() {

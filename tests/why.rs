@@ -6,6 +6,8 @@ mod finished;
 mod fleet;
 #[path = "why/gates.rs"]
 mod gates;
+#[path = "why/property.rs"]
+mod property;
 #[path = "why/running.rs"]
 mod running;
 #[path = "why/states.rs"]
@@ -20,12 +22,12 @@ use crate::support::{Count, ana, eventually, wait_for_state, worker};
 
 /// What is said about a job.
 async fn why(pool: &PgPool, id: JobId) -> Verdict {
-    haulage::why(&mut *pool.acquire().await.unwrap(), id).await.unwrap().unwrap_or_else(|| panic!("nothing is said of job {id}"))
+    haulage::why(&mut pool.acquire().await.unwrap(), id).await.unwrap().unwrap_or_else(|| panic!("nothing is said of job {id}"))
 }
 
 /// What is said about the fleet.
 async fn causes(pool: &PgPool) -> Vec<Cause> {
-    haulage::causes(&mut *pool.acquire().await.unwrap()).await.unwrap().causes
+    haulage::causes(&mut pool.acquire().await.unwrap()).await.unwrap().causes
 }
 
 async fn cause(pool: &PgPool, code: WhyCode) -> Option<Cause> {
@@ -71,10 +73,18 @@ async fn quick(pool: &PgPool) -> WorkerHandle {
     worker(pool).queue("mail", 2).handle(|_: Count| async {}).build().unwrap().start().await.unwrap()
 }
 
+/// As those of the other tests, and without a queue.
+fn plain(pool: &PgPool) -> haulage::Builder {
+    haulage::Worker::builder(pool.clone())
+        .heartbeat(Duration::from_millis(100))
+        .lease(Duration::from_millis(1_500))
+        .backoff(|_| Duration::from_millis(10))
+}
+
 /// A worker whose jobs never end by themselves.
 async fn busy(pool: &PgPool, slots: usize) -> WorkerHandle {
     let handler = |_: Count| async { std::future::pending::<()>().await };
-    worker(pool).queue("default", slots).shutdown_grace(Duration::ZERO).handle(handler).build().unwrap().start().await.unwrap()
+    plain(pool).queue("default", slots).shutdown_grace(Duration::ZERO).handle(handler).build().unwrap().start().await.unwrap()
 }
 
 async fn enqueue(pool: &PgPool, queue: &str, kind: &str) -> JobId {
@@ -96,4 +106,22 @@ async fn age(pool: &PgPool, id: JobId, seconds: i32) {
     .execute(pool)
     .await
     .unwrap();
+}
+
+#[test]
+fn every_code_is_on_the_page_and_has_a_test() {
+    let page = include_str!("../docs/why.md");
+    let tests = [
+        include_str!("why/finished.rs"),
+        include_str!("why/fleet.rs"),
+        include_str!("why/gates.rs"),
+        include_str!("why/running.rs"),
+        include_str!("why/states.rs"),
+    ]
+    .concat();
+    for code in WhyCode::ALL {
+        assert!(page.contains(&format!("`{code}`")), "docs/why.md does not tell of {code}");
+        assert!(tests.contains(&format!("WhyCode::{code:?}")), "no test makes {code}");
+        assert_eq!(code.as_str().parse(), Ok(*code));
+    }
 }

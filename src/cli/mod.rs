@@ -4,6 +4,7 @@ mod audit;
 mod bench;
 mod dashboard;
 mod dev;
+mod doctor;
 mod enqueue;
 mod jobs;
 mod keys;
@@ -12,6 +13,7 @@ mod operations;
 mod queues;
 mod schedules;
 mod trace;
+mod why;
 mod work;
 mod workers;
 
@@ -52,6 +54,8 @@ Examples:
   haulage trace 42                     what happened, from the request to the last child job
   haulage audit --queue mail
   haulage workers
+  haulage why 42                       why this job does not run
+  haulage doctor                       what is wrong in the whole fleet, and what mends it
   haulage work --config worker.toml    runs jobs as programs or HTTP calls
 
 Exit codes: 0 done, 1 failed, 2 wrong command line, 3 not found";
@@ -68,6 +72,8 @@ enum Command {
     Schedules(schedules::Schedules),
     Operations(operations::Operations),
     Workers(workers::Workers),
+    Why(why::Why),
+    Doctor(doctor::Doctor),
     Audit(audit::Audit),
     Work(work::Work),
     Dashboard(dashboard::Dashboard),
@@ -89,6 +95,8 @@ impl Cli {
             Command::Schedules(command) => command.run(&self.database).await?,
             Command::Operations(command) => command.run(&self.database).await?,
             Command::Workers(command) => command.run(&self.database).await?,
+            Command::Why(command) => command.run(&self.database).await?,
+            Command::Doctor(command) => return command.run(&self.database).await,
             Command::Audit(command) => command.run(&self.database).await?,
             Command::Work(command) => command.run(&self.database).await?,
             Command::Dashboard(command) => command.run(&self.database).await?,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use haulage::{CauseGroup, Limit, Mover, NamedJob, Severity, WhyCode, enqueue_named};
+use haulage::{CauseGroup, Job, Limit, Mover, NamedJob, Severity, WhyCode, enqueue_named};
 
 use super::{age, ana, busy, cause, completes, enqueue, fix, quick, said, some_cause, why};
 use crate::support::{Count, database, eventually, jobs_in, worker};
@@ -99,12 +99,12 @@ async fn no_handler_and_old_revision() {
     // The newer code.
     #[derive(Debug, serde::Serialize, serde::Deserialize)]
     struct Report {}
-    impl haulage::Job for Report {
+    impl Job for Report {
         const KIND: &'static str = "report";
     }
     #[derive(Debug, serde::Serialize, serde::Deserialize)]
     struct Counted {}
-    impl haulage::Job for Counted {
+    impl Job for Counted {
         const KIND: &'static str = "count";
         const REVISION: u16 = 2;
     }
@@ -148,7 +148,7 @@ async fn queue_rate() {
     completes(&pool, first).await;
     let id = enqueue(&pool, "mail", "count").await;
     let verdict = why(&pool, id).await;
-    said(&verdict, WhyCode::QueueRate, "Queue `mail` may start 1 an hour; the next place is free at *, in 59 m*.");
+    said(&verdict, WhyCode::QueueRate, "Queue `mail` may start 1 an hour; the next place is free at *, in *.");
     assert_eq!(verdict.mover, Mover::Clock);
     age(&pool, id, 90).await;
     assert_eq!(some_cause(&pool, WhyCode::QueueRate).await.jobs, 1);
@@ -173,7 +173,7 @@ async fn key_full_and_key_rate() {
     said(&full, WhyCode::KeyFull, "Only 1 job of key `tenant:1` may run at once; job * has held it for *.");
     assert_eq!(full.fixes[0].command, "haulage keys limit tenant:1 --max 2");
     let rate = why(&pool, ids[1]).await;
-    said(&rate, WhyCode::KeyRate, "Key `tenant:2` may start 1 an hour; the next place is free at *, in 59 m*.");
+    said(&rate, WhyCode::KeyRate, "Key `tenant:2` may start 1 an hour; the next place is free at *, in *.");
     for id in &ids {
         age(&pool, *id, 90).await;
     }

@@ -16,9 +16,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use haulage_queue::{
-    ReadError,
-    store::{FleetSample, sample_fleet},
-    telemetry::metric::{self, Metric},
+    CauseGroup, ReadError,
+    store::FleetSample,
+    telemetry::{
+        metric::{self, Metric},
+        sample_fleet,
+    },
 };
 use sqlx::PgPool;
 use tokio::sync::Mutex;
@@ -67,6 +70,15 @@ fn write(sample: &FleetSample) -> String {
         sample.queues.iter().map(|queue| (label("messaging_destination_name", &queue.name), queue.oldest_s.unwrap_or(0.0).to_string()));
     family(&mut text, metric::OLDEST, oldest);
     family(&mut text, metric::OLDEST_TRANSACTION, sample.oldest_transaction_s.map(|age| (String::new(), age.to_string())).into_iter());
+    let groups = CauseGroup::ALL.iter().map(|group| {
+        let causes = sample.cause_groups.get(group).copied().unwrap_or(0);
+        (label("haulage_cause_group", group.as_str()), causes.to_string())
+    });
+    family(&mut text, metric::CAUSES, groups);
+    let causes = sample.causes.iter().map(|cause| {
+        (format!("haulage_cause_code=\"{}\",{}", cause.code, label("messaging_destination_name", &cause.queue)), cause.jobs.to_string())
+    });
+    family(&mut text, metric::CAUSE_JOBS, causes);
     family(&mut text, metric::DEAD_TUPLES, sample.dead.iter().map(|(table, rows)| (label("db_collection_name", table), rows.to_string())));
     text
 }

@@ -87,7 +87,9 @@ pub use schedule::{
 };
 pub use trace::{TraceCarrier, TraceContext, TraceDefaults, TraceRelation, TraceUrl, TraceUrlError, set_trace_defaults};
 pub use unique::{OnConflict, Unique};
-pub use why::{Cause, CauseGroup, CauseSubject, Causes, Fix, FixAct, Mover, OtherCause, Severity, Verdict, WhyCode, causes, why};
+pub use why::{
+    Cause, CauseGroup, CauseSubject, Causes, Fix, FixAct, Health, Mover, OtherCause, Severity, Verdict, WhyCode, causes, health, why,
+};
 
 #[doc(hidden)]
 pub use args::{ArgsProblem, check_json};

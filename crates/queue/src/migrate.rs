@@ -7,7 +7,7 @@ use sqlx::{
 };
 
 /// Every migration: number, name, SQL. Append-only.
-const MIGRATIONS: [(i64, &str, &str); 12] = [
+const MIGRATIONS: [(i64, &str, &str); 13] = [
     (1, "jobs", include_str!("../migrations/0001_jobs.sql")),
     (2, "partitions", include_str!("../migrations/0002_partitions.sql")),
     (3, "enqueue", include_str!("../migrations/0003_enqueue.sql")),
@@ -20,6 +20,7 @@ const MIGRATIONS: [(i64, &str, &str); 12] = [
     (10, "attempt_logs", include_str!("../migrations/0010_attempt_logs.sql")),
     (11, "story", include_str!("../migrations/0011_story.sql")),
     (12, "history indexes", include_str!("../migrations/0012_history_indexes.sql")),
+    (13, "workers", include_str!("../migrations/0013_workers.sql")),
 ];
 
 /// The schema version that this build needs.

@@ -8,5 +8,7 @@
 pub const WAKE: &str = "haulage_wake";
 /// A scheduled job that may be due before the promoter's next look; no payload.
 pub const DUE: &str = "haulage_due";
+/// The beginning of the channel on which a listening connection calls itself; a number of its own follows.
+pub const ECHO: &str = "haulage_echo_";
 /// A request to cancel a running job: the payload is its id.
 pub const CANCEL: &str = "haulage_cancel";

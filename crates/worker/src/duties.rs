@@ -9,8 +9,9 @@ use std::{
 };
 
 use haulage_queue::{
-    Firing, fire_schedules,
+    Firing, ReadError, fire_schedules,
     store::{self, Failure},
+    telemetry::sample_fleet,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -261,13 +262,14 @@ impl<'a> Duties<'a> {
                 }
                 let started = Instant::now();
                 if self.samples {
-                    match store::sample_fleet(connection).await {
+                    match sample_fleet(connection).await {
                         Ok(sample) => shared.meters.sampled(sample),
                         // Beside a wall of dead rows a count can take too long; then there is none.
-                        Err(error) if store::failure(&error) == Failure::Cancelled => {
+                        Err(ReadError::Database(error)) if store::failure(&error) == Failure::Cancelled => {
                             tracing::debug!(%error, "the queues were not counted in time");
                         }
-                        Err(error) => return Err(error),
+                        Err(ReadError::Schema(error) | ReadError::Unavailable(error) | ReadError::Database(error)) => return Err(error),
+                        Err(_) => {}
                     }
                 }
                 Some(Instant::now() + if read { SAMPLE_EVERY.max(started.elapsed() * SAMPLE_REST) } else { READ_EVERY })

@@ -23,6 +23,9 @@ use crate::{link::Link, shared::Shared};
 /// before the first was sent until the second was answered.
 const SMALL_STEP: Duration = Duration::from_secs(1);
 
+/// What only people ask for is told this often.
+const TELL: Duration = Duration::from_secs(15);
+
 /// Starts the thread; it ends when `stop` is cancelled. The worker's row was made after `registered`.
 pub(crate) fn spawn(shared: Arc<Shared>, registered: Instant, stop: CancellationToken) -> std::io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name("haulage-heartbeat".into()).spawn(move || {
@@ -38,6 +41,7 @@ async fn run(shared: Arc<Shared>, registered: Instant, stop: CancellationToken) 
     let mut link = Link::new(&shared, "heartbeat");
     let interval = shared.settings.heartbeat;
     let mut answered = registered;
+    let mut told: Option<Instant> = None;
     loop {
         let asked = Instant::now();
         // An answer that takes longer than a beat is as good as none: the local deadline must not wait for it.
@@ -45,6 +49,10 @@ async fn run(shared: Arc<Shared>, registered: Instant, stop: CancellationToken) 
             Ok(Ok(())) => {
                 answered = asked;
                 link.succeeded();
+                if told.is_none_or(|told| told.elapsed() >= TELL) {
+                    told = Some(asked);
+                    tell(&shared, &mut link).await;
+                }
                 interval
             }
             Ok(Err(error)) => {
@@ -67,6 +75,23 @@ async fn run(shared: Arc<Shared>, registered: Instant, stop: CancellationToken) 
         }
     }
     link.close().await;
+}
+
+/// Says how the worker is. Nothing depends on it, so it must not cost the heartbeat: it has a second.
+async fn tell(shared: &Shared, link: &mut Link) {
+    #[expect(clippy::disallowed_methods, reason = "the database is told this clock, to say how far it is off; nothing is reckoned by it")]
+    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let clock_ms = i64::try_from(clock.as_millis()).unwrap_or(i64::MAX);
+    let told = async {
+        let connection = link.get().await?;
+        store::tell_worker(connection, shared.worker_id(), clock_ms, shared.settings.poll.is_none(), shared.heard()).await
+    };
+    match tokio::time::timeout(Duration::from_secs(1), told).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "the worker's clock and listener were not told"),
+        // The statement is under way; only a new connection is free of it.
+        Err(_) => link.drop_connection(),
+    }
 }
 
 /// `last`: when the last one that was answered was sent.

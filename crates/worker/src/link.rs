@@ -70,6 +70,11 @@ impl Link {
         pause
     }
 
+    /// A statement on it was given up.
+    pub(crate) fn drop_connection(&mut self) {
+        self.connection = None;
+    }
+
     /// To be told of a success after [`Link::failed`] on a connection that was not lost.
     pub(crate) fn succeeded(&mut self) {
         if self.down_since.take().is_some() {

@@ -4,6 +4,7 @@
 //!  NOTIFY haulage_wake  ──> fetch is woken         fetch ──(Sleep / Awake)──> advisory locks on this connection, which tell
 //!  NOTIFY haulage_due   ──> promotion is woken                                enqueuers whether anybody needs a NOTIFY
 //!  NOTIFY haulage_cancel──> the attempt is told
+//!  NOTIFY haulage_echo_..──> it hears itself, so notifications reach it
 //! ```
 
 use std::{
@@ -32,6 +33,8 @@ pub(crate) enum Ask {
 
 /// A statement of the listener takes no locks that last; one that takes longer than this has lost its connection.
 const STATEMENT: Duration = Duration::from_secs(5);
+/// The connection calls itself this often: what it does not hear then it will not hear at all.
+const CALL: Duration = Duration::from_secs(15);
 /// Between attempts to connect.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -71,8 +74,12 @@ async fn session(shared: &Shared, asks: &mut mpsc::Receiver<Ask>) -> Result<(), 
     let queues: Vec<String> = shared.lanes.iter().map(|lane| lane.queue.clone()).collect();
     let mut listener = PgListener::connect_with(&pool).await?;
     listener.eager_reconnect(false);
-    in_time(listener.listen_all([notify::WAKE, notify::DUE, notify::CANCEL])).await?;
+    // A channel of its own, or each would hear all.
+    let echo = format!("{}{:016x}", notify::ECHO, rand::random::<u64>());
+    in_time(listener.listen_all([notify::WAKE, notify::DUE, notify::CANCEL, &echo])).await?;
     in_time(store::sleep_until_due(&mut listener)).await?;
+    let mut calls = tokio::time::interval(CALL);
+    calls.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut locked = false;
     // Whatever was notified before is lost: look at everything once.
     shared.wake.notify_one();
@@ -87,12 +94,14 @@ async fn session(shared: &Shared, asks: &mut mpsc::Receiver<Ask>) -> Result<(), 
                         }
                     }
                     notify::DUE => shared.due.notify_one(),
+                    channel if channel == echo => shared.hears(),
                     _ => if let Ok(id) = notification.payload().parse() {
                         shared.cancel(id);
                     },
                 },
                 None => return Err(sqlx::Error::PoolClosed),
             },
+            _ = calls.tick() => in_time(store::call_oneself(&mut listener, &echo)).await?,
             ask = asks.recv() => match ask {
                 Some(Ask::Sleep(answer)) => {
                     // Taken once: the server counts.

@@ -70,6 +70,8 @@ pub(crate) struct Shared {
     pub(crate) own_traces: OwnTraces,
     /// When a heartbeat got no answer, or told of a step of the clock: from then on the others need time to say that they live.
     unsure: Mutex<Option<Instant>>,
+    /// When the listening connection heard itself last.
+    heard: Mutex<Option<Instant>>,
     /// The last heartbeat that was answered: its time by the database's clock, and when its answer came by ours.
     last_beat: Mutex<Option<(DateTime<Utc>, Instant)>>,
 }
@@ -140,8 +142,19 @@ impl Shared {
             cancels: AtomicBool::new(false),
             own_traces: OwnTraces::default(),
             unsure: Mutex::new(None),
+            heard: Mutex::new(None),
             last_beat: Mutex::new(None),
         }
+    }
+
+    /// Notifications reach the listening connection.
+    pub(crate) fn hears(&self) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// How long ago it was that the listening connection heard itself.
+    pub(crate) fn heard(&self) -> Option<Duration> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
     }
 
     /// For the worker's own connections, with the pool's password of now.

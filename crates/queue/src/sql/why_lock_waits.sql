@@ -1,4 +1,4 @@
--- Sessions that workers of ours, or others at our tables, have waited for longer than five seconds for a lock, each with how many wait.
+-- Sessions that workers of ours, or others at our tables, have waited for longer than $1 seconds for a lock, each with how many wait.
 -- Without the role pg_read_all_stats other users' queries stay hidden.
 -- Locks: none; pg_blocking_pids() is asked only about sessions that wait.
 WITH waiting AS MATERIALIZED (
@@ -9,7 +9,7 @@ WITH waiting AS MATERIALIZED (
     JOIN pg_stat_activity AS a ON a.pid = l.pid
     LEFT JOIN pg_class AS c ON c.oid = l.relation AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
     LEFT JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE NOT l.granted AND l.waitstart < now() - interval '5 seconds' AND a.datname = current_database()
+    WHERE NOT l.granted AND l.waitstart < clock_timestamp() - make_interval(secs => $1::double precision) AND a.datname = current_database()
       AND (a.application_name LIKE 'haulage %' OR n.nspname = 'haulage')
     LIMIT 200
 )

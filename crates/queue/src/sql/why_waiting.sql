@@ -2,8 +2,7 @@
 -- Index: live_jobs_waiting.
 SELECT
     k.key, w.queue, w.kind, w.kind_revision, count(*) AS jobs, min(w.priority) AS priority, min(w.eligible_at) AS eligible_at,
-    (array_agg(w.id ORDER BY w.eligible_at, w.id))[1] AS id, (array_agg(w.pos ORDER BY w.eligible_at, w.id))[1] AS pos,
-    (array_agg(w.created_at ORDER BY w.eligible_at, w.id))[1] AS created_at
+    min(w.id) AS id, min(w.pos) AS pos, min(w.created_at) AS created_at
 FROM unnest($1::text[]) AS k (key),
 LATERAL (
     SELECT j.id, j.queue, j.kind, j.kind_revision, j.priority, j.pos, j.eligible_at, j.created_at

@@ -1,13 +1,13 @@
 //! What metrics and traces ask for.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection, Row};
 use uuid::Uuid;
 
 use super::limit_statement;
-use crate::{JobId, TraceContext};
+use crate::{CauseGroup, JobId, TraceContext};
 
 /// A sample takes no longer than this: beside a wall of dead rows none is better than a slow one.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -21,6 +21,21 @@ pub struct FleetSample {
     pub oldest_transaction_s: Option<f64>,
     /// Dead rows by table.
     pub dead: Vec<(String, i64)>,
+    /// How many causes there are, by group.
+    pub cause_groups: BTreeMap<CauseGroup, i64>,
+    /// What they hold up, by code and queue, a hundred at most.
+    pub causes: Vec<CauseSample>,
+}
+
+/// What holds up jobs.
+#[derive(Debug, Clone)]
+pub struct CauseSample {
+    /// The [`WhyCode`](crate::WhyCode), as text.
+    pub code: &'static str,
+    /// The queue; empty: no single one.
+    pub queue: String,
+    /// How many jobs, as far as they were counted.
+    pub jobs: i64,
 }
 
 /// How a queue stands. Counts stop a little over 10,000.
@@ -38,7 +53,7 @@ pub struct QueueSample {
     pub oldest_s: Option<f64>,
 }
 
-/// Takes a sample, in bounded time.
+/// Takes a sample of queues and server, in bounded time; causes are left out.
 pub async fn sample_fleet(connection: &mut PgConnection) -> Result<FleetSample, sqlx::Error> {
     let mut tx = connection.begin().await?;
     limit_statement(&mut *tx, PATIENCE).await?;
@@ -55,7 +70,7 @@ pub async fn sample_fleet(connection: &mut PgConnection) -> Result<FleetSample, 
     let queues = queues.collect::<Result<_, sqlx::Error>>()?;
     let (oldest_transaction_s, dead) = sample_database(&mut tx).await?;
     tx.commit().await?;
-    Ok(FleetSample { queues, oldest_transaction_s, dead })
+    Ok(FleetSample { queues, oldest_transaction_s, dead, ..FleetSample::default() })
 }
 
 async fn sample_database(connection: &mut PgConnection) -> Result<(Option<f64>, Vec<(String, i64)>), sqlx::Error> {

@@ -51,6 +51,24 @@ pub async fn register_worker<'c>(executor: impl PgExecutor<'c>, id: i64, who: &R
     Ok(())
 }
 
+/// What a worker says of itself now and then: its clock in ms since 1970, whether it listens, and how long ago it heard itself.
+pub async fn tell_worker<'c>(
+    executor: impl PgExecutor<'c>,
+    worker: i64,
+    clock_ms: i64,
+    listens: bool,
+    heard: Option<std::time::Duration>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(include_str!("../sql/tell_worker.sql"))
+        .bind(worker)
+        .bind(clock_ms)
+        .bind(listens)
+        .bind(heard.map(|heard| heard.as_secs_f64()))
+        .execute(executor)
+        .await?;
+    Ok(())
+}
+
 /// A heartbeat; `None` when the worker was declared dead.
 pub async fn beat_worker(connection: &mut PgConnection, worker: i64, held: &[i64], running: i32) -> Result<Option<Beat>, sqlx::Error> {
     let row = sqlx::query(include_str!("../sql/beat_worker.sql")).bind(worker).bind(held).bind(running).fetch_optional(connection).await?;
@@ -86,6 +104,12 @@ pub async fn remove_worker<'c>(executor: impl PgExecutor<'c>, worker: i64) -> Re
 /// Lets the server end each later statement of this transaction that takes longer.
 pub async fn limit_statement<'c>(executor: impl PgExecutor<'c>, limit: std::time::Duration) -> Result<(), sqlx::Error> {
     sqlx::query(include_str!("../sql/limit_statement.sql")).bind(limit.as_millis().to_string()).execute(executor).await?;
+    Ok(())
+}
+
+/// Ends each later statement of this transaction that waits longer for a lock.
+pub async fn limit_lock<'c>(executor: impl PgExecutor<'c>, limit: std::time::Duration) -> Result<(), sqlx::Error> {
+    sqlx::query(include_str!("../sql/limit_lock.sql")).bind(limit.as_millis().to_string()).execute(executor).await?;
     Ok(())
 }
 

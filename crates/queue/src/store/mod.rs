@@ -35,13 +35,13 @@ pub use crate::trace::StoredRelation;
 pub(crate) use audit::{AuditRow, write_audit};
 pub(crate) use enqueue::{call_enqueue, enqueue_job, enqueue_jobs, enqueue_unique_jobs};
 pub(crate) use fleet::get_clock;
-pub use fleet::{FleetSample, QueueSample, arbitrate_sample, previous_attempts, sample_fleet};
+pub use fleet::{CauseSample, FleetSample, QueueSample, arbitrate_sample, previous_attempts, sample_fleet};
 pub use index::{HistoryIndex, arbitrate_indexing, build_history_index, next_history_index};
 pub use inspect::list_unhandled;
 pub(crate) use inspect::{find_jobs_by_request, find_jobs_by_trace, get_job, get_job_detail, list_attempts, list_workers};
 pub use lease::{
-    Beat, Registration, beat_worker, delete_leases, limit_idle_transaction, limit_statement, register_worker, remove_worker,
-    return_stranded,
+    Beat, Registration, beat_worker, delete_leases, limit_idle_transaction, limit_lock, limit_statement, register_worker, remove_worker,
+    return_stranded, tell_worker,
 };
 pub use limit::{Admission, admit_keys, admit_queue, hold_rates, waiting_keys};
 pub(crate) use limit::{
@@ -71,7 +71,7 @@ pub(crate) use search::{PAGE_REACH, Parts, count_jobs, lock_jobs, pick_jobs, sea
 pub use settle::{
     Burial, Reschedule, Settled, Unsettled, bury_jobs, complete_jobs, find_settled, forget_jobs, reschedule_jobs, return_jobs,
 };
-pub use sleep::{sleep_on_queues, sleep_until_due, stay_awake};
+pub use sleep::{call_oneself, sleep_on_queues, sleep_until_due, stay_awake};
 pub use story::{AttemptTrace, write_attempt_traces};
 pub(crate) use story::{
     begin_reading, find_attempt_traces, list_attempt_traces, list_family, list_queue_acts, list_story_acts, list_story_attempts,
@@ -81,10 +81,11 @@ pub(crate) use story::{
 pub(crate) use testing::{Listed, list_jobs_with_args, list_left_databases};
 #[cfg(feature = "testing")]
 pub use testing::{bring_forward_job, claim_job};
+pub use why::get_backend;
 pub(crate) use why::{
     end_session, why_ahead, why_ahead_of_key, why_arrivals, why_attempts, why_backoffs, why_database, why_dead, why_depth, why_due,
-    why_finished, why_fleet, why_gone, why_held, why_job, why_keys, why_lines, why_lock_waits, why_locker, why_lockers, why_orphans,
-    why_queues, why_running, why_schedules, why_usual, why_waiting,
+    why_finished, why_fleet, why_gone, why_health, why_held, why_job, why_keys, why_lines, why_lock_waits, why_locker, why_lockers,
+    why_orphans, why_queues, why_running, why_schedules, why_usual, why_waiting, why_workers,
 };
 
 /// What kind of trouble an error is: it decides between retry, refusal and advice.

@@ -12,6 +12,12 @@ pub async fn sleep_until_due<'c>(executor: impl PgExecutor<'c>) -> Result<bool, 
     sqlx::query_scalar(include_str!("../sql/sleep_until_due.sql")).fetch_one(executor).await
 }
 
+/// Calls the connection itself, on a channel that it listens to.
+pub async fn call_oneself<'c>(executor: impl PgExecutor<'c>, channel: &str) -> Result<(), sqlx::Error> {
+    sqlx::query(include_str!("../sql/call_oneself.sql")).bind(channel).execute(executor).await?;
+    Ok(())
+}
+
 /// The worker no longer sleeps on these queues.
 pub async fn stay_awake<'c>(executor: impl PgExecutor<'c>, queues: &[String]) -> Result<(), sqlx::Error> {
     sqlx::query(include_str!("../sql/stay_awake.sql")).bind(queues).execute(executor).await?;

@@ -6,12 +6,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
 use crate::{
-    JobId, JobState, ParkedFor, Priority,
+    Health, JobId, JobState, ParkedFor, Priority,
     store::{Kinds, limit::limit},
     why::{
         facts::{
             Act, BackoffFacts, DatabaseFacts, DeadFacts, DueFacts, Holder, Idle, JobFacts, KeyFacts, LineFacts, LockWait, MissedFacts,
-            OrphanFacts, Past, QueueFacts, Room, RunningFacts, Session, Shape, UsualFacts,
+            OddFacts, OrphanFacts, Past, QueueFacts, Room, RunningFacts, Session, Shape, UsualFacts,
         },
         finished::FinishedFacts,
     },
@@ -322,8 +322,9 @@ pub(crate) async fn why_arrivals(connection: &mut PgConnection, newest: i32) -> 
 }
 
 /// Sessions that others wait for.
-pub(crate) async fn why_lock_waits(connection: &mut PgConnection) -> Result<Vec<LockWait>> {
-    let rows = sqlx::query(include_str!("../sql/why_lock_waits.sql")).fetch_all(connection).await?;
+pub(crate) async fn why_lock_waits(connection: &mut PgConnection, longer_than: TimeDelta) -> Result<Vec<LockWait>> {
+    let waited = longer_than.num_milliseconds() as f64 / 1e3;
+    let rows = sqlx::query(include_str!("../sql/why_lock_waits.sql")).bind(waited).fetch_all(connection).await?;
     let wait = |row: &PgRow| {
         let Some(session) = session(row)? else { return Ok(None) };
         Ok(Some(LockWait {
@@ -543,4 +544,49 @@ pub(crate) async fn why_schedules(connection: &mut PgConnection, late: TimeDelta
     rows.iter()
         .map(|row| Ok(MissedFacts { schedule: row.try_get("name")?, owner: row.try_get("owner")?, due_at: row.try_get("next_at")? }))
         .collect()
+}
+
+/// Live workers whose clock is off by more than this, or that have heard no notification for so long.
+pub(crate) async fn why_workers(connection: &mut PgConnection, clock: TimeDelta, deaf: TimeDelta) -> Result<Vec<OddFacts>> {
+    let rows = sqlx::query(include_str!("../sql/why_workers.sql"))
+        .bind(i32::try_from(clock.num_milliseconds()).unwrap_or(i32::MAX))
+        .bind(deaf.num_milliseconds() as f64 / 1e3)
+        .fetch_all(connection)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let off = row.try_get::<Option<bool>, _>("clock_off")?.unwrap_or(false);
+            let offset: Option<i32> = row.try_get("clock_offset_ms")?;
+            Ok(OddFacts {
+                worker: row.try_get("name")?,
+                clock_offset_ms: offset.filter(|_| off).map(i64::from),
+                heard_at: row.try_get("heard_at")?,
+            })
+        })
+        .collect()
+}
+
+/// How the workers and the history are; the server is left out.
+pub(crate) async fn why_health(connection: &mut PgConnection) -> Result<Health> {
+    let row = sqlx::query(include_str!("../sql/why_health.sql")).fetch_one(connection).await?;
+    Ok(Health {
+        clock: row.try_get("clock")?,
+        workers: row.try_get("alive")?,
+        listening: row.try_get("listen")?,
+        polling: row.try_get("poll")?,
+        clock_off_ms: row.try_get("clock_off_ms")?,
+        oldest_session: None,
+        oldest_pid: None,
+        oldest_s: None,
+        dead_rows: 0,
+        connections: 0,
+        most_connections: 0,
+        partition_today: row.try_get("today")?,
+        partition_tomorrow: row.try_get("tomorrow")?,
+    })
+}
+
+/// The server's process behind this connection.
+pub async fn get_backend(connection: &mut PgConnection) -> Result<i32> {
+    sqlx::query_scalar(include_str!("../sql/get_backend.sql")).fetch_one(connection).await
 }

@@ -93,8 +93,23 @@ pub const DEAD_TUPLES: Metric = Metric::new(
     "Dead rows of a table as the server estimates them; from one process of the fleet",
 );
 
+/// How many causes.
+pub const CAUSES: Metric = Metric::new(
+    Type::Gauge,
+    "haulage.causes",
+    "{cause}",
+    "Causes that hold up jobs, as haulage doctor tells them; from one process of the fleet",
+);
+/// And what they hold up.
+pub const CAUSE_JOBS: Metric = Metric::new(
+    Type::Gauge,
+    "haulage.cause.jobs",
+    "{job}",
+    "Jobs that a cause holds up, counted up to 10001 a queue; from one process of the fleet",
+);
+
 /// All of them.
-pub const ALL: [Metric; 16] = [
+pub const ALL: [Metric; 18] = [
     SENT,
     PROCESS,
     WAIT,
@@ -111,6 +126,8 @@ pub const ALL: [Metric; 16] = [
     LAG,
     OLDEST_TRANSACTION,
     DEAD_TUPLES,
+    CAUSES,
+    CAUSE_JOBS,
 ];
 
 /// Bounds of the buckets of how long attempts run: those of the conventions, and on for jobs that run long.

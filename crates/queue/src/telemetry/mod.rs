@@ -4,6 +4,8 @@
 
 pub mod metric;
 
+pub use crate::why::sample_fleet;
+
 #[cfg(not(feature = "otel"))]
 mod off;
 #[cfg(feature = "otel")]

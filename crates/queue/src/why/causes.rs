@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    facts::{Fleet, JobFacts, LineFacts, Wide},
+    facts::{Fleet, JobFacts, LineFacts, LockWait, Wide},
     finding::{Finding, LOCK},
     gates::{Case, findings},
+    gather::DEPTH,
     verdict::{Cause, Severity},
 };
 use crate::{JobId, WhyCode};
@@ -153,11 +154,16 @@ fn is_about_queue(finding: &Finding) -> bool {
 }
 
 /// Counts once more, now that it is known what is to be counted: the look itself saw only the first of each line.
-pub(super) fn count(found: &mut [Found], depths: &BTreeMap<String, i64>) {
+pub(super) fn count(found: &mut [Found], fleet: &Fleet, mut depths: BTreeMap<String, i64>) {
+    for (queue, depth) in &mut depths {
+        // What runs was counted with the rest.
+        let running: i64 = fleet.running_in(queue).map(|(_, running)| running.jobs).sum();
+        *depth = if *depth > COUNTED { *depth } else { (*depth - running).max(0) };
+    }
     for one in found.iter_mut().filter(|one| is_about_queue(&one.finding)) {
         let depth: i64 = one.queues.iter().filter_map(|queue| depths.get(queue)).sum();
         let of_kind = matches!(one.finding.code(), WhyCode::NoHandler | WhyCode::OldRevision);
-        one.at_least |= if of_kind { depth > one.jobs && one.jobs >= 1_000 } else { depth > COUNTED };
+        one.at_least |= if of_kind { depth > one.jobs && depth > DEPTH.into() } else { depth > COUNTED };
         if !of_kind {
             one.jobs = one.jobs.max(depth);
         }
@@ -294,16 +300,7 @@ fn of_dead(wide: &Wide) -> Vec<Found> {
 }
 
 fn of_server(fleet: &Fleet, wide: &Wide) -> Vec<Found> {
-    let new =
-        |finding| Found { finding, also: Vec::new(), job: None, jobs: 0, at_least: false, oldest: None, queues: Vec::new(), kind: None };
-    let locks = fleet.lock_waits.iter().filter_map(|wait| {
-        let (session, waiters, workers, waiting_since) = (wait.session.clone(), wait.waiters, wait.workers, wait.since);
-        match wait.exclusive {
-            true => Some(Finding::TableLock { session, waiters, workers, waiting_since, relation: wait.relation.clone() }),
-            false if workers > 0 => Some(Finding::DbLock { session, waiters, workers, waiting_since }),
-            false => None,
-        }
-    });
+    let locks = fleet.lock_waits.iter().filter(|wait| wait.exclusive || wait.workers > 0).map(LockWait::finding);
     let database = &wide.database;
     let old = database.oldest.iter().filter(|session| {
         let open = session.since.map_or(TimeDelta::zero(), |since| fleet.now - since);
@@ -318,7 +315,25 @@ fn of_server(fleet: &Fleet, wide: &Wide) -> Vec<Found> {
         due_at: missed.due_at,
         live_workers: fleet.live_workers(),
     });
-    locks.chain(old).chain(connections).chain(missed).map(new).collect()
+    let odd = wide.odd.iter().map(|odd| match odd.clock_offset_ms {
+        Some(offset_ms) => Finding::Clock { worker: odd.worker.clone(), offset_ms },
+        None => Finding::Listener { worker: odd.worker.clone(), heard_at: odd.heard_at },
+    });
+    locks.chain(old).chain(connections).chain(missed).chain(odd).map(of_no_job).collect()
+}
+
+fn of_no_job(finding: Finding) -> Found {
+    Found { finding, also: Vec::new(), job: None, jobs: 0, at_least: false, oldest: None, queues: Vec::new(), kind: None }
+}
+
+/// Tables that are locked, when nothing else can be seen for it.
+pub(super) fn of_locks(locked: Vec<LockWait>, now: DateTime<Utc>) -> Vec<Cause> {
+    let of = |wait: &LockWait| {
+        let evidence = serde_json::json!({ "lock_waits": locked });
+        let verdict = super::verdict(wait.finding(), Vec::new(), None, None, now, evidence);
+        Cause { verdict, jobs: 0, at_least: false, oldest_s: None }
+    };
+    locked.iter().map(of).collect()
 }
 
 /// The causes as they are shown: the worst group first, in it what holds up most.

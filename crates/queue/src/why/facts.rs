@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
-use super::verdict::{text_of, text_of_some};
+use super::{
+    finding::Finding,
+    verdict::{text_of, text_of_some},
+};
 use crate::{JobId, JobState, Limit, ParkedFor, Priority};
 
 /// A job, or the oldest of several that are alike.
@@ -271,6 +274,17 @@ pub(crate) struct LockWait {
     pub(crate) relation: Option<String>,
 }
 
+impl LockWait {
+    /// What it is.
+    pub(crate) fn finding(&self) -> Finding {
+        let (session, waiters, workers, waiting_since) = (self.session.clone(), self.waiters, self.workers, self.since);
+        match self.exclusive {
+            true => Finding::TableLock { session, waiters, workers, waiting_since, relation: self.relation.clone() },
+            false => Finding::DbLock { session, waiters, workers, waiting_since },
+        }
+    }
+}
+
 /// All that is not of one job.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Fleet {
@@ -443,4 +457,14 @@ pub(crate) struct Wide {
     pub(crate) dead: Vec<DeadFacts>,
     pub(crate) database: DatabaseFacts,
     pub(crate) missed: Vec<MissedFacts>,
+    pub(crate) odd: Vec<OddFacts>,
+}
+
+/// A live worker whose clock is off, or that hears nothing.
+#[derive(Debug, Clone)]
+pub(crate) struct OddFacts {
+    pub(crate) worker: String,
+    /// `None`: it is right.
+    pub(crate) clock_offset_ms: Option<i64>,
+    pub(crate) heard_at: Option<DateTime<Utc>>,
 }

@@ -36,7 +36,6 @@ pub(crate) enum Finding {
     Dead {
         story: Story,
         error: Option<String>,
-        jobs_of_kind: Option<i64>,
     },
     BadArgs {
         queue: String,

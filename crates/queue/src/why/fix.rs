@@ -44,7 +44,7 @@ pub enum FixAct {
     /// A verb on all jobs that match.
     Jobs {
         /// Which.
-        filter: JobFilter,
+        filter: Box<JobFilter>,
         /// What is done to them.
         #[serde(flatten)]
         verb: Verb,
@@ -333,7 +333,7 @@ fn all(id: &'static str, label: &str, verb: Verb, filter: JobFilter) -> Fix {
         label: label.to_owned(),
         command: format!("haulage jobs {}{}{to}", verb.as_str(), options(&filter)),
         reversible: !matches!(verb, Verb::Cancel | Verb::Discard | Verb::Delete),
-        act: Some(FixAct::Jobs { filter, verb }),
+        act: Some(FixAct::Jobs { filter: Box::new(filter), verb }),
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Connection, PgConnection};
 
 use super::{
     facts::{Fleet, JobFacts, Pace, Session, Wide},
-    finding::GRACE,
+    finding::{GRACE, LOCK},
     finished::FinishedFacts,
     gates::LOOP,
 };
@@ -31,8 +31,9 @@ pub(super) async fn job(tx: &mut PgConnection, id: JobId) -> Result<Option<(JobF
         job.held = store::why_held(tx, id).await?;
     }
     store::plan_by_index(&mut *tx).await?;
+    // Which jobs an admission of its key takes depends on the pauses of all queues.
     let queues = [job.queue.clone()];
-    let fleet = fleet(tx, Some(&queues)).await?;
+    let fleet = fleet(tx, key.is_none().then_some(&queues[..])).await?;
     if job.state == JobState::Scheduled {
         job.attempts = store::why_attempts(tx, &[id.0], ATTEMPTS).await?.remove(&id.0).unwrap_or_default();
     }
@@ -123,19 +124,23 @@ pub(super) async fn fleet(tx: &mut PgConnection, queues: Option<&[String]>) -> R
         ((*name).clone(), Pace { arriving: of_finished + arrived.get(*name).copied().unwrap_or_default(), done })
     };
     let paces: BTreeMap<String, Pace> = names.iter().map(pace).collect();
-    let lock_waits = store::why_lock_waits(tx).await?;
+    let lock_waits = store::why_lock_waits(tx, LOCK).await?;
     Ok(Fleet { now, shapes, queues, running, usual, paces, lock_waits })
 }
 
 /// Entries of each line that are looked at.
-const DEPTH: i32 = 1_000;
+pub(super) const DEPTH: i32 = 500;
 /// Keys that are looked at, and waiting jobs of each.
 const KEYS: i32 = 500;
-const WAITING: i32 = 50;
+const WAITING: i32 = 20;
 /// Scheduled jobs that are looked at for what backs off.
 const SCHEDULED: i32 = 5_000;
 /// Dead jobs of the last hour that are looked at.
 const DEAD: i32 = 300;
+/// A clock that is off by more misleads people.
+const CLOCK_OFF: TimeDelta = TimeDelta::seconds(1);
+/// A worker that has not heard itself for four of its calls hears nothing.
+const DEAF: TimeDelta = TimeDelta::seconds(60);
 /// Locked groups whose locker is asked for.
 const LOCKERS: usize = 20;
 
@@ -183,5 +188,6 @@ pub(super) async fn wide(tx: &mut PgConnection) -> Result<Wide, sqlx::Error> {
         dead: store::why_dead(tx, DEAD).await?,
         database: store::why_database(tx).await?,
         missed: store::why_schedules(tx, GRACE).await?,
+        odd: store::why_workers(tx, CLOCK_OFF, DEAF).await?,
     })
 }

@@ -13,6 +13,8 @@ mod code;
 mod fix;
 mod gates;
 mod gather;
+mod health;
+mod sample;
 mod verdict;
 mod wording;
 
@@ -22,11 +24,12 @@ pub(crate) mod finished;
 
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
 use self::{
+    facts::LockWait,
     finding::{Finding, GRACE},
     finished::{FinishedFacts, Story},
     gates::Case,
@@ -35,10 +38,14 @@ use crate::{JobId, JobState, ReadError, store};
 
 pub use code::WhyCode;
 pub use fix::{Fix, FixAct};
+pub use health::{Health, health};
+pub use sample::sample_fleet;
 pub use verdict::{Cause, CauseGroup, CauseSubject, Causes, Mover, OtherCause, Severity, Verdict};
 
 /// No statement of ours takes longer: none is better than one that is in the way.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Nor waits longer for a table that somebody has locked: that is the cause then.
+const LOCKED: Duration = Duration::from_millis(500);
 
 /// Why a job does not run: the first closed gate between it and its start, who opens it and when, and what can be done. Of a finished
 /// job, where its time went. `None`: there never was such a job.
@@ -57,8 +64,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// # Errors
 /// [`ReadError`].
 pub async fn why(connection: &mut PgConnection, id: JobId) -> Result<Option<Verdict>, ReadError> {
-    let mut tx = connection.begin().await?;
-    store::limit_statement(&mut *tx, PATIENCE).await?;
+    match look_at_job(connection, id).await {
+        Err(error) if is_waiting(&error) => {
+            let (now, locked) = locked_tables(connection).await?;
+            let lock = locked.first().ok_or(error)?.finding();
+            Ok(Some(verdict(lock, Vec::new(), Some(id), Some(id), now, json!({ "lock_waits": locked }))))
+        }
+        looked => Ok(looked?),
+    }
+}
+
+async fn look_at_job(connection: &mut PgConnection, id: JobId) -> Result<Option<Verdict>, sqlx::Error> {
+    let mut tx = begin(connection).await?;
     let verdict = match gather::job(&mut tx, id).await? {
         Some((job, fleet)) => {
             let mut all = gates::findings(&Case { job: &job, fleet: &fleet }).into_iter();
@@ -73,35 +90,66 @@ pub async fn why(connection: &mut PgConnection, id: JobId) -> Result<Option<Verd
 
 /// What holds up jobs in the whole fleet, or will: causes, not jobs. What is well is not among them.
 ///
-/// Takes time by queues, kinds and keys, not by jobs: it looks at the first thousand entries of each line, the first 500 keys that a job
+/// Takes time by queues, kinds and keys, not by jobs: it looks at the first 500 entries of each line, the first 500 keys that a job
 /// waits for, the first 5,000 scheduled jobs; counts stop at 10,001.
 ///
 /// # Errors
 /// [`ReadError`].
 pub async fn causes(connection: &mut PgConnection) -> Result<Causes, ReadError> {
     let began = Instant::now();
-    let mut tx = connection.begin().await?;
-    store::limit_statement(&mut *tx, PATIENCE).await?;
+    let mut causes = match look_at_fleet(connection).await {
+        Err(error) if is_waiting(&error) => {
+            let (now, locked) = locked_tables(connection).await?;
+            if locked.is_empty() {
+                return Err(error.into());
+            }
+            Causes { at: now, took_ms: 0, causes: causes::of_locks(locked, now), oldest_ready_s: None, oldest_ready_queue: None }
+        }
+        looked => looked?,
+    };
+    causes.took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok(causes)
+}
+
+async fn look_at_fleet(connection: &mut PgConnection) -> Result<Causes, sqlx::Error> {
+    let mut tx = begin(connection).await?;
     store::plan_by_index(&mut tx).await?;
     let fleet = gather::fleet(&mut tx, None).await?;
     let wide = gather::wide(&mut tx).await?;
     let mut look = causes::look(&fleet, &wide);
     let queues = causes::queues_of(&look.found);
     if !queues.is_empty() {
-        causes::count(&mut look.found, &store::why_depth(&mut tx, &queues).await?);
+        causes::count(&mut look.found, &fleet, store::why_depth(&mut tx, &queues).await?);
     }
     tx.rollback().await?;
     let (oldest_ready_s, oldest_ready_queue) = match look.oldest_ready {
         Some((since, queue)) => (Some(((fleet.now - since).num_milliseconds() as f64 / 1e3).max(0.0)), Some(queue)),
         None => (None, None),
     };
-    Ok(Causes {
-        at: fleet.now,
-        causes: causes::causes(look.found, &fleet),
-        took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-        oldest_ready_s,
-        oldest_ready_queue,
-    })
+    Ok(Causes { at: fleet.now, causes: causes::causes(look.found, &fleet), took_ms: 0, oldest_ready_s, oldest_ready_queue })
+}
+
+async fn begin(connection: &mut PgConnection) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+    let mut tx = connection.begin().await?;
+    store::limit_statement(&mut *tx, PATIENCE).await?;
+    store::limit_lock(&mut *tx, LOCKED).await?;
+    Ok(tx)
+}
+
+/// Whether a statement was given up because a table is locked against everybody, or took too long.
+fn is_waiting(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    // lock_not_available, query_canceled
+    matches!(code.as_deref(), Some("55P03" | "57014"))
+}
+
+/// Who has locked a table of ours against everybody, when that is all that can be seen; with the database's clock.
+async fn locked_tables(connection: &mut PgConnection) -> Result<(DateTime<Utc>, Vec<LockWait>), sqlx::Error> {
+    let mut tx = begin(connection).await?;
+    let (now, mut waits) = (store::get_clock(&mut tx).await?, store::why_lock_waits(&mut tx, TimeDelta::zero()).await?);
+    tx.rollback().await?;
+    waits.retain(|wait| wait.exclusive);
+    Ok((now, waits))
 }
 
 /// Of a job that is not unfinished.
@@ -110,7 +158,7 @@ async fn past(tx: &mut PgConnection, id: JobId) -> Result<Option<Verdict>, sqlx:
     let Some(job) = gather::finished(tx, id).await? else {
         let (handed_out, deleted_by) = store::why_gone(tx, id).await?;
         let evidence = json!({ "deleted": deleted_by });
-        let gone = handed_out && id.0 > 0;
+        let gone = (handed_out || deleted_by.is_some()) && id.0 > 0;
         return Ok(gone.then(|| verdict(Finding::Gone { deleted_by }, Vec::new(), Some(id), Some(id), now, evidence)));
     };
     let evidence = json!({ "job": job });
@@ -124,7 +172,7 @@ fn ended(id: JobId, job: &FinishedFacts) -> Finding {
     match job.state {
         JobState::Dead if class == Some("args") => Finding::BadArgs { queue, kind, job: Some(id), error, since },
         JobState::Dead if job.crashes >= 3 && class == Some("worker lost") => Finding::Quarantined { job: Some(id), queue, kind, since },
-        JobState::Dead => Finding::Dead { story, error, jobs_of_kind: None },
+        JobState::Dead => Finding::Dead { story, error },
         JobState::Cancelled => Finding::Cancelled { story, error },
         _ => Finding::Completed { story },
     }

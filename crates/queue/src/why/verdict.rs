@@ -109,6 +109,15 @@ impl CauseGroup {
     /// All, the worst first.
     pub const ALL: [Self; 3] = [Self::NeedsYou, Self::GettingWorse, Self::ClearsByItself];
 
+    /// The name: lower case with underscores.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NeedsYou => "needs_you",
+            Self::GettingWorse => "getting_worse",
+            Self::ClearsByItself => "clears_by_itself",
+        }
+    }
+
     /// The heading: "Needs you".
     pub const fn title(self) -> &'static str {
         match self {

@@ -23,8 +23,7 @@ pub(super) fn say(finding: &Finding, now: DateTime<Utc>) -> (String, String) {
         (Finding::Orphaned { live_workers, .. }, Some(due)) => {
             let why = match live_workers {
                 0 => "no worker is alive to do it".to_owned(),
-                1 => "the one live worker has not done it".to_owned(),
-                n => format!("none of {n} live workers has done it"),
+                n => format!("{} done it", none_has(*n)),
             };
             (format!("{} They were due to be rescued {}, but {why}.", sentence, words.ago(due)), String::new())
         }
@@ -141,7 +140,7 @@ impl Words {
                 last_beat.map_or_else(none, |beat| format!("The last heartbeat came {}.", self.ago(beat))),
             ),
             Finding::PromoteLate { due_at, live_workers } => (
-                format!("It was due {} and none of {} has put it in line.", self.ago(*due_at), count(*live_workers, "live worker")),
+                format!("It was due {} and {} put it in line.", self.ago(*due_at), none_has(*live_workers)),
                 "A worker does so each second, unless it was built without that duty or somebody has locked the row.".into(),
             ),
 
@@ -189,20 +188,28 @@ impl Words {
 
             Finding::TableLock { session, waiters, workers, waiting_since, relation } => (
                 format!(
-                    "{} has locked {} against everybody; {} wait for it, {workers} of them of workers.",
+                    "{} has locked {} against everybody; {} for it, {workers} of them of workers.",
                     who(session),
                     relation.as_deref().map_or_else(|| "a table of Haulage".to_owned(), |table| format!("table `{table}`")),
-                    count(*waiters, "session")
+                    wait(*waiters)
                 ),
                 format!("Since {}. {}", self.moment(*waiting_since), self.does(session)),
             ),
             Finding::DbLock { session, waiters, waiting_since, .. } => (
-                format!("{} holds a lock that {} wait for.", who(session), count(*waiters, "session")),
+                format!("{} holds a lock that {} for.", who(session), wait(*waiters)),
                 format!("Since {}. {}", self.moment(*waiting_since), self.does(session)),
             ),
             Finding::SlotBlocked { what, limit, by } => (
-                format!("All {} of {what} are held by jobs that nobody runs, such as {} of `{}`.", count(*limit, "slot"), by.id, by.kind),
-                "They were let in, and no live worker takes them; the others wait behind them.".into(),
+                match limit {
+                    1 => format!("The one slot of {what} is held by job {} of `{}`, which nobody runs.", by.id, by.kind),
+                    n => format!(
+                        "All {} slots of {what} are held by jobs that nobody runs, such as {} of `{}`.",
+                        thousands(*n),
+                        by.id,
+                        by.kind
+                    ),
+                },
+                "What was let in keeps its slot, and the others wait behind it.".into(),
             ),
             Finding::KeyFull { key, limit, before, holder, holder_since, .. } => {
                 let held = match (holder, holder_since) {
@@ -238,11 +245,17 @@ impl Words {
                 "A third death makes it dead.".into(),
             ),
             Finding::HeadOfLine { queue, kind, holding, slots, longest_since, .. } => (
-                format!(
-                    "{} of `{kind}` hold {holding} of {slots} slots of `{queue}`, the longest for {}.",
-                    count(*holding, "job"),
-                    self.since(*longest_since)
-                ),
+                match holding {
+                    1 => format!(
+                        "A job of `{kind}` has held 1 of {} of `{queue}` for {}.",
+                        count(*slots, "slot"),
+                        self.since(*longest_since)
+                    ),
+                    n => format!(
+                        "{n} jobs of `{kind}` hold {n} of {slots} slots of `{queue}`, the longest for {}.",
+                        self.since(*longest_since)
+                    ),
+                },
                 format!("Give `{kind}` a queue of its own, or a limit."),
             ),
             Finding::Starved { queue, priority, waits_since } => (
@@ -253,7 +266,10 @@ impl Words {
                 none(),
             ),
             Finding::SlotsFull { queue, slots, workers, before, eta_s, arriving, done, .. } => (
-                format!("All {} of `{queue}` on {} are busy.", count(*slots, "slot"), count(*workers, "worker")),
+                match slots {
+                    1 => format!("The one slot of `{queue}` is busy."),
+                    n => format!("All {} slots of `{queue}` on {} are busy.", thousands(*n), count(*workers, "worker")),
+                },
                 self.pace(*before, *eta_s, *arriving, *done),
             ),
             Finding::InLine { queue, before, eta_s, .. } => {
@@ -262,22 +278,25 @@ impl Words {
             Finding::Ready { .. } => ("It can run now and should start within a minute.".into(), none()),
             Finding::Unexplained { queue, waits_since, last_claim, workers, .. } => (
                 format!("Nothing we check explains this: it could have run for {}.", self.since(*waits_since)),
-                match last_claim {
-                    Some(last) => {
-                        format!("{} take it; the last claim from `{queue}` was {}.", count(*workers, "live worker"), self.ago(*last))
+                format!(
+                    "{}; {}.",
+                    if *workers == 1 {
+                        "1 live worker takes such jobs".to_owned()
+                    } else {
+                        format!("{workers} live workers take such jobs")
+                    },
+                    match last_claim {
+                        Some(last) => format!("the last claim from `{queue}` was {}", self.ago(*last)),
+                        None => format!("no claim from `{queue}` is known"),
                     }
-                    None => format!("{} take it; no claim from `{queue}` is known.", count(*workers, "live worker")),
-                },
+                ),
             ),
 
             Finding::ScheduleMissed { schedule, due_at, live_workers, .. } => (
                 format!("Schedule `{}` should have fired {}, and has not.", cut(schedule), self.ago(*due_at)),
                 match live_workers {
                     0 => "No worker is alive.".into(),
-                    n => format!(
-                        "None of {} has fired it: built without schedules, or unable to read its expression.",
-                        count(*n, "live worker")
-                    ),
+                    n => format!("{} fired it: built without schedules, or unable to read its expression.", capital(&none_has(*n))),
                 },
             ),
             Finding::OldSnapshot { session, dead_rows } => (
@@ -442,6 +461,23 @@ fn count(n: i64, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{} {what}s", thousands(n)) }
 }
 
+/// Somebody should have, and nobody has.
+fn none_has(live_workers: i64) -> String {
+    match live_workers {
+        1 => "the one live worker has not".into(),
+        n => format!("none of {n} live workers has"),
+    }
+}
+
+fn wait(sessions: i64) -> String {
+    if sessions == 1 { "1 session waits".into() } else { format!("{sessions} sessions wait") }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
 fn times(n: i64) -> String {
     match n {
         1 => "once".into(),
@@ -475,7 +511,7 @@ fn rate(limit: &Limit) -> String {
     )
 }
 
-fn who(session: &Session) -> String {
+pub(super) fn who(session: &Session) -> String {
     let user = session.user.as_deref().map(|user| format!(" of {}", cut(user))).unwrap_or_default();
     match session.application.trim() {
         "" => format!("Session {}{user}", session.pid),

@@ -10,6 +10,7 @@ use std::{
 };
 
 use haulage_queue::{
+    CauseGroup,
     store::{FleetSample, Rescued},
     telemetry::{
         metric::{self, RUN_BUCKETS, WAIT_BUCKETS},
@@ -132,6 +133,17 @@ impl Meters {
         of_fleet(metric::OLDEST_TRANSACTION, |sample, observe| {
             if let Some(age) = sample.oldest_transaction_s {
                 observe(age, &[]);
+            }
+        });
+        of_fleet(metric::CAUSES, |sample, observe| {
+            for group in CauseGroup::ALL {
+                let causes = sample.cause_groups.get(&group).copied().unwrap_or(0);
+                observe(count(causes), &[KeyValue::new("haulage.cause.group", group.as_str())]);
+            }
+        });
+        of_fleet(metric::CAUSE_JOBS, |sample, observe| {
+            for cause in &sample.causes {
+                observe(count(cause.jobs), &[KeyValue::new("haulage.cause.code", cause.code), queue(&cause.queue)]);
             }
         });
         of_fleet(metric::DEAD_TUPLES, |sample, observe| {

@@ -6,7 +6,7 @@ use super::Case;
 use crate::{
     JobState, ParkedFor,
     why::{
-        facts::{Room, Session},
+        facts::{LockWait, Room, Session},
         finding::Finding,
     },
 };
@@ -27,14 +27,7 @@ fn room_of_queue<'a>(case: &Case<'a>) -> Option<&'a Room> {
 }
 
 pub(super) fn table_lock(case: &Case<'_>) -> Option<Finding> {
-    let wait = case.fleet.lock_waits.iter().find(|wait| wait.exclusive && waits(case))?;
-    Some(Finding::TableLock {
-        session: wait.session.clone(),
-        waiters: wait.waiters,
-        workers: wait.workers,
-        waiting_since: wait.since,
-        relation: wait.relation.clone(),
-    })
+    case.fleet.lock_waits.iter().find(|wait| wait.exclusive && waits(case)).map(LockWait::finding)
 }
 
 /// Who has all the slots, and nobody runs them: they wait for a worker that is not there, or in a paused queue.
@@ -130,6 +123,5 @@ pub(super) fn row_locked(case: &Case<'_>) -> Option<Finding> {
 /// seen, so it is said only of one that has waited for a while.
 pub(super) fn blocked_workers(case: &Case<'_>) -> Option<Finding> {
     let waited = waits(case) && case.fleet.now - case.job.eligible_at > crate::why::finding::SLO;
-    let wait = case.fleet.lock_waits.iter().find(|wait| !wait.exclusive && wait.workers > 0 && waited)?;
-    Some(Finding::DbLock { session: wait.session.clone(), waiters: wait.waiters, workers: wait.workers, waiting_since: wait.since })
+    case.fleet.lock_waits.iter().find(|wait| !wait.exclusive && wait.workers > 0 && waited).map(LockWait::finding)
 }

@@ -67,5 +67,9 @@ pub(super) fn long(case: &Case<'_>) -> Option<Finding> {
 
 pub(super) fn runs(case: &Case<'_>) -> Option<Finding> {
     let holder = alive(case)?;
-    Some(Finding::Running { worker: holder.worker.clone(), started_at: case.job.claimed_at?, percent: case.job.percent })
+    Some(Finding::Running {
+        worker: holder.worker.clone(),
+        started_at: case.job.claimed_at.unwrap_or(case.job.eligible_at),
+        percent: case.job.percent,
+    })
 }

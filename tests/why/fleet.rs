@@ -1,0 +1,255 @@
+//! What is said of the server and the schedules; and what a look costs.
+
+use std::time::Duration;
+
+use haulage::{CauseGroup, Job, Mover, Schedule, Severity, WhyCode, declare_schedules};
+use sqlx::{Connection, PgConnection, PgPool};
+
+use super::{cause, causes, completes, enqueue, fix, quick, some_cause, why};
+use crate::support::{Count, PATIENCE, database, eventually};
+
+/// A session of its own, under a name.
+async fn session(pool: &PgPool, name: &str) -> PgConnection {
+    PgConnection::connect_with(&pool.connect_options().as_ref().clone().application_name(name)).await.unwrap()
+}
+
+#[tokio::test]
+async fn table_lock() {
+    let pool = database().await.pool();
+    let worker = quick(&pool).await;
+    let mut migrates = session(&pool, "migrate").await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE haulage.leases IN ACCESS EXCLUSIVE MODE").execute(&mut migrates).await.unwrap();
+    let id = enqueue(&pool, "mail", "count").await;
+    // Our own look must not wait behind the lock for long: it is on a table that the look reads too, so it gives up.
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let waits = loop {
+        let waits: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'haulage.leases'::regclass AND waitstart < now() - interval '6 s'",
+        )
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+        if waits > 0 || tokio::time::Instant::now() > deadline {
+            break waits;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert!(waits > 0, "the worker's claim waits");
+    let found = cause(&pool, WhyCode::TableLock).await.unwrap();
+    assert!(
+        found.verdict.sentence.contains("(`migrate`)") && found.verdict.sentence.contains("has locked table `leases` against everybody"),
+        "{}",
+        found.verdict.sentence
+    );
+    assert_eq!((found.verdict.group, found.verdict.mover), (Some(CauseGroup::NeedsYou), Mover::Database));
+    assert_eq!(why(&pool, id).await.code, WhyCode::TableLock);
+    fix(&pool, &found.verdict).await;
+    completes(&pool, id).await;
+    assert!(cause(&pool, WhyCode::TableLock).await.is_none());
+    worker.shutdown().await;
+}
+
+#[tokio::test]
+async fn db_lock() {
+    let pool = database().await.pool();
+    let worker = quick(&pool).await;
+    let mut forgotten = session(&pool, "psql").await;
+    // The lock that admissions of keys take in turn.
+    sqlx::raw_sql("BEGIN; SELECT pg_advisory_xact_lock(1751217518, 3)").execute(&mut forgotten).await.unwrap();
+    let id = Count { n: 1 }.with().limit_key("tenant:1").enqueue(&pool).await.unwrap().id();
+    let found = some_cause(&pool, WhyCode::DbLock).await;
+    assert!(
+        found.verdict.sentence.contains("(`psql`)") && found.verdict.sentence.ends_with("holds a lock that 1 session waits for."),
+        "{}",
+        found.verdict.sentence
+    );
+    fix(&pool, &found.verdict).await;
+    completes(&pool, id).await;
+    assert!(cause(&pool, WhyCode::DbLock).await.is_none());
+    worker.shutdown().await;
+}
+
+#[tokio::test]
+async fn schedule_missed() {
+    let pool = database().await.pool();
+    let schedule = Schedule::new("nightly", "0 3 * * *", Count { n: 1 });
+    declare_schedules(&mut *pool.acquire().await.unwrap(), "it", vec![schedule]).await.unwrap();
+    assert!(cause(&pool, WhyCode::ScheduleMissed).await.is_none());
+    sqlx::raw_sql("UPDATE haulage.schedules SET next_at = now() - interval '2 minutes'").execute(&pool).await.unwrap();
+    let found = some_cause(&pool, WhyCode::ScheduleMissed).await;
+    assert_eq!(found.verdict.sentence, "Schedule `nightly` should have fired 2 m ago, and has not.");
+    assert_eq!((found.verdict.detail.as_str(), found.verdict.fixes[0].id), ("No worker is alive.", "start-worker"));
+    let worker = quick(&pool).await;
+    eventually("it has fired", async || cause(&pool, WhyCode::ScheduleMissed).await.is_none()).await;
+    worker.shutdown().await;
+}
+
+#[tokio::test]
+async fn old_snapshot() {
+    let pool = database().await.pool();
+    let mut report = session(&pool, "report").await;
+    sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1").execute(&mut report).await.unwrap();
+    sqlx::raw_sql("INSERT INTO haulage.live_jobs (queue, kind, args) SELECT 'q', 'k', '{}' FROM generate_series(1, 25000); DELETE FROM haulage.live_jobs")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let found = some_cause(&pool, WhyCode::OldSnapshot).await;
+    assert!(
+        found.verdict.sentence.contains("(`report`)") && found.verdict.sentence.contains("25000 dead rows stay for it"),
+        "{}",
+        found.verdict.sentence
+    );
+    assert_eq!((found.verdict.severity, found.verdict.group), (Severity::Slow, Some(CauseGroup::GettingWorse)));
+    fix(&pool, &found.verdict).await;
+    eventually("it is gone", async || cause(&pool, WhyCode::OldSnapshot).await.is_none()).await;
+}
+
+/// On a server of its own, so that the other tests keep their connections.
+#[cfg(feature = "dev")]
+#[tokio::test]
+async fn connections() {
+    let server = haulage::dev::Server::builder().setting("max_connections", "13").start().unwrap();
+    let pool = sqlx::postgres::PgPoolOptions::new().max_connections(2).connect(server.url()).await.unwrap();
+    haulage::migrate(&pool).await.unwrap();
+    assert!(cause(&pool, WhyCode::Connections).await.is_none());
+    let mut held = Vec::new();
+    while let Ok(one) = PgConnection::connect(server.url()).await {
+        held.push(one);
+        if held.len() >= 8 {
+            break;
+        }
+    }
+    let found = some_cause(&pool, WhyCode::Connections).await;
+    assert!(found.verdict.sentence.ends_with(" of 10 connections of the server are in use."), "{}", found.verdict.sentence);
+    for one in held {
+        one.close().await.unwrap();
+    }
+    eventually("they are free again", async || cause(&pool, WhyCode::Connections).await.is_none()).await;
+    pool.close().await;
+}
+
+#[tokio::test]
+async fn clock_and_listener() {
+    let pool = database().await.pool();
+    // A real worker tells both, and both are right.
+    let worker = quick(&pool).await;
+    eventually("it tells of itself", async || {
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM haulage.workers WHERE listens AND abs(clock_offset_ms) < 1000)")
+            .fetch_one(&pool)
+            .await
+            .unwrap()
+    })
+    .await;
+    assert!(cause(&pool, WhyCode::Clock).await.is_none() && cause(&pool, WhyCode::Listener).await.is_none());
+    sqlx::raw_sql("UPDATE haulage.workers SET clock_offset_ms = -93000, heard_at = now() - interval '5 minutes', started_at = now() - interval '1 hour'").execute(&pool).await.unwrap();
+    let clock = some_cause(&pool, WhyCode::Clock).await;
+    assert!(clock.verdict.sentence.ends_with("is 1 m 33 s behind that of the database."), "{}", clock.verdict.sentence);
+    sqlx::raw_sql("UPDATE haulage.workers SET clock_offset_ms = 20").execute(&pool).await.unwrap();
+    let deaf = some_cause(&pool, WhyCode::Listener).await;
+    assert!(deaf.verdict.sentence.ends_with("hears no notifications, so it finds jobs only when it polls."), "{}", deaf.verdict.sentence);
+    assert_eq!((deaf.verdict.severity, deaf.verdict.fixes[0].id), (Severity::Slow, "listener"));
+    // It hears itself within seconds, and says so.
+    eventually("it has heard itself and said so", async || cause(&pool, WhyCode::Listener).await.is_none()).await;
+    worker.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_fleet_that_is_well_has_no_causes() {
+    let pool = database().await.pool();
+    let worker = quick(&pool).await;
+    for _ in 0..50 {
+        enqueue(&pool, "mail", "count").await;
+    }
+    Count { n: 1 }.with().delay(Duration::from_secs(60)).enqueue(&pool).await.unwrap();
+    eventually("all have run", async || crate::support::jobs_in(&pool, haulage::JobState::Completed).await == 50).await;
+    let found = causes(&pool).await;
+    assert!(found.is_empty(), "{found:#?}");
+    worker.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_look_at_the_fleet_reads_a_bounded_part_of_it() {
+    let pool = database().await.pool();
+    sqlx::raw_sql(
+        "INSERT INTO haulage.live_jobs (queue, kind, args, eligible_at)
+         SELECT 'q' || n % 5, 'k' || n % 3, '{}', now() - interval '10 minutes' FROM generate_series(1, 100000) AS n;
+         INSERT INTO haulage.live_jobs (queue, kind, args, state, place, run_at)
+         SELECT 'q', 'k', '{}', 0, 0, now() + interval '1 hour' FROM generate_series(1, 20000);
+         ANALYZE haulage.live_jobs",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let mut tx = pool.begin().await.unwrap();
+    let found = haulage::causes(&mut tx).await.unwrap().causes;
+    let (fetched, scanned): (i64, i64) =
+        sqlx::query_as("SELECT idx_tup_fetch, seq_tup_read FROM pg_stat_xact_user_tables WHERE relid = 'haulage.live_jobs'::regclass")
+            .fetch_one(&mut *tx)
+            .await
+            .unwrap();
+    tx.rollback().await.unwrap();
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert_eq!((found[0].verdict.code, found[0].jobs, found[0].at_least), (WhyCode::NoLiveWorkers, 5 * 10_001, true));
+    // 5 lines of 1,000, 5,000 scheduled ones, 5,000 newest ones, and 10,001 of each queue that are counted.
+    assert!(fetched < 70_000 && scanned == 0, "{fetched} rows by index, {scanned} by a scan of the table");
+}
+
+/// Not a test: how long a look takes. Run it on a quiet machine: `cargo test --all-features --test it -- --ignored --nocapture how_long`.
+#[tokio::test]
+#[ignore = "measures"]
+async fn how_long_a_look_takes() {
+    let pool = database().await.pool();
+    let worker = quick(&pool).await;
+    worker.shutdown().await;
+    // A fleet whose rows live, so that nothing is claimed and all gates are looked at.
+    sqlx::raw_sql(
+        "INSERT INTO haulage.workers (id, name, version, queues, slots, kinds, lease_ms, revisions)
+         SELECT w, 'w' || w, '0', array_agg('q' || q), array_agg(10), '{k0,k1,k2,k3,k4,k5,k6,k7}', 600000, '{0,0,0,0,0,0,0,0}'
+         FROM generate_series(1, 20) AS w, generate_series(0, 48) AS q GROUP BY w;
+         INSERT INTO haulage.queues (name, paused_at) SELECT 'q' || n, now() FROM generate_series(1, 3) AS n;
+         INSERT INTO haulage.queues (name, max_running) SELECT 'q' || n, 5 FROM generate_series(4, 6) AS n;
+         INSERT INTO haulage.key_limits (key, max_running) VALUES ('tenant:*', 2);
+         INSERT INTO haulage.live_jobs (queue, kind, args, priority, eligible_at)
+         SELECT 'q' || n % 50, 'k' || n % 10, '{}', n % 2, now() - interval '10 minutes' FROM generate_series(1, 200000) AS n;
+         INSERT INTO haulage.live_jobs (queue, kind, args, state, place, run_at, failures)
+         SELECT 'q' || n % 50, 'k' || n % 10, '{}', 0, 0, now() + n * interval '1 second', n % 3 FROM generate_series(1, 60000) AS n;
+         INSERT INTO haulage.live_jobs (queue, kind, args, state, place, parked_for, limit_key, eligible_at)
+         SELECT 'q' || n % 50, 'k' || n % 10, '{}', 3, 3, 2, 'tenant:' || n % 1000, now() - interval '10 minutes' FROM generate_series(1, 40000) AS n;
+         INSERT INTO haulage.finished_completed (id, run_at, eligible_at, created_at, claimed_at, attempt, priority, failures, max_attempts, crashes,
+             state, kind_revision, queue, kind, args)
+         SELECT n, now(), now(), now() - interval '1 minute', now() - interval '10 s', 1, 1, 0, 25, 0, 5, 0, 'q' || n % 50, 'k' || n % 10, '{}'
+         FROM generate_series(400001, 500000) AS n;
+         ANALYZE",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let mut connection = pool.acquire().await.unwrap();
+    for what in ["300,000 jobs of 50 queues", "and 1,000,000 more in one of them"] {
+        let mut took = Vec::new();
+        for _ in 0..21 {
+            took.push(haulage::causes(&mut connection).await.unwrap().took_ms);
+        }
+        let found = haulage::causes(&mut connection).await.unwrap().causes.len();
+        let id =
+            haulage::JobId(sqlx::query_scalar("SELECT max(id) FROM haulage.live_jobs WHERE place = 1").fetch_one(&pool).await.unwrap());
+        let mut of_job = Vec::new();
+        for _ in 0..21 {
+            let began = std::time::Instant::now();
+            haulage::why(&mut connection, id).await.unwrap().unwrap();
+            of_job.push(began.elapsed().as_micros());
+        }
+        took.sort_unstable();
+        of_job.sort_unstable();
+        println!(
+            "{what}: causes() {} ms (median of 21, most {}), {found} causes; why() {} us (most {})",
+            took[10], took[20], of_job[10], of_job[20]
+        );
+        sqlx::raw_sql(
+            "INSERT INTO haulage.live_jobs (queue, kind, args, eligible_at) SELECT 'q7', 'k1', '{}', now() - interval '10 minutes' FROM generate_series(1, 1000000)",
+        )
+        .execute(&pool)
+        .await
+        .unwrap();
+    }
+}
