@@ -271,7 +271,7 @@ async fn secrets_in_args_errors_and_output_are_hidden_wherever_a_job_is_shown() 
     let secret =
         json!({ "api_key": "hunter3", "nested": [{ "userPassword": { "deep": "hunter4" } }], "order": 918_273_645_546_372_819_i64 });
     sqlx::query("UPDATE haulage.finished_jobs SET args = $1, output = $1, meta = $1").bind(&secret).execute(&pool).await.unwrap();
-    Operator::new("ana").reason("for a drill").retry(&pool, id).await.unwrap();
+    Operator::new("ana").because("for a drill").retry(&pool, id).await.unwrap();
 
     let url = serve(router(pool)).await;
     for path in

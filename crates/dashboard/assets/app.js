@@ -1,5 +1,6 @@
 // Comfort for those who have a script: keys, copying, times in the reader's own zone. Every page works without it.
 
+document.documentElement.dataset.script = "";
 const field = () => document.querySelector("#q") ?? document.querySelector("#jump");
 
 // Times say in their title what they are here, too.
@@ -10,19 +11,16 @@ for (const time of document.querySelectorAll("time[datetime]")) {
   }
 }
 
-// A copy button is shown only where it can work; the clipboard needs a secure context.
-if (navigator.clipboard) {
-  for (const button of document.querySelectorAll("button[data-copy]")) {
-    button.hidden = false;
-    button.addEventListener("click", async () => {
-      const what = button.dataset.copy;
-      const text = what ? document.getElementById(what).textContent : location.href;
-      await navigator.clipboard.writeText(text);
-      const before = button.textContent;
-      button.textContent = "Copied";
-      setTimeout(() => { button.textContent = before; }, 1200);
-    });
-  }
+// The clipboard needs a secure context: over plain HTTP a browser has none, and the button says so.
+for (const button of document.querySelectorAll("button[data-copy]")) {
+  const name = button.textContent;
+  button.disabled = !navigator.clipboard;
+  button.addEventListener("click", async () => {
+    const what = button.dataset.copy;
+    await navigator.clipboard.writeText(what ? document.getElementById(what).textContent : location.href);
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = name; }, 1200);
+  });
 }
 
 // Single keys may be switched off: who dictates text would press them by accident.
@@ -32,7 +30,6 @@ const box = dialog.querySelector("input");
 box.checked = !off();
 box.addEventListener("change", () => localStorage.setItem("haulage-keys", box.checked ? "on" : "off"));
 for (const button of document.querySelectorAll("button[data-keys]")) {
-  button.hidden = false;
   button.addEventListener("click", () => dialog.showModal());
 }
 dialog.querySelector("button").addEventListener("click", () => dialog.close());

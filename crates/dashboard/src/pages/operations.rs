@@ -8,7 +8,7 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, Utc};
-use haulage_queue::{JobFilter, Operation, OperationId, OperationState, list_operations};
+use haulage_queue::{JobFilter, Operation, OperationId, OperationState, Verb, list_operations};
 use serde::Deserialize;
 
 use super::PAGE;
@@ -53,6 +53,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, before: &str) -> Result<Operation
 pub(crate) struct Line {
     pub(crate) operation: Operation,
     pub(crate) tag: Tag,
+    pub(crate) verb: String,
     /// How many of the ids have had their turn.
     pub(crate) gauge: Gauge,
     pub(crate) percent: i64,
@@ -75,6 +76,7 @@ impl Line {
         let sum = |counts: &BTreeMap<String, u64>| signed(counts.values().sum::<u64>());
         Self {
             tag,
+            verb: words(&operation.verb),
             gauge: gauge(reached, up_to),
             percent: reached.saturating_mul(100) / up_to,
             done: signed(operation.done),
@@ -83,6 +85,15 @@ impl Line {
             conditions: conditions(&operation.filter),
             operation,
         }
+    }
+}
+
+/// What is done, and to where.
+fn words(verb: &Verb) -> String {
+    match verb {
+        Verb::Move { queue } => format!("move to {queue}"),
+        Verb::Reprioritise { priority } => format!("reprioritise to {priority}"),
+        _ => verb.as_str().replace('-', " "),
     }
 }
 

@@ -83,6 +83,10 @@ impl<'a> Waterfall<'a> {
 }
 
 fn collect<'s>(span: &'s Span, depth: usize, spans: &mut Vec<(usize, &'s Span)>) {
+    // A wait of no length says nothing.
+    if matches!(span.what, SpanKind::Wait { .. }) && span.end_ms.is_some_and(|end| end - span.start_ms < 0.5) {
+        return;
+    }
     spans.push((depth, span));
     for child in &span.children {
         collect(child, depth + 1, spans);
