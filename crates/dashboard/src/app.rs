@@ -25,9 +25,12 @@ const ASIDE: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(crate) struct App {
     pub(crate) pool: PgPool,
-    workers: Arc<Mutex<Option<(Instant, Option<Workers>)>>>,
-    causes: Arc<Mutex<Option<(Instant, Option<Arc<Causes>>)>>>,
+    workers: Last<Workers>,
+    causes: Last<Arc<Causes>>,
 }
+
+/// What was read last, and when; `None` inside: it could not be read then.
+type Last<T> = Arc<Mutex<Option<(Instant, Option<T>)>>>;
 
 /// How many workers live, of how many that are known.
 #[derive(Debug, Clone, Copy)]

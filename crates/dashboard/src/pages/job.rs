@@ -77,7 +77,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, id: &str, asked: &Asked) -> Resul
     let waterfall = story.map(|story| Waterfall::new(frame, &story));
     Ok(JobPage {
         frame,
-        tag: Tag::of(&sheet.state, &sheet.failures, &sheet.parked_for),
+        tag: Tag::of(sheet.state, sheet.failures, &sheet.parked_for),
         older_attempts: attempts.last().filter(|_| more).map(|last| last.attempt),
         attempts: attempts.into_iter().map(|attempt| Tried::new(attempt, &logs)).collect(),
         last_log: sheet.finished_at.and_then(|_| logs.iter().find(|log| log.attempt == sheet.attempt)).map(lines).unwrap_or_default(),

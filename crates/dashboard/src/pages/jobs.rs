@@ -189,7 +189,7 @@ struct Tab {
 
 impl Tab {
     fn new(state: Option<JobState>, name: String, count: String, chosen: Option<JobState>, query: &str) -> Self {
-        Self { name, count, link: link(state, query, None), current: state == chosen, tag: state.map(|state| Tag::state(&state)) }
+        Self { name, count, link: link(state, query, None), current: state == chosen, tag: state.map(Tag::state) }
     }
 }
 

@@ -47,7 +47,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, name: String) -> Result<QueuePage
             Err(Problem::not_found(sentence).go("queues", "All queues"))
         } else {
             let sentence = format!("Nothing waits or runs in the queue {name}, and no worker serves it.");
-            Err(Problem::not_found(sentence).go(format!("jobs?q={}", encode(&queue_term(&name))), "Its jobs"))
+            Err(Problem::not_found(sentence).go(format!("jobs?q={}", encode(queue_term(&name))), "Its jobs"))
         };
     };
     let lines = store::count_lines(reading.db(), &name).await?;

@@ -48,7 +48,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, name: &str) -> Result<SchedulePag
     let fired = fires.into_iter().map(|fire| Fired {
         tag: match (fire.job, state(fire.job)) {
             (None, _) => Tag::words(Look::Cancelled, "Skipped"),
-            (Some(_), Some(state)) => Tag::state(&state),
+            (Some(_), Some(state)) => Tag::state(state),
             (Some(_), None) => Tag::words(Look::Cancelled, "History gone"),
         },
         job: fire.job,

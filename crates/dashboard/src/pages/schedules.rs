@@ -71,7 +71,7 @@ impl Line {
         } else {
             Tag::words(Look::Completed, "On")
         };
-        Self { schedule, tag, paused, last: last.map(|state| Tag::state(&state)) }
+        Self { schedule, tag, paused, last: last.map(Tag::state) }
     }
 }
 
