@@ -77,7 +77,7 @@ async fn every_page_is_reached_by_relative_links_under_every_prefix() {
                 continue;
             }
             let html = answer.text().await.unwrap();
-            assert_plain(&place.to_string(), &html);
+            assert_plain(place.as_str(), &html);
             for link in attributes(&html, "href").into_iter().chain(attributes(&html, "src")) {
                 if link.starts_with('#') {
                     continue;
