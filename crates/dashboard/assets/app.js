@@ -35,7 +35,7 @@ for (const button of document.querySelectorAll("button[data-keys]")) {
 dialog.querySelector("button").addEventListener("click", () => dialog.close());
 
 const places = { o: "", j: "jobs", q: "queues", w: "workers", c: "schedules", p: "operations", a: "audit", s: "stuck" };
-let goes = 0;
+let goes = -Infinity;
 let row = -1;
 
 function move(by) {
@@ -62,7 +62,7 @@ document.addEventListener("keydown", (event) => {
   if (typing || event.altKey || dialog.open || off()) return;
   if (event.timeStamp - goes < 1200 && event.key in places) {
     const link = document.querySelector(`.side a[data-go="${event.key}"]`);
-    goes = 0;
+    goes = -Infinity;
     if (link) link.click();
     return;
   }
