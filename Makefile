@@ -12,7 +12,7 @@ help: ## this list
 
 demo: ## a small shop and two workers on a private Postgres; ARGS='--port 9000' passes options
 	@.ci/setup postgres
-	cargo run --release --features axum,telemetry --example shop -- demo $(ARGS)
+	cargo run --release --features axum,dashboard,telemetry --example shop -- demo $(ARGS)
 
 test: setup lint docs deny ## everything that a change must pass
 	cargo test --workspace --all-features

@@ -22,6 +22,9 @@ struct Testing;
 #[doc = include_str!("../docs/operations.md")]
 struct Operations;
 
+#[doc = include_str!("../docs/dashboard.md")]
+struct Dashboard;
+
 #[doc = include_str!("../docs/deployment.md")]
 struct Deployment;
 

@@ -179,8 +179,9 @@ fn a_wrong_command_line_is_refused_before_the_database_is_asked() {
         (vec!["jobs", "list", "--finished-after", "yesterday"], "'yesterday'", "2h"),
         (vec!["jobs", "list", "--unique-key", "k"], "--kind", "Usage"),
         (vec!["operations", "show", "abc"], "'abc'", "invalid"),
-        (vec!["dashboard", "--listen", "0.0.0.0:8090"], "0.0.0.0:8090", "no log-in yet"),
-        (vec!["dashboard", "--listen", "[::]:8090"], "[::]:8090", "127.0.0.1:8090"),
+        (vec!["dashboard", "--auth", "none"], "'none'", "basic, bearer, proxy"),
+        (vec!["dashboard", "--auth", "basic", "--insecure-no-auth"], "--auth", "cannot be used with"),
+        (vec!["dashboard", "--trusted-proxy", "10.0.0.0/33"], "10.0.0.0/33", "10.0.0.0/8"),
         (vec!["dashboard", "--listen", "8090"], "'8090'", "127.0.0.1:8090"),
     ] {
         let output = haulage("postgres://nobody@127.0.0.1:1/none", &args);
@@ -315,6 +316,28 @@ async fn the_dashboard_command_serves_until_it_is_told_to_stop() {
     assert_eq!(health, json!({ "status": "ok", "schema_version": SCHEMA_VERSION }));
     terminate(&child);
     assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn the_dashboard_listens_beyond_this_machine_only_with_a_log_in() {
+    let folder = Folder::new("credentials");
+    std::fs::create_dir_all(&folder.0).unwrap();
+    let short = folder.0.join("short");
+    std::fs::write(&short, "ana:hunter2").unwrap();
+    let short = short.to_str().unwrap();
+    for (args, parts) in [
+        (&["--listen", "0.0.0.0:8090"][..], ["0.0.0.0:8090", "127.0.0.1:8090"]),
+        (&["--listen", "[::]:8090"], ["[::]:8090", "--insecure-no-auth"]),
+        (&["--auth", "basic"], ["--credentials", "HAULAGE_DASHBOARD_CREDENTIALS"]),
+        (&["--auth", "basic", "--credentials", "/none"], ["/none", "credentials"]),
+        (&["--auth", "bearer", "--credentials", short], ["line 1", "8 characters"]),
+        (&["--auth", "proxy"], ["no proxy", "--trusted-proxy"]),
+    ] {
+        let output = haulage("postgres://nobody@127.0.0.1:1/none", &[&["dashboard"], args].concat());
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {error}");
+        assert!(parts.iter().all(|part| error.contains(part)) && !error.contains("hunter2"), "{args:?}: {error}");
+    }
 }
 
 #[tokio::test]

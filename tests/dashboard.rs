@@ -1,159 +1,514 @@
-//! The dashboard's router over HTTP, as a browser and a load balancer see it.
+//! The dashboard over HTTP, as a browser, a proxy and a load balancer see it.
 #![cfg(feature = "dashboard")]
 
+use std::{
+    collections::{BTreeSet, VecDeque},
+    net::SocketAddr,
+    time::Duration,
+};
+
 use axum::Router;
-use haulage::{Job, JobId, JobState, SCHEMA_VERSION};
-use reqwest::{StatusCode, header::HeaderMap};
+use haulage::{
+    Job, JobFilter, JobId, JobState, Operator, Priority, SCHEMA_VERSION, Schedule, Verb,
+    dashboard::{Auth, Identity, router},
+    declare_schedules,
+};
+use reqwest::{StatusCode, Url, header::HeaderMap};
 use serde_json::{Value, json};
 use sqlx::{PgPool, postgres::PgPoolOptions};
 
-use crate::support::{Count, PATIENCE, database, empty_database, wait_for_state, worker};
+use crate::support::{Count, PATIENCE, ana, database, empty_database, wait_for_state, worker};
 
-const HOSTILE: &str = "<script>alert('1')</script><img src=x onerror=\"a()\">&amp;";
+/// Tags, quotes, an entity, a character that turns the direction of writing, and one that commands a terminal.
+const HOSTILE: &str = "\"><script>alert('1')</script><img src=x onerror=\"a()\">&amp;\u{202e}\u{1b}[31m";
+
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; \
+                      base-uri 'none'; frame-ancestors 'none'";
 
 #[tokio::test]
 async fn health_is_good_only_with_a_database_that_answers_and_a_schema_that_fits() {
     let ready = database().await;
-    let (status, body) = get(&serve(haulage::dashboard::router(ready.pool())).await, "/health").await;
+    let (status, body) = get(&serve(router(ready.pool())).await, "/health").await;
     assert_eq!((status, json_of(&body)), (StatusCode::OK, json!({ "status": "ok", "schema_version": SCHEMA_VERSION })));
 
     let empty = empty_database().await;
-    let (status, body) = get(&serve(haulage::dashboard::router(empty.pool())).await, "/health").await;
+    let (status, body) = get(&serve(router(empty.pool())).await, "/health").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(json_of(&body)["error"].as_str().unwrap().contains("run `haulage migrate`"), "{body}");
 
-    let timeout = std::time::Duration::from_millis(300);
+    let timeout = Duration::from_millis(300);
     let down = PgPoolOptions::new().acquire_timeout(timeout).connect_lazy("postgres://nobody@127.0.0.1:1/none").unwrap();
-    let url = serve(haulage::dashboard::router(down)).await;
-    for path in ["/health", "/", "/jobs.json"] {
+    let url = serve(router(down)).await;
+    for path in ["/health", "/", "/jobs", "/jobs.json", "/jobs/1", "/stuck", "/queues", "/audit"] {
         let (status, body) = get(&url, path).await;
-        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{body}");
-        assert!(body.contains("no connection to the database"), "{body}");
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{path}: {body}");
+        assert!(body.contains("no connection to the database"), "{path}: {body}");
+    }
+}
+
+/// Follows every link, so that a page that is linked and not there, or a link that loses the prefix, fails.
+#[tokio::test]
+async fn every_page_is_reached_by_relative_links_under_every_prefix() {
+    let database = database().await;
+    let pool = database.pool();
+    let furnished = furnish(&pool).await;
+    let app = Router::new()
+        .nest("/admin/jobs", router(pool.clone()))
+        .nest("/slash/", router(pool.clone()))
+        .nest_service("/service", router(pool.clone()))
+        .merge(router(pool.clone()));
+    let url = serve(app).await;
+    for start in ["/", "/admin/jobs", "/slash/", "/service", "/service/"] {
+        let home = Url::parse(&format!("{url}{start}")).unwrap();
+        let prefix = start.trim_end_matches('/').to_owned();
+        let mut seen = BTreeSet::new();
+        let mut waiting = VecDeque::from([home]);
+        while let Some(place) = waiting.pop_front() {
+            // What only differs in what is chosen is the same page.
+            let page = if place.path().ends_with("/jobs") { place.as_str() } else { place.path() };
+            if seen.len() > 150 || !seen.insert(page.to_owned()) {
+                continue;
+            }
+            let answer = client().get(place.clone()).send().await.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK, "{place}");
+            assert_guarded(answer.headers());
+            if !answer.headers()["content-type"].to_str().unwrap().starts_with("text/html") {
+                assert!(answer.headers()["cache-control"].to_str().unwrap().contains("immutable"), "{place}");
+                continue;
+            }
+            let html = answer.text().await.unwrap();
+            assert_plain(place.as_str(), &html);
+            for link in attributes(&html, "href").into_iter().chain(attributes(&html, "src")) {
+                if link.starts_with('#') {
+                    continue;
+                }
+                assert!(link.starts_with("./") || link.starts_with("../"), "{place}: {link}");
+                let target = place.join(&link).unwrap();
+                assert!(target.path().starts_with(&format!("{prefix}/")), "{place}: {link} leaves {prefix}");
+                waiting.push_back(target);
+            }
+        }
+        let paths =
+            ["/stuck", "/queues", "/queues/mail", "/workers", "/schedules", "/schedules/nightly", "/operations", "/operations/1", "/audit"];
+        let jobs = [furnished.dead, furnished.child].map(|id| format!("/jobs/{id}"));
+        for path in paths.into_iter().map(ToOwned::to_owned).chain(jobs) {
+            assert!(seen.iter().any(|seen| seen.ends_with(&path)), "{start}: {path} is linked nowhere: {seen:#?}");
+        }
     }
 }
 
 #[tokio::test]
-async fn jobs_are_listed_newest_first_page_by_page() {
+async fn hostile_texts_in_every_field_are_shown_and_never_taken_for_html() {
     let database = database().await;
     let pool = database.pool();
-    let ids = enqueue(&pool, "default", 60).await;
-    enqueue(&pool, "other:queue/1", 1).await;
-    let url = serve(haulage::dashboard::router(pool)).await;
+    let id = plant_hostile_texts(&pool).await;
+    let url = serve(router(pool.clone()).layer(axum::Extension(Identity { name: HOSTILE.to_owned() }))).await;
+    let name = percent(HOSTILE);
+    let paths = [
+        "/".to_owned(),
+        "/stuck".to_owned(),
+        "/jobs".to_owned(),
+        format!("/jobs?q={name}"),
+        format!("/jobs?state={name}"),
+        format!("/jobs?before={name}"),
+        format!("/jobs?q=error:{name}"),
+        format!("/jobs/{id}"),
+        format!("/jobs/{}", id.0 + 1),
+        format!("/jobs/{name}"),
+        "/queues".to_owned(),
+        format!("/queues/{name}"),
+        "/workers".to_owned(),
+        "/workers/77".to_owned(),
+        format!("/workers/{name}"),
+        "/schedules".to_owned(),
+        format!("/schedules/{name}"),
+        format!("/schedules/x{name}"),
+        format!("/schedules?after={name}"),
+        "/operations".to_owned(),
+        "/operations/1".to_owned(),
+        format!("/operations/{name}"),
+        "/audit".to_owned(),
+        format!("/audit?who={name}"),
+        format!("/audit?target={name}"),
+        format!("/{name}"),
+    ];
+    for path in paths {
+        let answer = client().get(format!("{url}{path}")).send().await.unwrap();
+        assert_guarded(answer.headers());
+        assert!(!answer.status().is_server_error(), "{path}: {}", answer.text().await.unwrap());
+        let page = answer.text().await.unwrap();
+        assert_plain(&path, &page);
+        // It is shown, at least as the name of who is logged in.
+        assert!(page.contains("&#60;script&#62;alert") && page.contains("⟨U+202E⟩⟨U+001B⟩[31m"), "{path}: {page}");
+    }
+    let (_, body) = get(&url, "/jobs.json").await;
+    assert!(body.contains("<script>alert"), "JSON is data: {body}");
+}
 
-    let (status, page) = get(&url, "/?queue=default&state=available").await;
-    assert_eq!(status, StatusCode::OK);
-    assert_eq!(page.matches("<tr>").count(), 51, "{page}");
-    assert!(!page.contains("other:queue/1"), "{page}");
-    let next = attribute(&page, "rel=\"next\" href=\"");
-    assert_eq!(next, format!("?before={}&amp;state=available&amp;queue=default", ids[10]));
-    let (_, page) = get(&url, &format!("/{}", next.replace("&amp;", "&"))).await;
-    assert_eq!(page.matches("<tr>").count(), 11, "{page}");
-    assert!(!page.contains("rel=\"next\""), "{page}");
-    let (_, page) = get(&url, "/?queue=none&state=&before=").await;
-    assert!(page.contains("No jobs like this"), "{page}");
+#[tokio::test]
+async fn jobs_are_listed_newest_first_page_by_page_to_the_last() {
+    let database = database().await;
+    let pool = database.pool();
+    let mut ids = enqueue(&pool, "default", 120).await;
+    enqueue(&pool, "other:queue/1", 1).await;
+    let url = serve(router(pool)).await;
+
+    ids.reverse();
+    let shown = walk(&url, "/jobs?q=queue%3Adefault&state=available").await;
+    assert_eq!(shown, ids.iter().map(ToString::to_string).collect::<Vec<_>>());
+
+    let (_, page) = get(&url, "/jobs?q=queue:none").await;
+    assert!(page.contains("No job matches"), "{page}");
+    let answer = client_that_stays().get(format!("{url}/jobs?q=%2342")).send().await.unwrap();
+    assert_eq!((answer.status(), &answer.headers()["location"]), (StatusCode::SEE_OTHER, &"./jobs/42".parse().unwrap()));
 
     let (_, all) = get(&url, "/jobs.json").await;
     assert_eq!(json_of(&all).as_array().unwrap().len(), 50);
-    let (_, one) = get(&url, "/jobs.json?queue=other:queue/1").await;
-    let one = json_of(&one);
-    assert_eq!((&one[0]["queue"], &one[0]["state"], one.as_array().unwrap().len()), (&json!("other:queue/1"), &json!("available"), 1));
+    for query in ["queue=other:queue/1", "q=queue:other:queue/1"] {
+        let (_, one) = get(&url, &format!("/jobs.json?{query}")).await;
+        let one = json_of(&one);
+        assert_eq!((&one[0]["queue"], &one[0]["state"], one.as_array().unwrap().len()), (&json!("other:queue/1"), &json!("available"), 1));
+    }
 }
 
 #[tokio::test]
-async fn hostile_texts_are_shown_and_never_taken_for_html() {
+async fn attempts_schedules_operations_and_deeds_are_shown_page_by_page_to_the_last() {
     let database = database().await;
     let pool = database.pool();
-    let id = Count { n: 1 }.with().max_attempts(1).enqueue(&pool).await.unwrap().id();
-    let worker = worker(&pool).handle(|_: Count| async { Err::<(), _>(anyhow::anyhow!(HOSTILE)) }).build().unwrap().start().await.unwrap();
-    wait_for_state(&pool, id, JobState::Dead).await;
-    worker.shutdown().await;
-
-    let url = serve(haulage::dashboard::router(pool)).await;
-    let client = reqwest::Client::new();
-    for path in ["/", "/?state=dead", "/?state=HOSTILE", "/?queue=HOSTILE", "/?before=HOSTILE"] {
-        let path = path.replace("HOSTILE", "%22%3E%3Cscript%3Ealert%281%29%3C/script%3E");
-        let answer = client.get(format!("{url}{path}")).send().await.unwrap();
-        assert_guarded(answer.headers());
-        let page = answer.text().await.unwrap();
-        assert!(!page.contains("<script") && !page.contains("<img"), "{path}: {page}");
-        assert!(page.contains("&lt;script&gt;") || page.contains("&#60;script&#62;"), "{path}: {page}");
+    let id = enqueue(&pool, "default", 1).await[0];
+    for statement in [
+        "INSERT INTO haulage.attempts (job_id, attempt, outcome, message) SELECT min(id), n, 'failed', 'no ' || n FROM haulage.live_jobs, generate_series(1, 45) AS n GROUP BY n",
+        "UPDATE haulage.live_jobs SET attempt = 45, failures = 20",
+        "INSERT INTO haulage.schedules (name, owner, cron, zone, missed, overlap, jitter_ms, kind, queue, args, priority, max_attempts, next_at)
+         SELECT 's' || n, 'o', '0 0 * * *', 'UTC', 0, 0, 0, 'k', 'q', '{}', 1, 1, now() + interval '1 hour' FROM generate_series(100, 219) AS n",
+        "INSERT INTO haulage.operations (who, verb, filter, up_to) SELECT 'ana', 'retry', '{}', 1 FROM generate_series(1, 120)",
+        "INSERT INTO haulage.audit (who, verb, target) SELECT 'ana', 'pause', 'queue q' || n FROM generate_series(1, 120) AS n",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
     }
-    let (_, body) = get(&url, "/jobs.json").await;
-    assert!(json_of(&body)[0]["error"].as_str().unwrap().contains(HOSTILE), "{body}");
+    let url = serve(router(pool)).await;
+    for (path, prefix, most) in [
+        (format!("/jobs/{id}"), "<li class=\"st-dead\" id=\"attempt-", 45),
+        ("/schedules".to_owned(), "<td class=\"name\"><a href=\"./schedules/s", 120),
+        ("/operations".to_owned(), "<td class=\"name\"><a href=\"./operations/", 120),
+        ("/audit".to_owned(), "<td><a href=\"./queues/q", 120),
+    ] {
+        let found = walk_for(&url, &path, prefix).await;
+        assert_eq!((found.len(), found.iter().collect::<BTreeSet<_>>().len()), (most, most), "{path}: {found:?}");
+    }
 }
 
 #[tokio::test]
-async fn a_bad_query_is_answered_with_a_sentence() {
-    let url = serve(haulage::dashboard::router(database().await.pool())).await;
+async fn a_page_of_what_is_not_there_says_so_and_leads_on() {
+    let url = serve(router(database().await.pool())).await;
+    for (path, part, link) in [
+        ("/jobs/999999", "There is no job 999999", "../jobs"),
+        ("/jobs/x", "whole number", "../jobs"),
+        ("/queues/none", "No queue none is known", "../queues"),
+        ("/workers/7", "stopped in order", "../workers"),
+        ("/schedules/none", "There is no schedule none", "../schedules"),
+        ("/operations/7", "no such operation", "../operations"),
+        ("/nothing/at/all", "no page here", "../../jobs"),
+    ] {
+        let (status, page) = get(&url, path).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
+        assert!(page.contains(part) && page.contains(&format!("class=\"btn\" href=\"{link}\"")), "{path}: {page}");
+    }
+    for (path, part) in [
+        ("/", "No queue is in use"),
+        ("/jobs", "No job has been enqueued yet"),
+        ("/stuck", "Nothing is stuck"),
+        ("/queues", "No queue is in use"),
+        ("/workers", "No worker is known"),
+        ("/schedules", "No schedule is declared"),
+        ("/operations", "No operation was ever started"),
+        ("/audit", "Nothing is written down"),
+    ] {
+        let (status, page) = get(&url, path).await;
+        assert!(status == StatusCode::OK && page.contains(part), "{path}: {page}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_query_is_answered_with_a_sentence_and_its_place() {
+    let url = serve(router(database().await.pool())).await;
     for (query, value, remedy) in [
         ("state=done", "done", "completed"),
-        ("queue=a%20b", "a b", "1 to 128"),
         ("before=x", "x", "whole number"),
-        ("queue=%FF", "\u{fffd}", "1 to 128"),
         ("state=dead&state=dead", "state", "duplicate"),
+        ("q=colour:red", "colour", "use one of kind, queue"),
+        ("q=queue:a%20b%20c", "kind", "twice"),
     ] {
-        for path in ["/", "/jobs.json"] {
+        for path in ["/jobs", "/jobs.json"] {
             let (status, body) = get(&url, &format!("{path}?{query}")).await;
             assert_eq!(status, StatusCode::BAD_REQUEST, "{query}: {body}");
             assert!(body.contains(value) && body.contains(remedy), "{query}: {body}");
         }
     }
-    let (status, body) = get(&serve(haulage::dashboard::router(empty_database().await.pool())).await, "/").await;
-    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(body.contains("haulage migrate"), "{body}");
+    let (_, page) = get(&url, "/jobs?q=kind:a%20colour:red").await;
+    assert!(page.contains("kind:a colour:red\n       ^"), "{page}");
+    for query in ["queue=a%20b", "queue=%FF"] {
+        let (status, body) = get(&url, &format!("/jobs.json?{query}")).await;
+        assert!(status == StatusCode::BAD_REQUEST && body.contains("1 to 128"), "{query}: {body}");
+    }
+    for path in ["/operations?before=x", "/audit?before=x", "/audit?target=door%207", "/audit?target=job%20x", "/schedules?after=%00"] {
+        assert_eq!(get(&url, path).await.0, StatusCode::BAD_REQUEST, "{path}");
+    }
+    let (status, body) = get(&serve(router(empty_database().await.pool())).await, "/").await;
+    assert!(status == StatusCode::SERVICE_UNAVAILABLE && body.contains("haulage migrate"), "{body}");
 }
 
 #[tokio::test]
-async fn links_lead_home_under_every_prefix() {
-    let pool = database().await.pool();
-    enqueue(&pool, "default", 51).await;
-    let dashboard = || haulage::dashboard::router(pool.clone());
-    let app = Router::new().nest("/admin/jobs", dashboard()).nest_service("/service", dashboard()).merge(dashboard());
-    let url = serve(app).await;
-    for place in ["/", "/?state=available", "/admin/jobs", "/admin/jobs?state=dead", "/admin/jobs?state=bad", "/service", "/service/"] {
-        let page_url = reqwest::Url::parse(&format!("{url}{place}")).unwrap();
-        let page = reqwest::get(page_url.clone()).await.unwrap().text().await.unwrap();
-        let style = page_url.join(&attribute(&page, "rel=\"stylesheet\" href=\"")).unwrap();
-        let answer = reqwest::get(style.clone()).await.unwrap();
-        assert_eq!(
-            (answer.status(), &answer.headers()["content-type"]),
-            (StatusCode::OK, &"text/css; charset=utf-8".parse().unwrap()),
-            "{style}"
-        );
-        assert!(page.matches("href=\"").count() <= 3 && !page.contains("href=\"/") && !page.contains("://"), "{page}");
-        if let Some((_, after)) = page.split_once("rel=\"next\" href=\"") {
-            let older = page_url.join(&after.split('"').next().unwrap().replace("&amp;", "&")).unwrap();
-            assert_eq!(older.path(), page_url.path());
-            assert_eq!(reqwest::get(older).await.unwrap().status(), StatusCode::OK);
-        }
+async fn secrets_in_args_errors_and_output_are_hidden_wherever_a_job_is_shown() {
+    let database = database().await;
+    let pool = database.pool();
+    let id = Count { n: 1 }.with().max_attempts(1).enqueue(&pool).await.unwrap().id();
+    let text = "can't reach postgres://app:hunter2@db/x with Authorization: Bearer abcdef0123456789";
+    let worker =
+        worker(&pool).handle(move |_: Count| async move { Err::<(), _>(anyhow::anyhow!(text)) }).build().unwrap().start().await.unwrap();
+    wait_for_state(&pool, id, JobState::Dead).await;
+    worker.shutdown().await;
+    let secret =
+        json!({ "api_key": "hunter3", "nested": [{ "userPassword": { "deep": "hunter4" } }], "order": 918_273_645_546_372_819_i64 });
+    sqlx::query("UPDATE haulage.finished_jobs SET args = $1, output = $1, meta = $1").bind(&secret).execute(&pool).await.unwrap();
+    Operator::new("ana").because("for a drill").retry(&pool, id).await.unwrap();
+
+    let url = serve(router(pool)).await;
+    for path in
+        ["/".to_owned(), "/jobs".to_owned(), format!("/jobs/{id}"), "/jobs.json".to_owned(), "/stuck".to_owned(), "/audit".to_owned()]
+    {
+        let (status, page) = get(&url, &path).await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        assert!(!page.contains("hunter") && !page.contains("abcdef0123456789"), "{path}: {page}");
     }
+    let (_, page) = get(&url, &format!("/jobs/{id}")).await;
+    assert!(page.contains("••••••") && page.contains("918273645546372819") && page.contains("for a drill"), "{page}");
+}
+
+#[tokio::test]
+async fn a_page_that_the_database_keeps_waiting_is_given_up() {
+    let database = database().await;
+    let pool = database.pool();
+    let mut other = pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE haulage.live_jobs IN ACCESS EXCLUSIVE MODE").execute(&mut *other).await.unwrap();
+    let (status, page) = get(&serve(router(pool)).await, "/jobs").await;
+    assert_eq!(status, StatusCode::GATEWAY_TIMEOUT);
+    assert!(page.contains("to spare the database"), "{page}");
+    other.rollback().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_theme_is_remembered_and_leads_back_to_the_page_and_nowhere_else() {
+    let url = serve(Router::new().nest("/jobs", router(database().await.pool()))).await;
+    let client = client_that_stays();
+    for (to, here, cookie, location) in [
+        ("dark", "queues?x=1", "haulage_theme=dark", "./queues?x=1"),
+        ("light", "//evil.example", "haulage_theme=light", "./overview"),
+        ("<x>", "/\\evil", "haulage_theme=system", "./overview"),
+    ] {
+        let answer = client.post(format!("{url}/jobs/theme")).body(format!("to={}&here={}", percent(to), percent(here)));
+        let answer = answer.header("content-type", "application/x-www-form-urlencoded").send().await.unwrap();
+        let header = |name| answer.headers()[name].to_str().unwrap();
+        assert_eq!((answer.status(), header("location")), (StatusCode::SEE_OTHER, location));
+        assert!(header("set-cookie").starts_with(cookie) && header("set-cookie").contains("SameSite=Lax"), "{to}");
+    }
+    let page = client.get(format!("{url}/jobs/queues")).header("cookie", "a=b; haulage_theme=dark").send().await.unwrap();
+    assert!(page.text().await.unwrap().contains("<html lang=\"en\" data-theme=\"dark\">"));
+}
+
+#[tokio::test]
+async fn only_who_is_known_is_let_in() {
+    let pool = database().await.pool();
+    let basic = serve(Auth::basic("ana:correct-horse\nben:battery-staple").unwrap().protect(router(pool.clone()))).await;
+    let bearer = serve(Auth::bearer("prometheus:0123456789abcdef").unwrap().protect(router(pool.clone()))).await;
+    let proxy = Auth::proxy(vec!["127.0.0.0/8".parse().unwrap()], "X-Forwarded-User").unwrap();
+    let proxy = serve(Router::new().nest("/jobs", proxy.protect(router(pool.clone())))).await + "/jobs";
+    let other = Auth::proxy(vec!["10.0.0.0/8".parse().unwrap()], "X-Forwarded-User").unwrap();
+    let other = serve(other.protect(router(pool))).await;
+    let ask = async |url: &str, headers: &[(&'static str, &str)]| {
+        let request = headers.iter().fold(client().get(format!("{url}/queues")), |request, (name, value)| request.header(*name, *value));
+        let answer = request.send().await.unwrap();
+        let challenge = answer.headers().get("www-authenticate").map_or("", |value| value.to_str().unwrap()).to_owned();
+        assert_guarded(answer.headers());
+        (answer.status(), challenge, answer.text().await.unwrap())
+    };
+    for (url, headers, name) in [
+        (&basic, &[("authorization", "Basic YW5hOmNvcnJlY3QtaG9yc2U=")][..], "ana"),
+        (&bearer, &[("authorization", "Bearer 0123456789abcdef")], "prometheus"),
+        (&proxy, &[("x-forwarded-user", "ana@example.org")], "ana@example.org"),
+    ] {
+        let (status, _, page) = ask(url, headers).await;
+        assert!(status == StatusCode::OK && page.contains(&format!("<span>{name}</span>")), "{name}: {status} {page}");
+    }
+    for (url, headers, challenge) in [
+        (&basic, &[][..], "Basic realm"),
+        (&basic, &[("authorization", "Basic YW5hOndyb25n")], "Basic realm"),
+        (&basic, &[("authorization", "Basic YW5hOmJhdHRlcnktc3RhcGxl")], "Basic realm"),
+        (&basic, &[("authorization", "Bearer correct-horse")], "Basic realm"),
+        (&basic, &[("x-forwarded-user", "ana")], "Basic realm"),
+        (&bearer, &[], "Bearer realm"),
+        (&bearer, &[("authorization", "Bearer 0123456789abcdeg")], "invalid_token"),
+        (&proxy, &[], ""),
+        (&proxy, &[("x-forwarded-user", "")], ""),
+        (&proxy, &[("x-forwarded-user", "eve"), ("x-forwarded-user", "ana")], ""),
+    ] {
+        let (status, given, page) = ask(url, headers).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{headers:?}");
+        assert!(given.contains(challenge) && !page.contains("<html"), "{headers:?}: {given} {page}");
+    }
+    assert_eq!(ask(&other, &[("x-forwarded-user", "ana")]).await.0, StatusCode::FORBIDDEN);
+    // Every route but the health check and the assets.
+    for path in ["/", "/stuck", "/jobs", "/jobs/1", "/jobs.json", "/workers/1", "/metrics", "/theme", "/none", "/health/x"] {
+        assert_eq!(client().get(format!("{basic}{path}")).send().await.unwrap().status(), StatusCode::UNAUTHORIZED, "{path}");
+    }
+    assert_eq!(client().get(format!("{basic}/health")).send().await.unwrap().status(), StatusCode::OK);
+}
+
+/// The jobs of a database in which every page has something to show.
+struct Furnished {
+    dead: JobId,
+    child: JobId,
+}
+
+async fn furnish(pool: &PgPool) -> Furnished {
+    let dead = Count { n: 1 }.with().max_attempts(1).priority(Priority::Low).tag("eu").enqueue(pool).await.unwrap().id();
+    let failing =
+        worker(pool).handle(|_: Count| async { Err::<(), _>(anyhow::anyhow!("no paper")) }).build().unwrap().start().await.unwrap();
+    wait_for_state(pool, dead, JobState::Dead).await;
+    let child: i64 = sqlx::query_scalar("SELECT job_id FROM haulage.enqueue('sync', '{\"a\": [1, {}]}', queue => 'mail', parent_id => $1)")
+        .bind(dead.0)
+        .fetch_one(pool)
+        .await
+        .unwrap();
+    declare_schedules(pool, "shop", vec![Schedule::new("nightly", "30 2 * * *", Count { n: 7 })]).await.unwrap();
+    let operator = ana();
+    operator.pause_queue(pool, "mail", None).await.unwrap();
+    operator.run_schedule(pool, "nightly").await.unwrap();
+    operator.start(pool, Verb::Hold, &JobFilter::new().queue("mail")).await.unwrap();
+    // It stays alive in the list: the process ends with the test.
+    std::mem::forget(failing);
+    Furnished { dead, child: JobId(child) }
+}
+
+/// A job, and after it a dead one, a worker (77), a queue, a schedule, an operation (1), deeds: with the text wherever one can stand.
+async fn plant_hostile_texts(pool: &PgPool) -> JobId {
+    let h = HOSTILE;
+    let object = json!({ h: h, "list": [h] });
+    let id: i64 = sqlx::query_scalar(
+        "INSERT INTO haulage.live_jobs (kind, queue, args, meta, tags, limit_key, tracestate, origin, failures, attempt)
+         VALUES ($1, $1, $2, $2, ARRAY[$1], $1, $1, $2, 2, 2) RETURNING id",
+    )
+    .bind(h)
+    .bind(&object)
+    .fetch_one(pool)
+    .await
+    .unwrap();
+    let run = async |sql: &'static str| sqlx::query(sql).bind(h).bind(&object).bind(id).execute(pool).await.unwrap();
+    run("INSERT INTO haulage.finished_jobs (id, run_at, eligible_at, created_at, claimed_at, attempt, priority, failures, max_attempts, crashes, state,
+             kind_revision, queue, kind, args, output, error, parent_id, root_id, worker)
+         VALUES (nextval('haulage.live_jobs_id_seq'), now(), now(), now(), now(), 1, 1, 1, 1, 0, 6, 0, $1, $1, $2, $2, $1, $3, $3, 77)").await;
+    run("INSERT INTO haulage.attempts (job_id, attempt, outcome, error_class, message, worker_name, claimed_at)
+         SELECT $3, 1, 'failed', $1, $1, $1, now() WHERE $2::jsonb IS NOT NULL")
+    .await;
+    run("INSERT INTO haulage.workers (id, name, version, queues, slots, kinds, lease_ms)
+         SELECT 77, $1, $1, ARRAY[$1], ARRAY[1], ARRAY[$1], 600000 WHERE $2::jsonb IS NOT NULL AND $3::bigint > 0")
+    .await;
+    run("INSERT INTO haulage.queues (name, paused_at, paused_by, paused_why)
+         SELECT $1, now(), $1, $1 WHERE $2::jsonb IS NOT NULL AND $3::bigint > 0")
+    .await;
+    run("INSERT INTO haulage.key_limits (key, max_running, set_by) SELECT $1, 1, $1 WHERE $2::jsonb IS NOT NULL AND $3::bigint > 0").await;
+    run("INSERT INTO haulage.schedules (name, owner, cron, zone, missed, overlap, jitter_ms, kind, queue, args, priority, max_attempts, next_at,
+             last_job, paused_at, paused_by, paused_why)
+         VALUES ($1, $1, $1, $1, 0, 0, 0, $1, $1, $2, 1, 1, now(), $3, now(), $1, $1)").await;
+    run("INSERT INTO haulage.operations (who, reason, verb, filter, up_to, skipped, failed)
+         VALUES ($1, $1, 'retry', jsonb_build_object('queue', $1::text, 'error', $1::text), $3, jsonb_build_object($1::text, 3),
+                 coalesce(jsonb_build_object($1::text, 2), $2::jsonb))")
+    .await;
+    run("INSERT INTO haulage.audit (who, verb, target, jobs, reason, before, after) VALUES ($1, $1, $1, ARRAY[$3], $1, $2, $2)").await;
+    run("INSERT INTO haulage.audit (who, verb, target, reason, after, operation)
+         SELECT $1, $1, t || $1, $1, $2, o FROM (VALUES ('queue ', NULL), ('schedule ', NULL), ('key ', NULL), ('operation ', 1)) AS v (t, o)
+         WHERE $3::bigint > 0").await;
+    JobId(id)
 }
 
 /// Serves until the test's runtime ends.
 async fn serve(app: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, app).await });
+    tokio::spawn(async move { axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await });
     format!("http://{address}")
 }
 
+fn client() -> reqwest::Client {
+    reqwest::Client::builder().timeout(PATIENCE).build().unwrap()
+}
+
+/// Follows no redirect.
+fn client_that_stays() -> reqwest::Client {
+    reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
 async fn get(url: &str, path: &str) -> (StatusCode, String) {
-    let client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
-    let answer = client.get(format!("{url}{path}")).send().await.unwrap();
+    let answer = client().get(format!("{url}{path}")).send().await.unwrap();
     assert_guarded(answer.headers());
-    (answer.status(), answer.text().await.unwrap())
+    let (status, body) = (answer.status(), answer.text().await.unwrap());
+    assert_plain(path, &body);
+    (status, body)
+}
+
+/// The ids of the jobs on a page and all that follow it.
+async fn walk(url: &str, path: &str) -> Vec<String> {
+    walk_for(url, path, "<span class=\"id\">").await
+}
+
+/// What stands behind this, up to the next quote or tag, on a page and all that follow it.
+async fn walk_for(url: &str, path: &str, before: &str) -> Vec<String> {
+    let mut place = Url::parse(&format!("{url}{path}")).unwrap();
+    let mut found = Vec::new();
+    for _ in 0..20 {
+        let page = client().get(place.clone()).send().await.unwrap().text().await.unwrap();
+        found.extend(page.split(before).skip(1).map(|rest| rest.split(['"', '<']).next().unwrap().to_owned()));
+        let Some((_, after)) = page.split_once("rel=\"next\" href=\"") else { return found };
+        place = place.join(&unescape(after.split('"').next().unwrap())).unwrap();
+    }
+    panic!("{path} has no end: {found:?}");
 }
 
 fn assert_guarded(headers: &HeaderMap) {
-    let policy = headers["content-security-policy"].to_str().unwrap();
-    assert!(policy.starts_with("default-src 'none';") && !policy.contains("unsafe"), "{policy}");
-    assert_eq!(headers["x-content-type-options"], "nosniff");
+    for (name, value) in [("content-security-policy", POLICY), ("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer")] {
+        assert_eq!(headers[name], value);
+    }
+    let cache = headers["cache-control"].to_str().unwrap();
+    assert!(cache == "no-store" || cache.contains("immutable"), "{cache}");
 }
 
-/// What stands between this and the next quote.
-fn attribute(page: &str, before: &str) -> String {
-    let (_, after) = page.split_once(before).unwrap_or_else(|| panic!("no {before} in {page}"));
-    after.split('"').next().unwrap().to_owned()
+/// Nothing on the page runs or styles but our own files, and nothing on it is hidden or turns around.
+fn assert_plain(place: &str, page: &str) {
+    if !page.starts_with("<!doctype html>") {
+        return;
+    }
+    for tag in page.split('<').skip(1).map(|rest| rest.split('>').next().unwrap()) {
+        let name = tag.split([' ', '\n']).next().unwrap();
+        assert!(!matches!(name, "style" | "img" | "iframe" | "object" | "base"), "{place}: <{tag}>");
+        assert!(name != "script" || tag.contains(" src=\""), "{place}: <{tag}>");
+        // What stands in quotes is no attribute.
+        let bare: String = tag.split('"').step_by(2).collect();
+        assert!(!bare.contains(" style=") && !bare.split_whitespace().any(|word| word.starts_with("on")), "{place}: <{tag}>");
+    }
+    assert!(!page.chars().any(|c| (c.is_control() && c != '\n' && c != '\t') || c == '\u{202e}'), "{place}");
+}
+
+/// The values of an attribute, in order.
+fn attributes(page: &str, name: &str) -> Vec<String> {
+    page.split(&format!(" {name}=\"")).skip(1).map(|rest| unescape(rest.split('"').next().unwrap())).collect()
+}
+
+fn unescape(text: &str) -> String {
+    text.replace("&#38;", "&").replace("&amp;", "&")
+}
+
+fn percent(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
 fn json_of(text: &str) -> Value {

@@ -154,6 +154,11 @@ async fn bad_input_is_answered_with_a_sentence_and_enqueues_nothing() -> anyhow:
     let pool = database.pool();
     let mut shop = Shop::start(&database.url(), &["web"]).await?;
 
+    // The dashboard stands beside the shop's own pages, with a frame of its own.
+    for path in ["/queue", "/queue/", "/queue/jobs"] {
+        let page = reqwest::get(format!("{}{path}", shop.url)).await?.error_for_status()?.text().await?;
+        ensure!(page.contains("· Haulage</title>") && !page.contains("Haulage shop"), "{path}: {page}");
+    }
     for (path, body) in [
         ("/orders", json!({ "email": "nobody", "lines": [{ "product": 1, "quantity": 1 }] })),
         ("/orders", json!({ "email": "a@example.com", "lines": [] })),

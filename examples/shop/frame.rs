@@ -17,7 +17,7 @@ use axum::{
 use crate::{input::wants_json, problem::Problem};
 
 const NAV: &[(&str, &str)] =
-    &[("/", "Shop"), ("/signup", "Sign up"), ("/reports", "Reports"), ("/mails", "Mails"), ("/partner", "Partner")];
+    &[("/", "Shop"), ("/signup", "Sign up"), ("/reports", "Reports"), ("/mails", "Mails"), ("/partner", "Partner"), ("/queue", "Jobs")];
 
 /// The middle of a page: a title as text and a body as HTML.
 #[derive(Debug, Clone)]

@@ -51,6 +51,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
 }
 
 fn router(app: App) -> Router {
+    let dashboard = haulage::dashboard::router(app.pool.clone());
     Router::new()
         .route("/", get(home::show))
         .route("/live.json", get(home::live))
@@ -76,6 +77,8 @@ fn router(app: App) -> Router {
         // Each job knows the request it comes from, and each request has a span.
         .layer(OriginLayer::new("shop-web").version(env!("CARGO_PKG_VERSION")))
         .with_state(app)
+        // It has a frame of its own. A shop that is not for play puts its log-in before it.
+        .nest_service("/queue", dashboard)
 }
 
 async fn mails(State(app): State<App>) -> Redirect {

@@ -1,9 +1,13 @@
 //! `haulage dashboard`.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
 
-use anyhow::Context;
-use haulage::check_schema;
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use haulage::{
+    check_schema,
+    dashboard::{Auth, Network},
+};
 use sqlx::postgres::PgPoolOptions;
 use tokio::net::TcpListener;
 
@@ -12,46 +16,112 @@ use super::{connect::DatabaseUrl, output::remark, stop::Stops};
 /// How long a page waits for a connection.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 
-/// Serves the web UI on this machine, read-only
+/// Serves the web UI
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  haulage dashboard
-  haulage dashboard --listen 127.0.0.1:9000
-  ssh -L 8090:127.0.0.1:8090 HOST haulage dashboard      to see it from elsewhere")]
+  haulage dashboard                                      on this machine, for whoever is on it
+  haulage dashboard --listen 0.0.0.0:8090 --auth basic --credentials /etc/haulage/dashboard
+  haulage dashboard --listen 10.1.2.3:8090 --auth proxy --trusted-proxy 10.1.0.0/16
+  ssh -L 8090:127.0.0.1:8090 HOST haulage dashboard      to see it from elsewhere
+
+Credentials are lines like ana:correct-horse, from the file or from HAULAGE_DASHBOARD_CREDENTIALS. Put TLS in front: basic and bearer
+send the secret with each request.")]
 pub(crate) struct Dashboard {
-    /// The address to listen on; only one of this machine, as there is no log-in yet
-    #[arg(long, value_name = "ADDRESS", value_parser = loopback, default_value = "127.0.0.1:8090")]
+    /// The address to listen on; beyond this machine only with a log-in
+    #[arg(long, value_name = "ADDRESS", value_parser = address, default_value = "127.0.0.1:8090")]
     listen: SocketAddr,
+
+    /// How people and programs say who they are
+    #[arg(long, value_enum, value_name = "WAY")]
+    auth: Option<Way>,
+
+    /// A file with a line NAME:SECRET for each, for basic and bearer
+    #[arg(long, value_name = "FILE")]
+    credentials: Option<PathBuf>,
+
+    /// The same, by the environment
+    #[arg(long, hide = true, env = "HAULAGE_DASHBOARD_CREDENTIALS", hide_env_values = true, conflicts_with = "credentials")]
+    credentials_text: Option<String>,
+
+    /// An address or network that the proxy speaks from; may be repeated
+    #[arg(long, value_name = "NETWORK")]
+    trusted_proxy: Vec<Network>,
+
+    /// The header in which the proxy says who it is
+    #[arg(long, value_name = "NAME", default_value = "X-Forwarded-User")]
+    user_header: String,
+
+    /// Let everybody who reaches the address see every job
+    #[arg(long, conflicts_with = "auth")]
+    insecure_no_auth: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Way {
+    /// A browser asks for name and password
+    Basic,
+    /// A token in the header Authorization, for programs
+    Bearer,
+    /// A proxy has logged people in and says who they are in a header
+    Proxy,
 }
 
 impl Dashboard {
     pub(crate) async fn run(self, database: &DatabaseUrl) -> anyhow::Result<()> {
+        let auth = self.auth()?;
         let mut stops = Stops::listen()?;
         let pool = database.connect().await?;
         check_schema(&mut *pool.acquire().await?).await?;
         // A page that says so beats one that hangs: a probe waits a second or two.
-        let pool = PgPoolOptions::new().max_connections(4).acquire_timeout(PATIENCE).connect_lazy_with((*pool.connect_options()).clone());
+        let options = (*pool.connect_options()).clone().application_name("haulage dashboard");
+        let pool = PgPoolOptions::new().max_connections(4).acquire_timeout(PATIENCE).connect_lazy_with(options);
         let listener = TcpListener::bind(self.listen)
             .await
             .with_context(|| format!("can't listen on {}; choose another address with --listen", self.listen))?;
         remark(&format!("the dashboard is at http://{}/; stop it with Ctrl-C", listener.local_addr()?));
-        axum::serve(listener, haulage::dashboard::router(pool))
+        let router = haulage::dashboard::router(pool);
+        let router = auth.into_iter().fold(router, |router, auth| auth.protect(router));
+        axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
             .with_graceful_shutdown(async move {
                 stops.next().await;
             })
             .await
             .context("the dashboard stopped")
     }
+
+    /// The log-in that was asked for. None only on this machine, or if somebody insists.
+    fn auth(&self) -> anyhow::Result<Option<Auth>> {
+        let Some(way) = self.auth else {
+            if self.listen.ip().is_loopback() || self.insecure_no_auth {
+                return Ok(None);
+            }
+            bail!(
+                "{} can be reached from other machines, so the dashboard wants a log-in: --auth basic --credentials FILE (or bearer, or proxy); \
+                 use 127.0.0.1:{} for this machine only, or --insecure-no-auth to show every job to whoever comes",
+                self.listen,
+                self.listen.port()
+            );
+        };
+        let auth = match way {
+            Way::Basic => Auth::basic(&self.lines()?)?,
+            Way::Bearer => Auth::bearer(&self.lines()?)?,
+            Way::Proxy => Auth::proxy(self.trusted_proxy.clone(), &self.user_header).context("name its address with --trusted-proxy")?,
+        };
+        Ok(Some(auth))
+    }
+
+    fn lines(&self) -> anyhow::Result<String> {
+        match (&self.credentials, &self.credentials_text) {
+            (Some(file), _) => fs::read_to_string(file).with_context(|| format!("can't read the credentials in {}", file.display())),
+            (None, Some(text)) => Ok(text.clone()),
+            (None, None) => {
+                bail!("who may log in? name a file of lines NAME:SECRET with --credentials, or set HAULAGE_DASHBOARD_CREDENTIALS")
+            }
+        }
+    }
 }
 
-fn loopback(text: &str) -> Result<SocketAddr, String> {
-    let address: SocketAddr = text.parse().map_err(|_| "give an address and a port, such as 127.0.0.1:8090".to_owned())?;
-    if address.ip().is_loopback() {
-        return Ok(address);
-    }
-    Err(format!(
-        "the dashboard has no log-in yet, so it listens on this machine only: use 127.0.0.1:{}, or mount `haulage::dashboard::router` behind the log-in of your application",
-        address.port()
-    ))
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "give an address and a port, such as 127.0.0.1:8090".to_owned())
 }

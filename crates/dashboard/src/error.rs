@@ -8,39 +8,64 @@ use axum::{
     http::StatusCode,
     response::{Html, IntoResponse, Response},
 };
-use haulage_queue::ReadError;
+use haulage_queue::{
+    ManageError, ReadError, ScheduleError,
+    store::{Failure, failure},
+};
 use serde::Serialize;
 
-use crate::base::Base;
+use crate::{frame::Frame, show::visible};
 
 /// A status and a sentence. The cause goes to the log and not to the client, for whom it may be too much to know.
 #[derive(Debug)]
 pub(crate) struct Problem {
     status: StatusCode,
+    title: &'static str,
     sentence: String,
+    /// A place that helps, from our root, and what it is.
+    way_out: (String, &'static str),
 }
 
 impl Problem {
+    fn new(status: StatusCode, title: &'static str, sentence: String) -> Self {
+        Self { status, title, sentence, way_out: ("jobs".to_owned(), "All jobs") }
+    }
+
     /// The request is wrong.
     pub(crate) fn bad(sentence: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, sentence: sentence.into() }
+        Self::new(StatusCode::BAD_REQUEST, "This can't be read", sentence.into())
+    }
+
+    /// There is no such thing.
+    pub(crate) fn not_found(sentence: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Not here", sentence.into())
+    }
+
+    /// Where to go from here: a path from our root and its name.
+    pub(crate) fn go(self, path: impl Into<String>, name: &'static str) -> Self {
+        Self { way_out: (path.into(), name), ..self }
     }
 
     /// It may work later.
     pub(crate) fn unavailable(error: impl Error) -> Self {
-        Self::ours(StatusCode::SERVICE_UNAVAILABLE, &error)
+        Self::ours(StatusCode::SERVICE_UNAVAILABLE, "The database does not answer", &error)
     }
 
-    fn ours(status: StatusCode, error: &dyn Error) -> Self {
+    fn ours(status: StatusCode, title: &'static str, error: &dyn Error) -> Self {
         let cause = error.source().map(tracing::field::display);
         tracing::error!(status = status.as_u16(), cause, "a request of the dashboard failed: {error}");
-        Self { status, sentence: error.to_string() }
+        Self::new(status, title, error.to_string())
     }
 
-    pub(crate) fn page(self, base: &Base) -> Response {
-        let page = ProblemPage { base: &base.0, sentence: &self.sentence };
+    fn too_slow() -> Self {
+        let sentence = "Stopped after 2 s, to spare the database. Narrow it by state, queue or time, or try again in a moment.";
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "This took too long", sentence.to_owned())
+    }
+
+    pub(crate) fn page(self, frame: &Frame) -> Response {
+        let page = ProblemPage { frame, title: self.title, sentence: &self.sentence, way_out: &self.way_out };
         match page.render() {
-            Ok(html) => (self.status, Html(html)).into_response(),
+            Ok(html) => (self.status, Html(visible(html))).into_response(),
             Err(error) => Self::from(error).json(),
         }
     }
@@ -52,26 +77,53 @@ impl Problem {
 
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
-        let status = match &error {
-            ReadError::Schema(_) | ReadError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        Self::ours(status, &error)
+        match &error {
+            ReadError::Schema(_) => Self::ours(StatusCode::SERVICE_UNAVAILABLE, "The schema does not fit", &error),
+            ReadError::Unavailable(_) => Self::unavailable(error),
+            ReadError::Database(cause) if failure(cause) == Failure::Cancelled => Self::too_slow(),
+            _ => Self::ours(StatusCode::INTERNAL_SERVER_ERROR, "The database refused", &error),
+        }
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        ReadError::from(error).into()
+    }
+}
+
+impl From<ManageError> for Problem {
+    fn from(error: ManageError) -> Self {
+        match error {
+            ManageError::Schema(cause) | ManageError::Unavailable(cause) | ManageError::Database(cause) => cause.into(),
+            _ => Self::ours(StatusCode::INTERNAL_SERVER_ERROR, "The database refused", &error),
+        }
+    }
+}
+
+impl From<ScheduleError> for Problem {
+    fn from(error: ScheduleError) -> Self {
+        match error {
+            ScheduleError::Schema(cause) | ScheduleError::Unavailable(cause) | ScheduleError::Database(cause) => cause.into(),
+            _ => Self::ours(StatusCode::INTERNAL_SERVER_ERROR, "The database refused", &error),
+        }
     }
 }
 
 impl From<askama::Error> for Problem {
     fn from(error: askama::Error) -> Self {
         tracing::error!("a page of the dashboard did not render: {error}");
-        Self { status: StatusCode::INTERNAL_SERVER_ERROR, sentence: "the page could not be made; the log says why".to_owned() }
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "This did not work", "the page could not be made; the log says why".to_owned())
     }
 }
 
 #[derive(Debug, Template)]
 #[template(path = "problem.html")]
 struct ProblemPage<'a> {
-    base: &'a str,
+    frame: &'a Frame,
+    title: &'a str,
     sentence: &'a str,
+    way_out: &'a (String, &'static str),
 }
 
 #[derive(Debug, Serialize)]

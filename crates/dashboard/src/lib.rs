@@ -1,5 +1,4 @@
-//! The web UI of [Haulage](https://docs.rs/haulage) as an axum router: a read-only list of jobs, the same as JSON, and a health
-//! check.
+//! The web UI of [Haulage](https://docs.rs/haulage) as an axum router: pages that read, the list of jobs as JSON, and a health check.
 //!
 //! ```no_run
 //! # fn app(pool: sqlx::PgPool) -> axum::Router {
@@ -9,58 +8,93 @@
 //!
 //! | path | what |
 //! |---|---|
-//! | `/` | the newest 50 jobs; `state`, `queue` and `before` (a job id) in the query choose others |
-//! | `/jobs.json` | the same as a JSON array |
+//! | `/`, `/overview` | how everything stands: states, queues, workers |
+//! | `/stuck` | what holds up jobs, cause by cause, and what can be done |
+//! | `/jobs`, `/jobs/{id}` | jobs by state and search, newest first; one job, and why it does not run or where its time went |
+//! | `/queues`, `/queues/{name}` | queues, and one with what runs and waits in it |
+//! | `/workers`, `/workers/{id}` | worker processes, and one with what it runs |
+//! | `/schedules`, `/schedules/{name}` | schedules, and one with what it made |
+//! | `/operations`, `/operations/{id}` | acts on many jobs |
+//! | `/audit` | who did what |
+//! | `/jobs.json` | jobs as a JSON array; `state`, `queue`, `q` and `before` (a job id) choose |
 //! | `/metrics` | how the fleet's queues stand, for Prometheus; see docs/tracing.md |
 //! | `/health` | 200 when the database answers and its schema fits, else 503; the pool's `acquire_timeout` bounds the wait |
 //!
-//! There is no log-in yet: whoever reaches the router reads every job. Put it behind the application's own.
+//! Whoever reaches the router sees every job, with secrets in args and errors hidden. Put it behind the log-in of the application, or
+//! behind an [`Auth`].
 
-mod health;
-mod jobs;
-mod metrics;
+mod frame;
+mod pages;
+mod search;
+mod show;
+mod theme;
+mod waterfall;
 
+mod app;
+mod assets;
+mod auth;
 mod base;
 mod error;
+mod health;
+mod metrics;
 
 use axum::{
     Extension, Router,
     http::{HeaderValue, header},
     middleware,
-    response::{IntoResponse, Response},
-    routing::get,
+    response::Response,
+    routing::{get, post},
 };
 use sqlx::PgPool;
 
-/// Nothing but our own style sheet is loaded, no script runs, forms stay here, nobody frames us: should a text of a job ever slip
-/// through the escaping, it can still do nothing.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+pub use auth::{Auth, AuthError, Identity, Network, ParseNetworkError};
 
-/// The routes. Works under any prefix, by `nest` or behind a proxy: every link is relative.
+use app::App;
+
+/// Nothing but our own style sheet and script is loaded, forms stay here, nobody frames us: should a text of a job ever slip through
+/// the escaping, it can still do nothing.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The routes. Works under any prefix, by `nest` or behind a proxy: every link is relative. (`nest` answers the prefix without a slash at
+/// its end, `nest_service` with one too.)
 pub fn router(pool: PgPool) -> Router {
     Router::new()
-        .route("/", get(jobs::page))
-        .route("/jobs.json", get(jobs::json))
+        .route("/", get(pages::overview::page))
+        // Under a name too: what `nest` answers, the prefix without a slash behind it, no relative link can name.
+        .route("/overview", get(pages::overview::page))
+        .route("/stuck", get(pages::stuck::page))
+        .route("/jobs", get(pages::jobs::page))
+        .route("/jobs.json", get(pages::jobs::json))
+        .route("/jobs/{id}", get(pages::job::page))
+        .route("/queues", get(pages::queues::page))
+        .route("/queues/{*name}", get(pages::queue::page))
+        .route("/workers", get(pages::workers::page))
+        .route("/workers/{id}", get(pages::worker::page))
+        .route("/schedules", get(pages::schedules::page))
+        .route("/schedules/{*name}", get(pages::schedule::page))
+        .route("/operations", get(pages::operations::page))
+        .route("/operations/{id}", get(pages::operation::page))
+        .route("/audit", get(pages::audit::page))
+        .route("/theme", post(theme::choose))
         .route("/health", get(health::health))
         .route("/metrics", get(metrics::metrics))
         .layer(Extension(metrics::Samples::default()))
-        .route("/app.css", get(style))
+        .route("/assets/{name}", get(assets::asset))
+        .fallback(pages::lost)
         .layer(middleware::map_response(guard))
-        .with_state(pool)
+        .with_state(App::new(pool))
 }
 
-async fn style() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("../assets/app.css"))
-}
-
-async fn guard(mut response: Response) -> Response {
+/// Headers of every answer. What a browser may keep says so itself.
+pub(crate) async fn guard(mut response: Response) -> Response {
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
-        (header::CACHE_CONTROL, "no-store"),
     ] {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }

@@ -97,6 +97,8 @@ pub struct JobSummary {
     pub run_at: DateTime<Utc>,
     /// When it was enqueued.
     pub created_at: DateTime<Utc>,
+    /// When the last attempt was claimed.
+    pub claimed_at: Option<DateTime<Utc>>,
     /// When it reached its final state.
     pub finished_at: Option<DateTime<Utc>>,
     /// What a parked job waits for.

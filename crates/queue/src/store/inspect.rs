@@ -45,21 +45,7 @@ pub(crate) async fn get_job_detail<'c>(executor: impl PgExecutor<'c>, status: Jo
 /// The attempts of a job that did not simply succeed, oldest first.
 pub(crate) async fn list_attempts<'c>(executor: impl PgExecutor<'c>, id: JobId) -> Result<Vec<Attempt>, sqlx::Error> {
     let rows = sqlx::query(include_str!("../sql/list_attempts.sql")).bind(id.0).fetch_all(executor).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Attempt {
-                attempt: row.try_get("attempt")?,
-                outcome: row.try_get("outcome")?,
-                error_class: row.try_get("error_class")?,
-                message: row.try_get("message")?,
-                worker: row.try_get("worker_name")?,
-                claimed_at: row.try_get("claimed_at")?,
-                started_at: row.try_get("started_at")?,
-                ended_at: row.try_get("ended_at")?,
-                next_run_at: row.try_get("next_run_at")?,
-            })
-        })
-        .collect()
+    rows.iter().map(attempt).collect()
 }
 
 /// The jobs of a trace, at most so many; reads what has no index for so long.
@@ -146,6 +132,20 @@ pub async fn list_unhandled<'c>(executor: impl PgExecutor<'c>, worker: Option<i6
             })
         })
         .collect()
+}
+
+pub(super) fn attempt(row: &PgRow) -> Result<Attempt, sqlx::Error> {
+    Ok(Attempt {
+        attempt: row.try_get("attempt")?,
+        outcome: row.try_get("outcome")?,
+        error_class: row.try_get("error_class")?,
+        message: row.try_get("message")?,
+        worker: row.try_get("worker_name")?,
+        claimed_at: row.try_get("claimed_at")?,
+        started_at: row.try_get("started_at")?,
+        ended_at: row.try_get("ended_at")?,
+        next_run_at: row.try_get("next_run_at")?,
+    })
 }
 
 fn status(row: &PgRow) -> Result<JobStatus, sqlx::Error> {

@@ -13,6 +13,7 @@ mod limit;
 mod log;
 mod manage;
 mod operation;
+mod page;
 #[cfg(feature = "schedules")]
 mod schedule;
 mod search;
@@ -55,8 +56,12 @@ pub(crate) use manage::{
 pub(crate) use operation::{
     advance_operation, cancel_operation, get_operation, list_operations, lock_operation, plan_by_index, reopen_operation, start_operation,
 };
+pub use page::{
+    JobSheet, JsonText, RunningJob, StateCounts, Waiting, count_lines, count_states, count_workers, get_job_sheet, list_running,
+    list_states, page_attempts, sample_kinds, start_reading,
+};
 #[cfg(feature = "schedules")]
-pub use schedule::{Due, Fire, Fired, Unreadable};
+pub use schedule::{Due, Fire, Fired, Instant, Unreadable, list_fires, page_schedules};
 #[cfg(feature = "schedules")]
 pub(crate) use schedule::{
     declare_schedules, delete_schedule, drop_schedules, fire_schedules, list_schedules, lock_due_schedules, lock_schedule, next_schedule,

@@ -193,6 +193,36 @@ pub(crate) async fn list_schedules<'c>(executor: impl PgExecutor<'c>, name: Opti
     rows.iter().map(status).collect()
 }
 
+/// Schedules by name, those after `after`.
+pub async fn page_schedules<'c>(executor: impl PgExecutor<'c>, after: &str, limit: i32) -> Result<Vec<ScheduleStatus>, sqlx::Error> {
+    let rows = sqlx::query(include_str!("../sql/page_schedules.sql")).bind(after).bind(limit).fetch_all(executor).await?;
+    rows.iter().map(status).collect()
+}
+
+/// An instant that a schedule has come to.
+#[derive(Debug, Clone)]
+pub struct Instant {
+    /// When the expression says.
+    pub at: DateTime<Utc>,
+    /// When it was come to.
+    pub fired_at: DateTime<Utc>,
+    /// The job that it made; `None`: skipped, because the one before had not finished.
+    pub job: Option<JobId>,
+}
+
+/// The instants that a schedule has come to, newest first.
+pub async fn list_fires<'c>(executor: impl PgExecutor<'c>, schedule: &str, limit: i32) -> Result<Vec<Instant>, sqlx::Error> {
+    let rows = sqlx::query(include_str!("../sql/list_fires.sql")).bind(schedule).bind(limit).fetch_all(executor).await?;
+    let instant = |row: &PgRow| {
+        Ok(Instant {
+            at: row.try_get("instant")?,
+            fired_at: row.try_get("fired_at")?,
+            job: row.try_get::<Option<i64>, _>("job_id")?.map(JobId),
+        })
+    };
+    rows.iter().map(instant).collect()
+}
+
 /// Locks a schedule; returns whether there is one.
 pub(crate) async fn lock_schedule(connection: &mut PgConnection, name: &str) -> Result<bool, sqlx::Error> {
     let row = sqlx::query(include_str!("../sql/lock_schedule.sql")).bind(name).fetch_optional(connection).await?;

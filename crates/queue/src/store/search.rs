@@ -30,12 +30,12 @@ const COUNT_REACH: i64 = 200_000;
 const MOST_COUNTED: i64 = 10_000;
 
 /// Columns of a list, and those that filters need. NULL stands for what only the other table has.
-const LIVE: &str = "SELECT id, kind, queue, state, attempt, failures, max_attempts, priority, run_at, created_at, NULL::timestamptz AS finished_at, \
-     crashes, NULL::text AS error, tags, unique_key, parent_id, parked_for, args, trace_id FROM haulage.live_jobs";
-const FINISHED: &str = "SELECT id, kind, queue, state, attempt, failures, max_attempts, priority, run_at, created_at, finished_at, crashes, error, \
-     tags, unique_key, parent_id, NULL::smallint AS parked_for, args, trace_id FROM ";
-const COLUMNS: &str = "j.id, j.kind, j.queue, j.state, j.attempt, j.failures, j.max_attempts, j.priority, j.run_at, j.created_at, j.finished_at, \
-     j.crashes, j.error, j.parked_for";
+const LIVE: &str = "SELECT id, kind, queue, state, attempt, failures, max_attempts, priority, run_at, created_at, claimed_at, \
+     NULL::timestamptz AS finished_at, crashes, NULL::text AS error, tags, unique_key, parent_id, parked_for, args, trace_id FROM haulage.live_jobs";
+const FINISHED: &str = "SELECT id, kind, queue, state, attempt, failures, max_attempts, priority, run_at, created_at, claimed_at, finished_at, \
+     crashes, error, tags, unique_key, parent_id, NULL::smallint AS parked_for, args, trace_id FROM ";
+const COLUMNS: &str = "j.id, j.kind, j.queue, j.state, j.attempt, j.failures, j.max_attempts, j.priority, j.run_at, j.created_at, j.claimed_at, \
+     j.finished_at, j.crashes, j.error, j.parked_for";
 /// Of a job that is retried, what its last attempt said.
 const LAST_ERROR: &str = "coalesce(j.error, CASE WHEN j.state <= 3 AND (j.failures > 0 OR j.crashes > 0) THEN \
      (SELECT a.message FROM haulage.attempts AS a WHERE a.job_id = j.id ORDER BY a.attempt DESC, a.ended_at DESC LIMIT 1) END)";
@@ -236,6 +236,7 @@ fn summary(row: &PgRow) -> Result<Option<JobSummary>, sqlx::Error> {
         priority: Priority::from_code(row.try_get("priority")?)?,
         run_at: row.try_get("run_at")?,
         created_at: row.try_get("created_at")?,
+        claimed_at: row.try_get("claimed_at")?,
         finished_at: row.try_get("finished_at")?,
         parked_for: row.try_get::<Option<i16>, _>("parked_for")?.map(ParkedFor::from_code).transpose()?,
         error: row.try_get("last_error")?,

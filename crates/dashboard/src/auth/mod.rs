@@ -1,0 +1,236 @@
+//! Who may see the dashboard. An application that mounts it has a log-in of its own and puts that in front; whoever runs it alone takes
+//! one of these.
+
+mod network;
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderName, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use sha2::{Digest, Sha256};
+
+pub use network::{Network, ParseNetworkError};
+
+/// A wrong password is answered this much later: a guesser gets few tries a second, and who mistyped does not notice.
+const REFUSED_AFTER: Duration = Duration::from_millis(400);
+
+/// Who is logged in. An application that has a log-in of its own puts one among the extensions of a request, and its name is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// As pages show it.
+    pub name: String,
+}
+
+/// How people and programs say who they are.
+#[derive(Debug, Clone)]
+pub struct Auth(Arc<Mode>);
+
+#[derive(Debug)]
+enum Mode {
+    Basic(Secrets),
+    Bearer(Secrets),
+    Proxy { trusted: Vec<Network>, user: HeaderName },
+}
+
+/// Why a way to log in can't be set up. No text holds a secret.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthError {
+    /// A line is not `name:secret`.
+    #[error("line {line} of the credentials is not name:secret, with a name and a secret of at least 8 characters")]
+    Line {
+        /// Counted from 1.
+        line: usize,
+    },
+    /// Two lines have the same name.
+    #[error("line {line} of the credentials has a name that an earlier one has")]
+    Twice {
+        /// Counted from 1.
+        line: usize,
+    },
+    /// There is nobody who could log in.
+    #[error("there are no credentials: write a line name:secret for each")]
+    Empty,
+    /// No proxy is trusted, so nobody could be let in.
+    #[error("no proxy is trusted: name the networks that it speaks from")]
+    NoProxy,
+    /// The header's name is none.
+    #[error("\"{}\" is not the name of a header", .name.escape_debug())]
+    Header {
+        /// As given.
+        name: String,
+    },
+}
+
+impl Auth {
+    /// HTTP Basic: a browser asks for name and password. One `name:password` a line; empty lines and those that begin with # say
+    /// nothing. Only over TLS, or to this machine: a browser sends the password with each request.
+    ///
+    /// # Errors
+    /// [`AuthError`].
+    pub fn basic(lines: &str) -> Result<Self, AuthError> {
+        Ok(Self(Arc::new(Mode::Basic(Secrets::read(lines)?))))
+    }
+
+    /// `Authorization: Bearer TOKEN`, for programs and for proxies that add it. One `name:token` a line, as for [`Auth::basic`].
+    ///
+    /// # Errors
+    /// [`AuthError`].
+    pub fn bearer(lines: &str) -> Result<Self, AuthError> {
+        Ok(Self(Arc::new(Mode::Bearer(Secrets::read(lines)?))))
+    }
+
+    /// A proxy has logged people in and says who they are in a header, such as `X-Forwarded-User` of oauth2-proxy. Believed only from
+    /// these networks; the server must know who speaks to it ([`axum::extract::ConnectInfo`] of a [`SocketAddr`]).
+    ///
+    /// # Errors
+    /// [`AuthError`].
+    pub fn proxy(trusted: Vec<Network>, header: &str) -> Result<Self, AuthError> {
+        if trusted.is_empty() {
+            return Err(AuthError::NoProxy);
+        }
+        let user = header.parse().map_err(|_| AuthError::Header { name: header.chars().take(100).collect() })?;
+        Ok(Self(Arc::new(Mode::Proxy { trusted, user })))
+    }
+
+    /// Lets nobody else in. Only the health check stays open, for load balancers, and the style sheet and the script.
+    pub fn protect(self, dashboard: Router) -> Router {
+        dashboard.layer(middleware::from_fn_with_state(self, check)).layer(middleware::map_response(crate::guard))
+    }
+
+    /// Who this is; the challenge if it is nobody.
+    fn identify(&self, request: &Request) -> Result<Identity, Refusal> {
+        let credentials = |scheme: &str| {
+            let (given, rest) = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+            given.eq_ignore_ascii_case(scheme).then(|| rest.trim().to_owned())
+        };
+        match &*self.0 {
+            Mode::Basic(users) => {
+                let missing = Refusal::Unknown { challenge: "Basic realm=\"Haulage\", charset=\"UTF-8\"", wrong: false };
+                let Some(given) = credentials("basic") else { return Err(missing) };
+                let pair = STANDARD.decode(given).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+                let known = pair.as_deref().and_then(|pair| pair.split_once(':')).and_then(|(name, secret)| users.check(name, secret));
+                known.ok_or(Refusal::Unknown { challenge: "Basic realm=\"Haulage\", charset=\"UTF-8\"", wrong: true })
+            }
+            Mode::Bearer(tokens) => {
+                let Some(given) = credentials("bearer") else {
+                    return Err(Refusal::Unknown { challenge: "Bearer realm=\"Haulage\"", wrong: false });
+                };
+                tokens.find(&given).ok_or(Refusal::Unknown { challenge: "Bearer realm=\"Haulage\", error=\"invalid_token\"", wrong: true })
+            }
+            Mode::Proxy { trusted, user } => {
+                let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+                if !peer.is_some_and(|peer| trusted.iter().any(|network| network.contains(peer))) {
+                    return Err(Refusal::NotTheProxy);
+                }
+                // Two of them: one may be what the client sent and the proxy did not take away.
+                let mut names = request.headers().get_all(user).iter();
+                let name = names.next().and_then(|name| name.to_str().ok()).map(str::trim).filter(|name| !name.is_empty());
+                match (name, names.next()) {
+                    (Some(name), None) => Ok(Identity { name: name.chars().take(128).collect() }),
+                    _ => Err(Refusal::Nobody),
+                }
+            }
+        }
+    }
+}
+
+enum Refusal {
+    Unknown { challenge: &'static str, wrong: bool },
+    NotTheProxy,
+    Nobody,
+}
+
+async fn check(State(auth): State<Auth>, mut request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if path == "/health" || path.starts_with("/assets/") {
+        return next.run(request).await;
+    }
+    match auth.identify(&request) {
+        Ok(identity) => {
+            request.extensions_mut().insert(identity);
+            next.run(request).await
+        }
+        Err(Refusal::Unknown { challenge, wrong }) => {
+            if wrong {
+                tokio::time::sleep(REFUSED_AFTER).await;
+            }
+            let sentence = if wrong { "these credentials are not known\n" } else { "log in to see the dashboard\n" };
+            (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)], sentence).into_response()
+        }
+        Err(Refusal::NotTheProxy) => (StatusCode::FORBIDDEN, "come through the proxy: this address is not trusted\n").into_response(),
+        Err(Refusal::Nobody) => (StatusCode::UNAUTHORIZED, "the proxy does not say who you are\n").into_response(),
+    }
+}
+
+/// Secrets by name; only their hashes are kept. Comparing hashes tells nothing of a secret by the time it takes.
+struct Secrets(BTreeMap<String, [u8; 32]>);
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Secrets {
+    fn read(text: &str) -> Result<Self, AuthError> {
+        let mut secrets = BTreeMap::new();
+        for (number, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let pair = line.split_once(':').filter(|(name, secret)| (1..=128).contains(&name.len()) && secret.len() >= 8);
+            let Some((name, secret)) = pair else { return Err(AuthError::Line { line: number + 1 }) };
+            if secrets.insert(name.to_owned(), hash(secret)).is_some() {
+                return Err(AuthError::Twice { line: number + 1 });
+            }
+        }
+        if secrets.is_empty() { Err(AuthError::Empty) } else { Ok(Self(secrets)) }
+    }
+
+    fn check(&self, name: &str, secret: &str) -> Option<Identity> {
+        let given = hash(secret);
+        self.0.get(name).filter(|known| **known == given).map(|_| Identity { name: name.to_owned() })
+    }
+
+    fn find(&self, secret: &str) -> Option<Identity> {
+        let given = hash(secret);
+        self.0.iter().find(|(_, known)| **known == given).map(|(name, _)| Identity { name: name.clone() })
+    }
+}
+
+fn hash(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_read_line_by_line_and_no_error_holds_one() {
+        let secrets = Secrets::read("# who\n\n ana:correct horse:1 \nben:battery-staple\n").unwrap();
+        assert_eq!(secrets.check("ana", "correct horse:1"), Some(Identity { name: "ana".into() }));
+        assert_eq!(secrets.check("ana", "battery-staple"), None);
+        assert_eq!(secrets.check("eve", "battery-staple"), None);
+        assert_eq!(secrets.find("battery-staple"), Some(Identity { name: "ben".into() }));
+        assert!(!format!("{secrets:?}").contains("horse"));
+        for (text, part) in [
+            ("ana:short", "line 1"),
+            ("\nana", "line 2"),
+            (":long enough", "line 1"),
+            ("a:12345678\na:12345678", "line 2"),
+            ("#", "no credentials"),
+        ] {
+            let error = Secrets::read(text).unwrap_err().to_string();
+            assert!(error.contains(part) && !error.contains("short") && !error.contains("1234"), "{error}");
+        }
+    }
+}

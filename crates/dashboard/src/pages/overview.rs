@@ -1,0 +1,97 @@
+//! How everything stands, on one page.
+
+use askama::Template;
+use axum::{extract::State, response::Response};
+use chrono::{DateTime, Utc};
+use haulage_queue::{
+    JobFilter, JobState, job_page, list_workers, queues,
+    store::{self, RunningJob},
+};
+
+use super::{
+    jobs::Row,
+    queues::Line,
+    stuck::{Card, cards},
+    workers::Process,
+};
+use crate::{
+    app::App,
+    error::Problem,
+    frame::Frame,
+    show::{Look, Tag, ago, capped, encode, number, span_between},
+};
+
+/// Of each list.
+const SOME: u8 = 8;
+
+/// `GET /`.
+pub(crate) async fn page(State(app): State<App>, frame: Frame) -> Response {
+    frame.answer(read(&app, &frame).await)
+}
+
+async fn read<'a>(app: &App, frame: &'a Frame) -> Result<OverviewPage<'a>, Problem> {
+    let mut reading = app.read().await?;
+    let clock = reading.clock;
+    let counts = store::count_states(reading.db()).await?;
+    let mut lines: Vec<Line> = queues(reading.db()).await?.into_iter().map(|queue| Line::new(queue, &clock)).collect();
+    // Those that have waited longest first.
+    lines.sort_by(|a, b| b.queue.oldest_s.unwrap_or(-1.0).total_cmp(&a.queue.oldest_s.unwrap_or(-1.0)));
+    let all_queues = lines.len();
+    lines.truncate(SOME.into());
+    let mut workers: Vec<Process> = list_workers(reading.db()).await?.into_iter().map(Process::new).collect();
+    let (alive, all_workers) = (workers.iter().filter(|process| process.lives()).count(), workers.len());
+    let slots = workers.iter().filter(|process| process.lives()).map(|process| process.slots).sum();
+    workers.truncate(SOME.into());
+    let running = store::list_running(reading.db(), None, None, SOME.into()).await?;
+    let dead = job_page(reading.db(), &JobFilter::new().state(JobState::Dead).limit(SOME.into())).await?;
+    drop(reading);
+    let causes = app.causes().await?;
+    let count = |state| counts.counts.iter().find(|(each, _)| *each == state).map_or(0, |(_, count)| *count);
+    Ok(OverviewPage {
+        frame,
+        tiles: counts
+            .counts
+            .iter()
+            .map(|(state, count)| (*state, Tag::state(state), shown(*state, *count, counts.completed_about)))
+            .collect(),
+        unfinished: [JobState::Scheduled, JobState::Available, JobState::Running, JobState::Parked].map(count).iter().sum(),
+        oldest: lines.first().filter(|line| line.queue.oldest_s.is_some()).map(|line| (line.oldest.clone(), line.queue.name.clone())),
+        queues: lines,
+        all_queues,
+        workers,
+        alive,
+        all_workers,
+        slots,
+        running,
+        dead: dead.jobs.into_iter().map(|job| Row::new(job, &clock)).collect(),
+        cards: cards(causes.causes.iter().take(3)),
+        causes: causes.causes.len(),
+        clock,
+    })
+}
+
+fn shown(state: JobState, count: i64, about: i64) -> String {
+    if state == JobState::Completed && count > 10_000 && about > 10_000 { super::jobs::about(about) } else { capped(count) }
+}
+
+#[derive(Debug, Template)]
+#[template(path = "overview.html")]
+struct OverviewPage<'a> {
+    frame: &'a Frame,
+    clock: DateTime<Utc>,
+    tiles: Vec<(JobState, Tag, String)>,
+    unfinished: i64,
+    /// How long the oldest waits, and where.
+    oldest: Option<(String, String)>,
+    queues: Vec<Line>,
+    all_queues: usize,
+    workers: Vec<Process>,
+    alive: usize,
+    all_workers: usize,
+    slots: i64,
+    running: Vec<RunningJob>,
+    dead: Vec<Row>,
+    cards: Vec<Card>,
+    /// All of them.
+    causes: usize,
+}

@@ -1,0 +1,92 @@
+//! All queues.
+
+use askama::Template;
+use axum::{extract::State, response::Response};
+use chrono::{DateTime, Utc};
+use haulage_queue::{KeyLimit, Limit, QueueStatus, key_limits, queues};
+
+use crate::{
+    app::App,
+    error::Problem,
+    frame::Frame,
+    show::{Gauge, Look, Tag, ago, capped, encode, gauge, number, span},
+};
+
+/// So many queues are shown. More than a hundred is a sign that queues are used for what keys are for.
+const MOST: usize = 500;
+
+/// `GET /queues`.
+pub(crate) async fn page(State(app): State<App>, frame: Frame) -> Response {
+    frame.answer(read(&app, &frame).await)
+}
+
+async fn read<'a>(app: &App, frame: &'a Frame) -> Result<QueuesPage<'a>, Problem> {
+    let mut reading = app.read().await?;
+    let mut queues = queues(reading.db()).await?;
+    let all = queues.len();
+    queues.truncate(MOST);
+    let mut keys = key_limits(reading.db()).await?;
+    keys.truncate(MOST);
+    let clock = reading.clock;
+    Ok(QueuesPage { frame, clock, queues: queues.into_iter().map(|queue| Line::new(queue, &clock)).collect(), all, keys })
+}
+
+/// A queue in a list.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) queue: QueueStatus,
+    pub(crate) tag: Tag,
+    pub(crate) limit: String,
+    pub(crate) gauge: Gauge,
+    /// "16 / 40"
+    pub(crate) slots: String,
+    pub(crate) oldest: String,
+    pub(crate) paused: bool,
+}
+
+impl Line {
+    pub(crate) fn new(queue: QueueStatus, clock: &DateTime<Utc>) -> Self {
+        let paused = queue.paused_at.is_some() && queue.paused_until.is_none_or(|until| until > *clock);
+        let most = queue.limit.max_running().map_or(queue.slots, |most| queue.slots.min(most.into()));
+        let tag = if paused {
+            Tag::words(Look::Retrying, "Paused")
+        } else if queue.workers == 0 && queue.available + queue.parked > 0 {
+            Tag::words(Look::Dead, "No worker")
+        } else if queue.workers == 0 {
+            Tag::words(Look::Cancelled, "Not served")
+        } else if queue.available > 0 && queue.running >= most {
+            Tag::words(Look::Available, if most < queue.slots { "At its limit" } else { "Slots full" })
+        } else {
+            Tag::words(Look::Completed, "Open")
+        };
+        Self {
+            tag,
+            limit: limit(&queue.limit),
+            gauge: gauge(queue.running, most),
+            slots: format!("{} / {}", number(queue.running), number(most)),
+            oldest: queue.oldest_s.map(|seconds| span(seconds.max(0.0))).unwrap_or_default(),
+            paused,
+            queue,
+        }
+    }
+}
+
+/// A limit in words; nothing if there is none.
+pub(crate) fn limit(limit: &Limit) -> String {
+    let running = limit.max_running().map(|most| format!("{most} at once"));
+    let starts = limit.max_starts().map(|(count, per, burst)| {
+        let rate = format!("{count} starts in {}", span(per.as_secs_f64()));
+        if burst == count { rate } else { format!("{rate}, {burst} together") }
+    });
+    running.into_iter().chain(starts).collect::<Vec<_>>().join("; ")
+}
+
+#[derive(Debug, Template)]
+#[template(path = "queues.html")]
+struct QueuesPage<'a> {
+    frame: &'a Frame,
+    clock: DateTime<Utc>,
+    queues: Vec<Line>,
+    all: usize,
+    keys: Vec<KeyLimit>,
+}

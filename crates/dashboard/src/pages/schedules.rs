@@ -1,0 +1,86 @@
+//! Schedules, by name.
+
+use askama::Template;
+use axum::{
+    extract::{Query, State},
+    response::Response,
+};
+use chrono::{DateTime, Utc};
+use haulage_queue::{JobState, ScheduleStatus, store};
+use serde::Deserialize;
+
+use super::PAGE;
+use crate::{
+    app::App,
+    error::Problem,
+    frame::Frame,
+    show::{Look, Tag, ago, encode},
+};
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Asked {
+    /// Names after this one.
+    #[serde(default)]
+    after: String,
+}
+
+/// `GET /schedules`.
+pub(crate) async fn page(State(app): State<App>, frame: Frame, Query(asked): Query<Asked>) -> Response {
+    frame.answer(read(&app, &frame, &asked.after).await)
+}
+
+async fn read<'a>(app: &App, frame: &'a Frame, after: &str) -> Result<SchedulesPage<'a>, Problem> {
+    if after.contains('\0') {
+        return Err(Problem::bad("the name of a schedule holds no NUL"));
+    }
+    let mut reading = app.read().await?;
+    let clock = reading.clock;
+    let mut schedules = store::page_schedules(reading.db(), after, i32::from(PAGE) + 1).await?;
+    let more = schedules.len() > usize::from(PAGE);
+    schedules.truncate(PAGE.into());
+    let last: Vec<_> = schedules.iter().filter_map(|schedule| schedule.last_job).collect();
+    let states = store::list_states(reading.db(), &last).await?;
+    let next = schedules.last().filter(|_| more).map(|last| format!("schedules?after={}", encode(&last.name)));
+    let line = |schedule: ScheduleStatus| {
+        let state = states.iter().find(|(id, _)| Some(*id) == schedule.last_job).map(|(_, state)| *state);
+        Line::new(schedule, state, &clock)
+    };
+    Ok(SchedulesPage { frame, clock, schedules: schedules.into_iter().map(line).collect(), next, first: after.is_empty() })
+}
+
+/// A schedule in a list.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) schedule: ScheduleStatus,
+    pub(crate) tag: Tag,
+    pub(crate) paused: bool,
+    /// How its last job fares; `None`: there was none, or its history is gone.
+    pub(crate) last: Option<Tag>,
+}
+
+impl Line {
+    pub(crate) fn new(schedule: ScheduleStatus, last: Option<JobState>, clock: &DateTime<Utc>) -> Self {
+        let paused = schedule.paused_at.is_some() && schedule.paused_until.is_none_or(|until| until > *clock);
+        let late = schedule.next_at.is_some_and(|next| *clock - next > chrono::TimeDelta::minutes(1));
+        let tag = if paused {
+            Tag::words(Look::Retrying, "Paused")
+        } else if schedule.next_at.is_none() {
+            Tag::words(Look::Cancelled, "Ended")
+        } else if late {
+            Tag::words(Look::Dead, "Late")
+        } else {
+            Tag::words(Look::Completed, "On")
+        };
+        Self { schedule, tag, paused, last: last.map(Tag::state) }
+    }
+}
+
+#[derive(Debug, Template)]
+#[template(path = "schedules.html")]
+struct SchedulesPage<'a> {
+    frame: &'a Frame,
+    clock: DateTime<Utc>,
+    schedules: Vec<Line>,
+    next: Option<String>,
+    first: bool,
+}

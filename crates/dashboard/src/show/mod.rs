@@ -1,0 +1,18 @@
+//! How things look on a page: times, counts, states, JSON. Everything that comes from outside goes through an escaping writer here or
+//! in a template.
+
+mod json;
+mod number;
+mod prose;
+mod redact;
+mod state;
+mod text;
+mod time;
+
+pub(crate) use json::{Json, json};
+pub(crate) use number::{Gauge, capped, gauge, number};
+pub(crate) use prose::{Prose, prose};
+pub(crate) use redact::mask;
+pub(crate) use state::{Look, Tag};
+pub(crate) use text::{encode, first_line, visible};
+pub(crate) use time::{ago, at, span, span_between};
