@@ -191,6 +191,23 @@ fn a_wrong_command_line_is_refused_before_the_database_is_asked() {
     }
 }
 
+/// Whoever names who may come does not want to show every job to everybody.
+#[test]
+fn a_dashboard_with_half_a_log_in_is_refused() {
+    for (args, remedy) in [
+        (&["--credentials", "/none"][..], "--auth basic"),
+        (&["--insecure-no-auth", "--credentials", "/none"], "--auth basic"),
+        (&["--trusted-proxy", "127.0.0.1"], "--auth proxy"),
+        (&["--user-header", "X-User"], "--auth proxy"),
+        (&["--auth", "basic", "--credentials", "/none", "--trusted-proxy", "127.0.0.1"], "leave them out"),
+        (&["--auth", "proxy", "--trusted-proxy", "127.0.0.1", "--credentials", "/none"], "takes no credentials"),
+    ] {
+        let args: Vec<&str> = ["dashboard", "--listen", "127.0.0.1:0"].iter().chain(args).copied().collect();
+        let line = refused(haulage("postgres://nobody@127.0.0.1:1/none", &args), 1);
+        assert!(line.contains(remedy), "{args:?}: {line}");
+    }
+}
+
 #[tokio::test]
 async fn an_unknown_job_has_an_exit_code_of_its_own() {
     let url = database().await.url();

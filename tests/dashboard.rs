@@ -10,7 +10,7 @@ use std::{
 use axum::Router;
 use haulage::{
     Job, JobFilter, JobId, JobState, Operator, Priority, SCHEMA_VERSION, Schedule, Verb,
-    dashboard::{Auth, Identity, router},
+    dashboard::{Auth, Identity, only_local, router},
     declare_schedules,
 };
 use reqwest::{StatusCode, Url, header::HeaderMap};
@@ -102,8 +102,14 @@ async fn hostile_texts_in_every_field_are_shown_and_never_taken_for_html() {
     let database = database().await;
     let pool = database.pool();
     let id = plant_hostile_texts(&pool).await;
-    let url = serve(router(pool.clone()).layer(axum::Extension(Identity { name: HOSTILE.to_owned() }))).await;
+    let url = serve(router(pool.clone())).await;
     let name = percent(HOSTILE);
+    let echoes = format!("/jobs/{}", id.0 + 1);
+    let shows = ["/", "/stuck", "/jobs", "/queues", "/workers", "/workers/77", "/schedules", "/operations", "/operations/1", "/audit"]
+        .map(ToOwned::to_owned)
+        .into_iter()
+        .chain([format!("/jobs/{id}"), echoes, format!("/queues/{name}"), format!("/schedules/{name}"), format!("/audit?who={name}")])
+        .collect::<BTreeSet<_>>();
     let paths = [
         "/".to_owned(),
         "/stuck".to_owned(),
@@ -138,9 +144,12 @@ async fn hostile_texts_in_every_field_are_shown_and_never_taken_for_html() {
         assert!(!answer.status().is_server_error(), "{path}: {}", answer.text().await.unwrap());
         let page = answer.text().await.unwrap();
         assert_plain(&path, &page);
-        // It is shown, at least as the name of who is logged in.
-        assert!(page.contains("&#60;script&#62;alert") && page.contains("⟨U+202E⟩⟨U+001B⟩[31m"), "{path}: {page}");
+        let is_shown = page.contains("&#60;script&#62;alert") && page.contains("⟨U+202E⟩⟨U+001B⟩[31m");
+        assert!(is_shown || !shows.contains(&path), "{path}: {page}");
     }
+    let named = serve(router(pool.clone()).layer(axum::Extension(Identity { name: HOSTILE.to_owned() }))).await;
+    let (_, page) = get(&named, "/workers").await;
+    assert!(page.contains(&"<span>&#34;&#62;&#60;script"), "{page}");
     let (_, body) = get(&url, "/jobs.json").await;
     assert!(body.contains("<script>alert"), "JSON is data: {body}");
 }
@@ -151,7 +160,7 @@ async fn jobs_are_listed_newest_first_page_by_page_to_the_last() {
     let pool = database.pool();
     let mut ids = enqueue(&pool, "default", 120).await;
     enqueue(&pool, "other:queue/1", 1).await;
-    let url = serve(router(pool)).await;
+    let url = serve(router(pool.clone())).await;
 
     ids.reverse();
     let shown = walk(&url, "/jobs?q=queue%3Adefault&state=available").await;
@@ -164,6 +173,29 @@ async fn jobs_are_listed_newest_first_page_by_page_to_the_last() {
 
     let (_, all) = get(&url, "/jobs.json").await;
     assert_eq!(json_of(&all).as_array().unwrap().len(), 50);
+    let mut place = "/jobs.json?q=queue%3Adefault&state=available".to_owned();
+    let mut listed = Vec::new();
+    loop {
+        let answer = client().get(format!("{url}{place}")).send().await.unwrap();
+        let next = answer.headers().get("link").map(|link| link.to_str().unwrap().to_owned());
+        listed.extend(json_of(&answer.text().await.unwrap()).as_array().unwrap().iter().map(|job| job["id"].clone()));
+        let Some(next) = next else { break };
+        place = next.strip_prefix("<.").and_then(|next| next.strip_suffix(">; rel=\"next\"")).unwrap().to_owned();
+    }
+    assert_eq!(listed.len(), 120);
+    assert_eq!(listed.iter().map(ToString::to_string).collect::<BTreeSet<_>>().len(), 120);
+    // Was answered with the next job down.
+    sqlx::query("DELETE FROM haulage.live_jobs WHERE id = $1").bind(ids[1].0).execute(&pool).await.unwrap();
+    for (query, found) in [
+        (format!("q={}", ids[1]), 0),
+        (format!("q={}", ids[0]), 1),
+        (format!("q={}&state=dead", ids[0]), 0),
+        (format!("q={}&queue=mail", ids[0]), 0),
+        (format!("q={}&before={}", ids[0], ids[0]), 0),
+    ] {
+        let (_, one) = get(&url, &format!("/jobs.json?{query}")).await;
+        assert_eq!(json_of(&one).as_array().unwrap().len(), found, "{query}: {one}");
+    }
     for query in ["queue=other:queue/1", "q=queue:other:queue/1"] {
         let (_, one) = get(&url, &format!("/jobs.json?{query}")).await;
         let one = json_of(&one);
@@ -195,6 +227,86 @@ async fn attempts_schedules_operations_and_deeds_are_shown_page_by_page_to_the_l
     ] {
         let found = walk_for(&url, &path, prefix).await;
         assert_eq!((found.len(), found.iter().collect::<BTreeSet<_>>().len()), (most, most), "{path}: {found:?}");
+    }
+}
+
+/// A job that was run anew counts from 1 again.
+#[tokio::test]
+async fn attempts_with_one_number_are_shown_page_by_page_to_the_last() {
+    let database = database().await;
+    let pool = database.pool();
+    let id = enqueue(&pool, "default", 1).await[0];
+    sqlx::query(
+        "INSERT INTO haulage.attempts (job_id, attempt, outcome, message, ended_at)
+         SELECT $1, 1, 'failed', 'said ' || n, now() + n * interval '1 microsecond' FROM generate_series(1, 45) AS n",
+    )
+    .bind(id.0)
+    .execute(&pool)
+    .await
+    .unwrap();
+    let found = walk_for(&serve(router(pool)).await, &format!("/jobs/{id}"), "<pre>said ").await;
+    assert_eq!((found.len(), found.iter().collect::<BTreeSet<_>>().len()), (45, 45), "{found:?}");
+}
+
+/// There is no index by person: a page looks at 20,000 entries and leads on.
+#[tokio::test]
+async fn deeds_of_a_person_are_found_however_far_down() {
+    let database = database().await;
+    let pool = database.pool();
+    sqlx::raw_sql(
+        "INSERT INTO haulage.audit (who, verb, target) VALUES ('ben', 'pause', 'queue old');
+         INSERT INTO haulage.audit (who, verb, target) SELECT 'ana', 'pause', 'queue q' FROM generate_series(1, 20100)",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let url = serve(router(pool)).await;
+    let (_, page) = get(&url, "/audit?who=ben").await;
+    assert!(page.contains("Nothing matches among the newest") && page.contains("Search further"), "{page}");
+    assert_eq!(walk_for(&url, "/audit?who=ben", "<td><a href=\"./queues/").await, ["old"]);
+    let (_, page) = get(&url, "/audit?who=nobody&before=50").await;
+    assert!(page.contains("Nothing is written down that matches"), "{page}");
+}
+
+#[tokio::test]
+async fn pages_show_themselves_when_what_is_wrong_cannot_be_told() {
+    let database = database().await;
+    let pool = database.pool();
+    enqueue(&pool, "default", 1).await;
+    sqlx::query("ALTER TABLE haulage.schedules RENAME TO schedules_of_before").execute(&pool).await.unwrap();
+    let url = serve(router(pool)).await;
+    let (status, page) = get(&url, "/").await;
+    assert!(status == StatusCode::OK && page.contains("The database did not say in time"), "{status} {page}");
+    let (status, page) = get(&url, "/queues/default").await;
+    assert!(status == StatusCode::OK && page.contains("Waiting, by priority"), "{status} {page}");
+    assert!(get(&url, "/stuck").await.0.is_server_error());
+}
+
+#[tokio::test]
+async fn a_job_is_shown_without_its_story_when_that_takes_too_long() {
+    let database = database().await;
+    let pool = database.pool();
+    let id = enqueue(&pool, "default", 1).await[0];
+    let mut other = pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE haulage.audit IN ACCESS EXCLUSIVE MODE").execute(&mut *other).await.unwrap();
+    let (status, page) = get(&serve(router(pool)).await, &format!("/jobs/{id}")).await;
+    assert!(status == StatusCode::OK && page.contains("Arguments") && !page.contains("What took the time"), "{status} {page}");
+    other.rollback().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_dashboard_without_a_log_in_answers_only_to_names_of_this_machine() {
+    let url = serve(only_local(router(database().await.pool()))).await;
+    for (host, status) in [
+        ("localhost:8090", StatusCode::OK),
+        ("127.0.0.1", StatusCode::OK),
+        ("[::1]:8090", StatusCode::OK),
+        ("evil.example", StatusCode::FORBIDDEN),
+        ("127.0.0.1.evil.example:8090", StatusCode::FORBIDDEN),
+    ] {
+        let answer = client().get(format!("{url}/queues")).header("host", host).send().await.unwrap();
+        assert_guarded(answer.headers());
+        assert_eq!(answer.status(), status, "{host}");
     }
 }
 
@@ -286,6 +398,74 @@ async fn secrets_in_args_errors_and_output_are_hidden_wherever_a_job_is_shown() 
 }
 
 #[tokio::test]
+async fn secrets_are_hidden_in_whatever_else_is_said_of_a_job() {
+    let database = database().await;
+    let pool = database.pool();
+    // Long enough to be cut in the middle wherever somebody cuts.
+    let secret = format!("{} can't reach postgres://app:{}@db/x", "so ".repeat(25), "Q".repeat(400));
+    let short = "api_key=QQQQ and postgres://app:QQQQ@db/x";
+    let id = enqueue(&pool, "q", 1).await[0];
+    let run = async |sql: &'static str| sqlx::query(sql).bind(&secret).bind(short).bind(id.0).execute(&pool).await.unwrap();
+    run("UPDATE haulage.live_jobs SET state = 2, place = NULL, lease = 5, failures = 1, attempt = 2,
+             origin = jsonb_build_object('request_id', $1::text, 'route', $2::text, 'access_key', 'QQQQ') WHERE id = $3")
+    .await;
+    run("INSERT INTO haulage.leases (id, worker, ids) SELECT 5, 77, ARRAY[$3::bigint] WHERE $1::text <> $2::text").await;
+    run("INSERT INTO haulage.workers (id, name, version, queues, slots, kinds, lease_ms)
+         SELECT 77, 'w', '1', ARRAY['q'], ARRAY[1], ARRAY['k'], 600000 WHERE $1::text <> $2::text AND $3::bigint > 0")
+    .await;
+    run("INSERT INTO haulage.progress (job_id, lease, percent, message) SELECT $3, 5, 50, $1 || $2").await;
+    run("INSERT INTO haulage.cancel_requests (job_id, reason) SELECT $3, $1 || $2").await;
+    run("INSERT INTO haulage.attempts (job_id, attempt, outcome, error_class, message) VALUES ($3, 1, 'failed', $2, $1)").await;
+    run("INSERT INTO haulage.attempt_logs (job_id, attempt, ended_at, earlier, lines)
+         SELECT job_id, attempt, ended_at, 0, jsonb_build_array(jsonb_build_object('before_us', 1, 'level', 'ERROR', 'target', 't', 'message',
+             $1::text, 'fields', jsonb_build_object('n', $2::text, 'pass', 'QQQQ'))) FROM haulage.attempts WHERE job_id = $3").await;
+    run("INSERT INTO haulage.finished_jobs (id, run_at, eligible_at, created_at, claimed_at, attempt, priority, failures, max_attempts, crashes, state,
+             kind_revision, queue, kind, args, error, parent_id, root_id)
+         SELECT nextval('haulage.live_jobs_id_seq'), now(), now(), now(), now(), 1, 1, 1, 1, 0, 6, 0, 'q', 'k', jsonb_build_object('x', $2::text), $1, $3, $3").await;
+    run("INSERT INTO haulage.queues (name, paused_at, paused_by, paused_why) SELECT 'q', now(), 'ana', $1 || $2 WHERE $3::bigint > 0")
+        .await;
+    run("INSERT INTO haulage.schedules (name, owner, cron, zone, missed, overlap, jitter_ms, kind, queue, args, priority, max_attempts, next_at,
+             paused_at, paused_by, paused_why)
+         SELECT 's', 'o', '0 0 * * *', 'UTC', 0, 0, 0, 'k', 'q', '{}', 1, 1, now(), now(), 'ana', $1 || $2 WHERE $3::bigint > 0").await;
+    run("INSERT INTO haulage.operations (who, reason, verb, filter, up_to, failed)
+         SELECT 'ana', $1, 'retry', jsonb_build_object('error', $2::text, 'args', jsonb_build_object('token', 'QQQQ')), $3,
+             jsonb_build_object($1::text, 1)")
+    .await;
+    run("INSERT INTO haulage.audit (who, verb, target, jobs, reason, after) VALUES ('ana', 'retry', 'queue q', ARRAY[$3], $1, jsonb_build_object('why', $2::text))").await;
+    run("INSERT INTO haulage.audit (who, verb, target, reason, operation) SELECT 'ana', 'start retry', t, $1 || $2, 1
+         FROM (VALUES ('schedule s'), ('operation 1')) AS v (t) WHERE $3::bigint > 0")
+    .await;
+    let url = serve(router(pool)).await;
+    let (job, dead) = (format!("/jobs/{id}"), format!("/jobs/{}", id.0 + 1));
+    for path in [
+        "/",
+        "/stuck",
+        "/jobs",
+        "/jobs.json",
+        &job,
+        &dead,
+        "/queues",
+        "/queues/q",
+        "/workers",
+        "/workers/77",
+        "/schedules",
+        "/schedules/s",
+        "/operations",
+        "/operations/1",
+        "/audit",
+    ] {
+        let (status, page) = get(&url, path).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {page}");
+        assert!(!page.contains("QQQ"), "{path}: {page}");
+        assert!(page.contains("••••••") || matches!(path, "/workers" | "/schedules"), "{path}: {page}");
+    }
+    let (_, page) = get(&url, &job).await;
+    for part in ["50 %", "asked to stop", "1 line logged", "ERROR", "pass=••••••", "access_key ••••••"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+}
+
+#[tokio::test]
 async fn a_page_that_the_database_keeps_waiting_is_given_up() {
     let database = database().await;
     let pool = database.pool();
@@ -358,10 +538,29 @@ async fn only_who_is_known_is_let_in() {
     }
     assert_eq!(ask(&other, &[("x-forwarded-user", "ana")]).await.0, StatusCode::FORBIDDEN);
     // Every route but the health check and the assets.
-    for path in ["/", "/stuck", "/jobs", "/jobs/1", "/jobs.json", "/workers/1", "/metrics", "/theme", "/none", "/health/x"] {
+    for path in [
+        "/",
+        "/stuck",
+        "/jobs",
+        "/jobs/1",
+        "/jobs.json",
+        "/workers/1",
+        "/metrics",
+        "/theme",
+        "/none",
+        "/health/x",
+        "/assets/",
+        "/assets/none.css",
+        "/assets/a/b",
+    ] {
         assert_eq!(client().get(format!("{basic}{path}")).send().await.unwrap().status(), StatusCode::UNAUTHORIZED, "{path}");
     }
     assert_eq!(client().get(format!("{basic}/health")).send().await.unwrap().status(), StatusCode::OK);
+    let (_, _, page) = ask(&basic, &[("authorization", "Basic YW5hOmNvcnJlY3QtaG9yc2U=")]).await;
+    let style = attributes(&page, "href").into_iter().find(|link| link.ends_with(".css")).unwrap();
+    assert_eq!(client().get(format!("{basic}{}", &style[1..])).send().await.unwrap().status(), StatusCode::OK);
+    let zoe = client().get(format!("{proxy}/queues")).header("x-forwarded-user", "Zoë".as_bytes());
+    assert!(zoe.send().await.unwrap().text().await.unwrap().contains("<span>Zoë</span>"));
 }
 
 /// The jobs of a database in which every page has something to show.

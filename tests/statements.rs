@@ -3,9 +3,10 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
+use haulage::{AuditFilter, Job, JobFilter, job_page, list_audit};
 use sqlx::{Connection, Executor, PgConnection, PgPool, Statement};
 
-use crate::support::database;
+use crate::support::{Count, database};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -203,6 +204,48 @@ async fn a_claim_reads_no_more_rows_than_it_takes_however_many_there_are() {
             assert!((taken..taken + 10).contains(&fetched), "{prepare}, {rows} rows: {fetched} fetched");
             tx.rollback().await.unwrap();
         }
+    }
+}
+
+/// What is put together for a search is no file whose plan could be shown; what it has read is counted.
+#[tokio::test]
+async fn a_family_and_the_deeds_on_a_job_are_found_by_their_index() {
+    let pool = database().await.pool();
+    let parent = Count { n: 1 }.enqueue(&pool).await.unwrap().id();
+    sqlx::raw_sql(
+        "INSERT INTO haulage.live_jobs (queue, kind, args, parent_id, root_id) SELECT 'q', 'child', '{}', id, id FROM haulage.live_jobs;
+         INSERT INTO haulage.audit (who, verb, target, jobs) SELECT 'ana', 'retry', 'job ' || min(id), ARRAY[min(id)] FROM haulage.live_jobs;
+         INSERT INTO haulage.live_jobs (queue, kind, args) SELECT 'q', 'a', '{}' FROM generate_series(1, 30000);
+         INSERT INTO haulage.audit (who, verb, target, jobs) SELECT 'ana', 'retry', 'job 0', ARRAY[0] FROM generate_series(1, 30000);
+         INSERT INTO haulage.finished_completed (id, run_at, eligible_at, created_at, attempt, priority, failures, max_attempts, crashes, state,
+             kind_revision, queue, kind, args, finished_at)
+         SELECT nextval('haulage.live_jobs_id_seq'), now(), now(), now(), 1, 1, 0, 25, 0, 5, 0, 'q', 'other', '{}', now() FROM generate_series(1, 30000)",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let read = async |connection: &mut PgConnection| -> i64 {
+        sqlx::query_scalar(
+            "SELECT coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)::bigint FROM pg_stat_xact_user_tables \
+             WHERE schemaname = 'haulage' AND relname ~ '^(live_jobs|finished_|audit)'",
+        )
+        .fetch_one(connection)
+        .await
+        .unwrap()
+    };
+    let mut connection = pool.acquire().await.unwrap();
+    for prepare in ["DISCARD PLANS", "ANALYZE haulage.live_jobs; ANALYZE haulage.finished_jobs; ANALYZE haulage.audit; DISCARD PLANS"] {
+        sqlx::raw_sql(prepare).execute(&mut *connection).await.unwrap();
+        let mut tx = connection.begin().await.unwrap();
+        sqlx::raw_sql("SET LOCAL enable_seqscan = off; SET LOCAL jit = off").execute(&mut *tx).await.unwrap();
+        let before = read(&mut tx).await;
+        assert_eq!(list_audit(&mut *tx, &AuditFilter::new().job(parent).limit(20)).await.unwrap().len(), 1);
+        let deeds = read(&mut tx).await;
+        assert_eq!(job_page(&mut *tx, &JobFilter::new().parent(parent).limit(20)).await.unwrap().jobs.len(), 1);
+        assert_eq!(job_page(&mut *tx, &JobFilter::new().root(parent).limit(20)).await.unwrap().jobs.len(), 1);
+        let family = read(&mut tx).await;
+        assert!(deeds - before < 100 && family - deeds < 100, "{prepare}: {} and {} rows", deeds - before, family - deeds);
+        tx.rollback().await.unwrap();
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use haulage::{
     check_schema,
-    dashboard::{Auth, Network},
+    dashboard::{Auth, Network, only_local},
 };
 use sqlx::postgres::PgPoolOptions;
 use tokio::net::TcpListener;
@@ -48,9 +48,9 @@ pub(crate) struct Dashboard {
     #[arg(long, value_name = "NETWORK")]
     trusted_proxy: Vec<Network>,
 
-    /// The header in which the proxy says who it is
-    #[arg(long, value_name = "NAME", default_value = "X-Forwarded-User")]
-    user_header: String,
+    /// The header in which the proxy says who it is [default: X-Forwarded-User]
+    #[arg(long, value_name = "NAME")]
+    user_header: Option<String>,
 
     /// Let everybody who reaches the address see every job
     #[arg(long, conflicts_with = "auth")]
@@ -81,7 +81,11 @@ impl Dashboard {
             .with_context(|| format!("can't listen on {}; choose another address with --listen", self.listen))?;
         remark(&format!("the dashboard is at http://{}/; stop it with Ctrl-C", listener.local_addr()?));
         let router = haulage::dashboard::router(pool);
-        let router = auth.into_iter().fold(router, |router, auth| auth.protect(router));
+        let router = match auth {
+            Some(auth) => auth.protect(router),
+            None if self.insecure_no_auth => router,
+            None => only_local(router),
+        };
         axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
             .with_graceful_shutdown(async move {
                 stops.next().await;
@@ -92,7 +96,18 @@ impl Dashboard {
 
     /// The log-in that was asked for. None only on this machine, or if somebody insists.
     fn auth(&self) -> anyhow::Result<Option<Auth>> {
+        let (has_credentials, has_proxy) =
+            (self.credentials.is_some() || self.credentials_text.is_some(), !self.trusted_proxy.is_empty() || self.user_header.is_some());
         let Some(way) = self.auth else {
+            // Whoever names who may come does not want it open to all.
+            if has_credentials {
+                bail!(
+                    "there are credentials (--credentials, or HAULAGE_DASHBOARD_CREDENTIALS) and no --auth: say --auth basic or --auth bearer"
+                );
+            }
+            if has_proxy {
+                bail!("--trusted-proxy and --user-header need --auth proxy");
+            }
             if self.listen.ip().is_loopback() || self.insecure_no_auth {
                 return Ok(None);
             }
@@ -103,10 +118,22 @@ impl Dashboard {
                 self.listen.port()
             );
         };
+        match way {
+            Way::Basic | Way::Bearer if has_proxy => {
+                bail!("--trusted-proxy and --user-header are for --auth proxy only; leave them out, or choose it")
+            }
+            Way::Proxy if has_credentials => {
+                bail!(
+                    "--auth proxy takes no credentials: leave out --credentials and HAULAGE_DASHBOARD_CREDENTIALS, or choose basic or bearer"
+                )
+            }
+            _ => {}
+        }
         let auth = match way {
             Way::Basic => Auth::basic(&self.lines()?)?,
             Way::Bearer => Auth::bearer(&self.lines()?)?,
-            Way::Proxy => Auth::proxy(self.trusted_proxy.clone(), &self.user_header).context("name its address with --trusted-proxy")?,
+            Way::Proxy => Auth::proxy(self.trusted_proxy.clone(), self.user_header.as_deref().unwrap_or("X-Forwarded-User"))
+                .context("name its address with --trusted-proxy")?,
         };
         Ok(Some(auth))
     }

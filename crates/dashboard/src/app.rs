@@ -8,16 +8,19 @@ use std::{
 use axum::extract::FromRef;
 use chrono::{DateTime, Utc};
 use haulage_queue::{CauseGroup, Causes, causes, store};
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
-use tokio::sync::Mutex;
+use sqlx::{Acquire, PgConnection, PgPool, Postgres, Transaction};
+use tokio::sync::{Mutex, watch};
 
 use crate::error::Problem;
 
 /// A page's statements end after this long: a dashboard must not be what a database suffers from.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What stands beside every page is as old as this at most.
 const FRESH: Duration = Duration::from_secs(5);
+
+/// What could be read is better than nothing for so long.
+const KEPT: Duration = Duration::from_secs(60);
 
 /// What stands beside a page must not keep the page waiting for longer.
 const ASIDE: Duration = Duration::from_secs(1);
@@ -26,10 +29,12 @@ const ASIDE: Duration = Duration::from_secs(1);
 pub(crate) struct App {
     pub(crate) pool: PgPool,
     workers: Last<Workers>,
-    causes: Last<Arc<Causes>>,
+    causes: Last<Result<Arc<Causes>, Problem>>,
+    /// The last that could be read.
+    good: Arc<watch::Sender<Option<(Instant, Arc<Causes>)>>>,
 }
 
-/// What was read last, and when; `None` inside: it could not be read then.
+/// What was read last, and when; `None` inside: it could not be read then, or is being read.
 type Last<T> = Arc<Mutex<Option<(Instant, Option<T>)>>>;
 
 /// How many workers live, of how many that are known.
@@ -41,7 +46,7 @@ pub(crate) struct Workers {
 
 impl App {
     pub(crate) fn new(pool: PgPool) -> Self {
-        Self { pool, workers: Arc::default(), causes: Arc::default() }
+        Self { pool, workers: Arc::default(), causes: Arc::default(), good: Arc::default() }
     }
 
     /// A look at the database.
@@ -70,39 +75,46 @@ impl App {
 }
 
 impl App {
-    /// What holds up jobs in the whole fleet, as of some seconds ago at most.
+    /// What holds up jobs in the whole fleet, as of some seconds ago at most. Who comes while somebody looks waits for that look; who
+    /// comes soon after one that failed is told so at once.
     pub(crate) async fn causes(&self) -> Result<Arc<Causes>, Problem> {
         let mut last = self.causes.lock().await;
         if let Some((at, Some(known))) = &*last
             && at.elapsed() < FRESH
         {
-            return Ok(known.clone());
+            return known.clone();
         }
-        // Should this be given up half-way, the next one does not try again at once.
+        // Should this be given up half-way, who waits aside does not try again at once.
         *last = Some((Instant::now(), None));
         let looked = async {
             let mut connection = self.pool.acquire().await?;
             Ok::<_, Problem>(Arc::new(causes(&mut connection).await?))
         };
         let looked = looked.await;
-        *last = Some((Instant::now(), looked.as_ref().ok().cloned()));
+        if let Ok(known) = &looked {
+            self.good.send_replace(Some((Instant::now(), known.clone())));
+        }
+        *last = Some((Instant::now(), Some(looked.clone())));
         looked
     }
 
-    /// How many causes need a person. Who comes while somebody looks, or soon after a look that failed, gets what was known before.
+    /// The same for a page that does without: what was known before while somebody looks, and after a look that failed or took too long.
+    pub(crate) async fn causes_if_known(&self) -> Option<Arc<Causes>> {
+        let kept = || self.good.borrow().as_ref().filter(|(at, _)| at.elapsed() < KEPT).map(|(_, known)| known.clone());
+        let is_due = match self.causes.try_lock() {
+            // Without anything that was known before the look of the other is worth waiting for.
+            Err(_) => kept().is_none(),
+            Ok(last) => last.as_ref().is_none_or(|(at, _)| at.elapsed() >= FRESH),
+        };
+        if is_due && let Ok(Ok(known)) = tokio::time::timeout(ASIDE, self.causes()).await {
+            return Some(known);
+        }
+        kept()
+    }
+
+    /// How many causes need a person.
     pub(crate) async fn need_you(&self) -> usize {
-        let known = match self.causes.try_lock() {
-            Err(_) => return 0,
-            Ok(last) => match &*last {
-                Some((at, known)) if at.elapsed() < 2 * FRESH => Some(known.clone()),
-                _ => None,
-            },
-        };
-        let known = match known {
-            Some(known) => known,
-            None => tokio::time::timeout(ASIDE, self.causes()).await.ok().and_then(Result::ok),
-        };
-        known.map_or(0, |causes| causes.of(CauseGroup::NeedsYou).count())
+        self.causes_if_known().await.map_or(0, |causes| causes.of(CauseGroup::NeedsYou).count())
     }
 }
 
@@ -122,5 +134,10 @@ pub(crate) struct Reading {
 impl Reading {
     pub(crate) fn db(&mut self) -> &mut PgConnection {
         &mut self.tx
+    }
+
+    /// A look that may fail, and the rest goes on all the same.
+    pub(crate) async fn aside(&mut self) -> Result<Transaction<'_, Postgres>, Problem> {
+        Ok(self.tx.begin().await?)
     }
 }

@@ -33,9 +33,18 @@ impl Asset {
     }
 }
 
+fn find(name: &str) -> Option<&'static Asset> {
+    [&*STYLE, &*SCRIPT, &*ICON].into_iter().find(|asset| asset.name == name)
+}
+
+/// Whether a file of ours has this name.
+pub(crate) fn is_one(name: &str) -> bool {
+    find(name).is_some()
+}
+
 /// `GET /assets/{name}`.
 pub(crate) async fn asset(Path(name): Path<String>) -> Response {
-    let Some(asset) = [&STYLE, &SCRIPT, &ICON].into_iter().find(|asset| asset.name == name) else {
+    let Some(asset) = find(&name) else {
         // Of another version of this program: the next load of the page names the right one.
         return (StatusCode::NOT_FOUND, "there is no such file; load the page anew\n").into_response();
     };

@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::{frame::Frame, show::visible};
 
 /// A status and a sentence. The cause goes to the log and not to the client, for whom it may be too much to know.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Problem {
     status: StatusCode,
     title: &'static str,
@@ -58,7 +58,8 @@ impl Problem {
     }
 
     fn too_slow() -> Self {
-        let sentence = "Stopped after 2 s, to spare the database. Narrow it by state, queue or time, or try again in a moment.";
+        let sentence =
+            "Stopped after 2 s, to spare the database. Try again in a moment; a search is quicker with a state, a queue or a time.";
         Self::new(StatusCode::GATEWAY_TIMEOUT, "This took too long", sentence.to_owned())
     }
 

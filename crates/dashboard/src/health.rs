@@ -5,11 +5,11 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use haulage_queue::{ReadError, SCHEMA_VERSION, check_schema};
+use haulage_queue::{ReadError, SCHEMA_VERSION, check_schema, store};
 use serde::Serialize;
 use sqlx::PgPool;
 
-use crate::error::Problem;
+use crate::{app::PATIENCE, error::Problem};
 
 #[derive(Debug, Serialize)]
 struct Health {
@@ -26,6 +26,6 @@ pub(crate) async fn health(State(pool): State<PgPool>) -> Response {
 }
 
 async fn check(pool: &PgPool) -> Result<(), Problem> {
-    let mut connection = pool.acquire().await.map_err(ReadError::from).map_err(Problem::unavailable)?;
-    check_schema(&mut connection).await.map_err(Problem::unavailable)
+    let (mut tx, _) = store::start_reading(pool, PATIENCE).await.map_err(ReadError::from).map_err(Problem::unavailable)?;
+    check_schema(&mut tx).await.map_err(Problem::unavailable)
 }

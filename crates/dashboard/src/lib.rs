@@ -47,7 +47,7 @@ use axum::{
 };
 use sqlx::PgPool;
 
-pub use auth::{Auth, AuthError, Identity, Network, ParseNetworkError};
+pub use auth::{Auth, AuthError, Identity, Network, ParseNetworkError, only_local};
 
 use app::App;
 

@@ -3,7 +3,7 @@
 //! `key:value` pairs, all of which must hold. A value with spaces stands in double quotes. A number alone is a job's id; another word
 //! alone is a kind.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use haulage_queue::{JobFilter, JobId, JobState, check_name};
 
 /// Longer searches say nothing more.
@@ -116,13 +116,16 @@ type Bound = Option<DateTime<Utc>>;
 
 /// A day, an hour ago and later, or from..to with either end left out.
 fn range(text: &str, clock: &DateTime<Utc>) -> Option<(Bound, Bound)> {
+    // Neither Postgres nor a page has other years.
+    let is_usual = |time: &DateTime<Utc>| (1..=9_999).contains(&time.year());
+    let time = |text: &str, clock: &DateTime<Utc>| time(text, clock).filter(is_usual);
     if let Some((from, to)) = text.split_once("..") {
         let end = |text: &str| if text.is_empty() { Some(None) } else { time(text, clock).map(Some) };
         let (from, to) = (end(from)?, end(to)?);
         return (from.is_some() || to.is_some()).then_some((from, to));
     }
     if let Ok(day) = text.parse::<NaiveDate>() {
-        let start = day.and_hms_opt(0, 0, 0)?.and_utc();
+        let start = Some(day.and_hms_opt(0, 0, 0)?.and_utc()).filter(is_usual)?;
         return Some((Some(start), start.checked_add_signed(TimeDelta::days(1))));
     }
     Some((Some(time(text, clock)?), None))
@@ -257,6 +260,9 @@ mod tests {
             ("age:>", 0, "age:>1h"),
             ("created:yesterday", 0, "from..to"),
             ("created:..", 0, "from..to"),
+            ("created:+12026-01-01", 0, "from..to"),
+            ("created:-0001-01-01", 0, "from..to"),
+            ("created:..+12026-01-01T00:00", 0, "from..to"),
             ("parent:x", 0, "whole number"),
             ("<script>", 0, "1 to 128"),
             ("id:x", 0, "whole number"),

@@ -49,6 +49,8 @@ mod args;
 mod names;
 pub mod notify;
 #[doc(hidden)]
+pub mod redact;
+#[doc(hidden)]
 pub mod store;
 #[doc(hidden)]
 pub mod telemetry;
@@ -70,8 +72,8 @@ pub use inspect::{
 pub use job::Job;
 pub use limit::{KeyLimit, Limit, LimitError, MAX_KEY_BYTES, key_limits};
 pub use manage::{
-    Acted, AuditEntry, AuditFilter, CancelOutcome, ManageError, Operation, OperationId, OperationState, Operator, Preview, Verb, cancel,
-    list_audit, list_operations, operation, preview, run_operation, step_operation,
+    Acted, AuditEntry, AuditFilter, AuditPage, CancelOutcome, ManageError, Operation, OperationId, OperationState, Operator, Preview, Verb,
+    audit_page, cancel, list_audit, list_operations, operation, preview, run_operation, step_operation,
 };
 pub use migrate::{MigrateError, SCHEMA_VERSION, SchemaError, check_schema, migrate};
 pub use model::{JobId, JobState, ParkedFor, ParseJobIdError, Priority, UnknownWord};

@@ -240,7 +240,7 @@ impl Operator {
 /// # Errors
 /// [`ManageError`] of the database.
 pub async fn key_limits<'c>(executor: impl PgExecutor<'c>) -> Result<Vec<KeyLimit>, ManageError> {
-    Ok(store::list_key_limits(executor).await?)
+    Ok(store::list_key_limits(executor, None).await?)
 }
 
 /// Whether jobs may carry this key.

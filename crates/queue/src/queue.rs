@@ -47,7 +47,7 @@ pub struct QueueStatus {
 /// # Errors
 /// [`ManageError`] of the database.
 pub async fn queues<'c>(executor: impl PgExecutor<'c>) -> Result<Vec<QueueStatus>, ManageError> {
-    Ok(store::list_queues(executor).await?)
+    Ok(store::list_queues(executor, None, None).await?)
 }
 
 /// What operators have said about a queue, for the audit.

@@ -1,6 +1,7 @@
 //! Who may see the dashboard. An application that mounts it has a log-in of its own and puts that in front; whoever runs it alone takes
 //! one of these.
 
+mod host;
 mod network;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
@@ -15,9 +16,13 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 
+use crate::assets;
+
+pub use host::only_local;
 pub use network::{Network, ParseNetworkError};
 
-/// A wrong password is answered this much later: a guesser gets few tries a second, and who mistyped does not notice.
+/// A wrong password is answered this much later: a guesser who asks one after the other gets few tries a second, and who mistyped does
+/// not notice. One who asks many at once must be stopped by what stands in front, or by secrets that can't be guessed.
 const REFUSED_AFTER: Duration = Duration::from_millis(400);
 
 /// Who is logged in. An application that has a log-in of its own puts one among the extensions of a request, and its name is shown.
@@ -131,7 +136,8 @@ impl Auth {
                 }
                 // Two of them: one may be what the client sent and the proxy did not take away.
                 let mut names = request.headers().get_all(user).iter();
-                let name = names.next().and_then(|name| name.to_str().ok()).map(str::trim).filter(|name| !name.is_empty());
+                let name =
+                    names.next().and_then(|name| str::from_utf8(name.as_bytes()).ok()).map(str::trim).filter(|name| !name.is_empty());
                 match (name, names.next()) {
                     (Some(name), None) => Ok(Identity { name: name.chars().take(128).collect() }),
                     _ => Err(Refusal::Nobody),
@@ -149,7 +155,7 @@ enum Refusal {
 
 async fn check(State(auth): State<Auth>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    if path == "/health" || path.starts_with("/assets/") {
+    if path == "/health" || path.strip_prefix("/assets/").is_some_and(assets::is_one) {
         return next.run(request).await;
     }
     match auth.identify(&request) {

@@ -6,7 +6,7 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, Utc};
-use haulage_queue::{AuditEntry, AuditFilter, JobId, OperationId, list_audit, store::JsonText};
+use haulage_queue::{AuditEntry, AuditFilter, JobId, OperationId, audit_page, store::JsonText};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ use crate::{
     app::App,
     error::Problem,
     frame::Frame,
-    show::{Json, ago, encode, json},
+    show::{Json, ago, encode, json, mask},
 };
 
 #[derive(Debug, Default, Deserialize)]
@@ -58,9 +58,13 @@ async fn read<'a>(app: &App, frame: &'a Frame, asked: Asked) -> Result<AuditPage
         filter = filter.before(asked.before.parse().map_err(|_| bad("the number of an entry is a whole number"))?);
     }
     let mut reading = app.read().await?;
-    let mut deeds = list_audit(reading.db(), &filter).await?;
-    let more = deeds.len() > usize::from(PAGE);
-    deeds.truncate(PAGE.into());
+    let page = audit_page(reading.db(), &filter).await?;
+    let (mut deeds, mut next) = (page.entries, page.next);
+    // One more than is shown was asked for: there are older ones.
+    if deeds.len() > usize::from(PAGE) {
+        deeds.truncate(PAGE.into());
+        next = deeds.last().map(|last| last.id);
+    }
     let link = |before: Option<i64>| {
         let mut parts = Vec::new();
         for (name, value) in [("who", who), ("target", target)] {
@@ -74,7 +78,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, asked: Asked) -> Result<AuditPage
     Ok(AuditPage {
         frame,
         clock: reading.clock,
-        older: deeds.last().filter(|_| more).map(|last| link(Some(last.id))),
+        older: next.map(|next| link(Some(next))),
         newest: (!asked.before.is_empty()).then(|| link(None)),
         deeds: deeds.into_iter().map(Deed::new).collect(),
         who: who.to_owned(),
@@ -95,7 +99,8 @@ pub(crate) struct Deed {
 }
 
 impl Deed {
-    pub(crate) fn new(entry: AuditEntry) -> Self {
+    pub(crate) fn new(mut entry: AuditEntry) -> Self {
+        entry.reason = entry.reason.map(|reason| mask(&reason).into_owned());
         let link = match entry.target.split_once(' ') {
             Some(("job", id)) => Some(format!("jobs/{}", encode(id))),
             Some(("operation", id)) => Some(format!("operations/{}", encode(id))),

@@ -24,7 +24,7 @@ use crate::{
     app::App,
     error::Problem,
     frame::Frame,
-    show::{Gauge, Json, Look, Prose, Tag, ago, at, encode, gauge, json, mask, prose, span, span_between},
+    show::{Gauge, Json, Look, Prose, Tag, ago, at, encode, gauge, json, mask, mask_named, prose, span, span_between},
     waterfall::Waterfall,
 };
 
@@ -35,7 +35,7 @@ const SOME: u16 = 20;
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Asked {
-    /// Attempts before this one.
+    /// Attempts before this one: its number, and when it ended, in microseconds. A job that began anew has a number twice.
     #[serde(default)]
     attempts: Option<String>,
 }
@@ -47,17 +47,21 @@ pub(crate) async fn page(State(app): State<App>, frame: Frame, Path(id): Path<St
 
 async fn read<'a>(app: &App, frame: &'a Frame, id: &str, asked: &Asked) -> Result<JobPage<'a>, Problem> {
     let id: JobId = id.parse().map_err(|error: haulage_queue::ParseJobIdError| Problem::not_found(error.to_string()))?;
-    let before = asked.attempts.as_deref().and_then(|text| text.parse().ok()).unwrap_or(i32::MAX);
+    let before = asked.attempts.as_deref().and_then(cursor);
     let mut reading = app.read().await?;
     let sheet = store::get_job_sheet(reading.db(), id, MOST).await?.ok_or_else(|| {
         Problem::not_found(format!(
             "There is no job {id}. It never was, its transaction was rolled back, or it finished so long ago that its history is gone."
         ))
     })?;
-    let mut attempts = store::page_attempts(reading.db(), id, before, i32::from(SOME) + 1).await?;
+    let mut attempts = store::page_attempts(reading.db(), id, before.unwrap_or((i32::MAX, None)), i32::from(SOME) + 1).await?;
     let more = attempts.len() > usize::from(SOME);
     attempts.truncate(SOME.into());
-    let children = job_page(reading.db(), &JobFilter::new().parent(id).limit(SOME)).await?;
+    // Without its family, what people did to it, a verdict or a story the page is still worth its while.
+    let mut aside = reading.aside().await?;
+    let children = noted(job_page(&mut *aside, &JobFilter::new().parent(id).limit(SOME)).await);
+    aside.rollback().await?;
+    let (children, more_children) = children.map(|page| (page.jobs, page.next.is_some())).unwrap_or_default();
     let mut family = Vec::new();
     let root = sheet.root.filter(|root| Some(*root) != sheet.parent);
     for (relation, id) in [("Parent", sheet.parent), ("Root", root)] {
@@ -65,10 +69,11 @@ async fn read<'a>(app: &App, frame: &'a Frame, id: &str, asked: &Asked) -> Resul
             family.push(Relative { relation, id, job: job(reading.db(), id).await? });
         }
     }
-    let deeds = list_audit(reading.db(), &AuditFilter::new().job(id).limit(SOME)).await?;
+    let mut aside = reading.aside().await?;
+    let deeds = noted(list_audit(&mut *aside, &AuditFilter::new().job(id).limit(SOME)).await).unwrap_or_default();
+    aside.rollback().await?;
     let logs = attempt_logs(reading.db(), &[id]).await?;
     let clock = reading.clock;
-    // Without a verdict or a story the page is still worth its while.
     let verdict = noted(why(reading.db(), id).await).flatten();
     let said = verdict.map(|verdict| Said::new(&verdict, Look::of(sheet.state, sheet.failures)));
     // It reads in a transaction of its own: this connection goes back first, or pages that wait for each other's could use up the pool.
@@ -78,12 +83,12 @@ async fn read<'a>(app: &App, frame: &'a Frame, id: &str, asked: &Asked) -> Resul
     Ok(JobPage {
         frame,
         tag: Tag::of(sheet.state, sheet.failures, &sheet.parked_for),
-        older_attempts: attempts.last().filter(|_| more).map(|last| last.attempt),
+        older_attempts: attempts.last().filter(|_| more).map(|last| format!("{}.{}", last.attempt, last.ended_at.timestamp_micros())),
         attempts: attempts.into_iter().map(|attempt| Tried::new(attempt, &logs)).collect(),
         last_log: sheet.finished_at.and_then(|_| logs.iter().find(|log| log.attempt == sheet.attempt)).map(lines).unwrap_or_default(),
-        newest_attempts: before == i32::MAX,
-        children: children.jobs.into_iter().map(|job| Row::new(job, &clock)).collect(),
-        more_children: children.next.is_some(),
+        newest_attempts: before.is_none(),
+        children: children.into_iter().map(|job| Row::new(job, &clock)).collect(),
+        more_children,
         family,
         deeds: deeds.into_iter().map(Deed::new).collect(),
         origin: origin(sheet.origin.as_deref()),
@@ -96,6 +101,11 @@ async fn read<'a>(app: &App, frame: &'a Frame, id: &str, asked: &Asked) -> Resul
         job: sheet,
         clock,
     })
+}
+
+fn cursor(text: &str) -> Option<(i32, Option<DateTime<Utc>>)> {
+    let (attempt, ended) = text.split_once('.')?;
+    Some((attempt.parse().ok()?, Some(DateTime::from_timestamp_micros(ended.parse().ok()?)?)))
 }
 
 /// Why it does not run, or where its time went.
@@ -137,7 +147,14 @@ fn origin(text: Option<&str>) -> Vec<(String, String)> {
         serde_json::Value::String(text) => text,
         other => other.to_string(),
     };
-    parts.into_iter().take(12).map(|(name, value)| (name, mask(&text(value)).into_owned())).collect()
+    parts
+        .into_iter()
+        .take(12)
+        .map(|(name, value)| {
+            let text = mask_named(&name, &text(value));
+            (name, text)
+        })
+        .collect()
 }
 
 /// Of a percentage.
@@ -165,12 +182,12 @@ struct Line {
 
 fn lines(log: &AttemptLog) -> Vec<Line> {
     let line = |line: &LogLine| {
-        let mut text = line.message.clone();
+        let mut text = mask(&line.message).into_owned();
         for (name, value) in &line.fields {
             let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-            text.push_str(&format!(" {name}={value}"));
+            text.push_str(&format!(" {name}={}", mask_named(name, &value)));
         }
-        Line { at: line.at.format("%H:%M:%S%.3f").to_string(), level: line.level.as_str(), text: mask(&text).into_owned() }
+        Line { at: line.at.format("%Y-%m-%d %H:%M:%S%.3f").to_string(), level: line.level.as_str(), text }
     };
     log.lines.iter().map(line).collect()
 }
@@ -225,7 +242,7 @@ struct JobPage<'a> {
     attempts: Vec<Tried>,
     /// Of the attempt that completed it, which is not among those that did not.
     last_log: Vec<Line>,
-    older_attempts: Option<i32>,
+    older_attempts: Option<String>,
     newest_attempts: bool,
     error: Option<String>,
     args: Json,

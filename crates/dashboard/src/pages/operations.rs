@@ -16,7 +16,7 @@ use crate::{
     app::App,
     error::Problem,
     frame::Frame,
-    show::{Gauge, Look, Tag, ago, gauge, number},
+    show::{Gauge, Look, Tag, ago, gauge, mask, mask_named, number},
 };
 
 #[derive(Debug, Deserialize)]
@@ -65,7 +65,8 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) fn new(operation: Operation) -> Self {
+    pub(crate) fn new(mut operation: Operation) -> Self {
+        operation.reason = operation.reason.map(|reason| mask(&reason).into_owned());
         let tag = match operation.state {
             OperationState::Open => Tag::words(Look::Running, "Open"),
             OperationState::Done => Tag::words(Look::Completed, "Done"),
@@ -108,7 +109,8 @@ fn conditions(filter: &JobFilter) -> Vec<(String, String)> {
         serde_json::Value::String(text) => text,
         other => other.to_string(),
     };
-    parts.into_iter().map(|(name, value)| (name.replace('_', " "), word(value))).collect()
+    let masked = |(name, value): (String, _)| (name.replace('_', " "), mask_named(&name, &word(value)));
+    parts.into_iter().map(masked).collect()
 }
 
 #[derive(Debug, Template)]

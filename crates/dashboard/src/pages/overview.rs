@@ -4,13 +4,13 @@ use askama::Template;
 use axum::{extract::State, response::Response};
 use chrono::{DateTime, Utc};
 use haulage_queue::{
-    JobFilter, JobState, job_page, list_workers, queues,
+    JobFilter, JobState, job_page, list_workers,
     store::{self, RunningJob},
 };
 
 use super::{
     jobs::Row,
-    queues::Line,
+    queues::{Line, MOST},
     stuck::{Card, cards},
     workers::Process,
 };
@@ -18,7 +18,7 @@ use crate::{
     app::App,
     error::Problem,
     frame::Frame,
-    show::{Look, Tag, ago, capped, encode, number, span_between},
+    show::{Look, Tag, ago, capped, encode, mask, number, span_between},
 };
 
 /// Of each list.
@@ -33,7 +33,8 @@ async fn read<'a>(app: &App, frame: &'a Frame) -> Result<OverviewPage<'a>, Probl
     let mut reading = app.read().await?;
     let clock = reading.clock;
     let counts = store::count_states(reading.db()).await?;
-    let mut lines: Vec<Line> = queues(reading.db()).await?.into_iter().map(|queue| Line::new(queue, &clock)).collect();
+    let queues = store::list_queues(reading.db(), None, Some(i64::from(MOST) + 1)).await?;
+    let mut lines: Vec<Line> = queues.into_iter().take(MOST.into()).map(|queue| Line::new(queue, &clock)).collect();
     // Those that have waited longest first.
     lines.sort_by(|a, b| b.queue.oldest_s.unwrap_or(-1.0).total_cmp(&a.queue.oldest_s.unwrap_or(-1.0)));
     let all_queues = lines.len();
@@ -45,7 +46,7 @@ async fn read<'a>(app: &App, frame: &'a Frame) -> Result<OverviewPage<'a>, Probl
     let running = store::list_running(reading.db(), None, None, SOME.into()).await?;
     let dead = job_page(reading.db(), &JobFilter::new().state(JobState::Dead).limit(SOME.into())).await?;
     drop(reading);
-    let causes = app.causes().await?;
+    let causes = app.causes_if_known().await;
     let count = |state| counts.counts.iter().find(|(each, _)| *each == state).map_or(0, |(_, count)| *count);
     Ok(OverviewPage {
         frame,
@@ -64,8 +65,8 @@ async fn read<'a>(app: &App, frame: &'a Frame) -> Result<OverviewPage<'a>, Probl
         slots,
         running,
         dead: dead.jobs.into_iter().map(|job| Row::new(job, &clock)).collect(),
-        cards: cards(causes.causes.iter().take(3)),
-        causes: causes.causes.len(),
+        cards: causes.iter().flat_map(|causes| cards(causes.causes.iter().take(3))).collect(),
+        causes: causes.map(|causes| causes.causes.len()),
         clock,
     })
 }
@@ -92,6 +93,6 @@ struct OverviewPage<'a> {
     running: Vec<RunningJob>,
     dead: Vec<Row>,
     cards: Vec<Card>,
-    /// All of them.
-    causes: usize,
+    /// All of them; `None` when the database did not say.
+    causes: Option<usize>,
 }

@@ -7,7 +7,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use haulage_queue::{
-    AuditFilter, JobFilter, Priority, WorkerInfo, WorkerLife, job_page, list_audit, list_workers, queues,
+    AuditFilter, JobFilter, Priority, WorkerInfo, WorkerLife, job_page, list_audit, list_workers,
     store::{self, RunningJob, Waiting},
 };
 
@@ -21,7 +21,7 @@ use crate::{
     app::App,
     error::Problem,
     frame::Frame,
-    show::{Look, Tag, ago, capped, encode, gauge, number, span, span_between},
+    show::{Look, Tag, ago, capped, encode, gauge, mask, number, span, span_between},
 };
 
 /// Jobs, workers, kinds and deeds that are shown.
@@ -38,7 +38,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, name: String) -> Result<QueuePage
     }
     let mut reading = app.read().await?;
     let clock = reading.clock;
-    let known = queues(reading.db()).await?.into_iter().find(|queue| queue.name == name);
+    let known = store::list_queues(reading.db(), Some(&name), None).await?.pop();
     let newest = job_page(reading.db(), &JobFilter::new().queue(&name).limit(SOME)).await?;
     let Some(known) = known else {
         // Its jobs may all be scheduled or finished.
@@ -56,8 +56,10 @@ async fn read<'a>(app: &App, frame: &'a Frame, name: String) -> Result<QueuePage
     let workers = list_workers(reading.db()).await?;
     let deeds = list_audit(reading.db(), &AuditFilter::new().queue(&name).limit(SOME)).await?;
     drop(reading);
-    let causes = app.causes().await?;
-    let cards = cards(causes.causes.iter().filter(|cause| cause.verdict.subject.queue.as_ref() == Some(&name)).take(3));
+    let causes = app.causes_if_known().await;
+    let of_queue =
+        causes.iter().flat_map(|causes| causes.causes.iter()).filter(|cause| cause.verdict.subject.queue.as_ref() == Some(&name));
+    let cards = cards(of_queue.take(3));
     Ok(QueuePage {
         frame,
         most: lines.iter().map(|line| line.jobs).max().unwrap_or(0),

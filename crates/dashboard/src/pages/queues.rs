@@ -3,17 +3,17 @@
 use askama::Template;
 use axum::{extract::State, response::Response};
 use chrono::{DateTime, Utc};
-use haulage_queue::{KeyLimit, Limit, QueueStatus, key_limits, queues};
+use haulage_queue::{KeyLimit, Limit, QueueStatus, store};
 
 use crate::{
     app::App,
     error::Problem,
     frame::Frame,
-    show::{Gauge, Look, Tag, ago, capped, encode, gauge, number, span},
+    show::{Gauge, Look, Tag, ago, capped, encode, gauge, mask, number, span},
 };
 
 /// So many queues are shown. More than a hundred is a sign that queues are used for what keys are for.
-const MOST: usize = 500;
+pub(crate) const MOST: u16 = 500;
 
 /// `GET /queues`.
 pub(crate) async fn page(State(app): State<App>, frame: Frame) -> Response {
@@ -22,13 +22,14 @@ pub(crate) async fn page(State(app): State<App>, frame: Frame) -> Response {
 
 async fn read<'a>(app: &App, frame: &'a Frame) -> Result<QueuesPage<'a>, Problem> {
     let mut reading = app.read().await?;
-    let mut queues = queues(reading.db()).await?;
-    let all = queues.len();
-    queues.truncate(MOST);
-    let mut keys = key_limits(reading.db()).await?;
-    keys.truncate(MOST);
+    let mut queues = store::list_queues(reading.db(), None, Some(i64::from(MOST) + 1)).await?;
+    let more = queues.len() > usize::from(MOST);
+    queues.truncate(MOST.into());
+    let mut keys = store::list_key_limits(reading.db(), Some(i64::from(MOST) + 1)).await?;
+    let more_keys = keys.len() > usize::from(MOST);
+    keys.truncate(MOST.into());
     let clock = reading.clock;
-    Ok(QueuesPage { frame, clock, queues: queues.into_iter().map(|queue| Line::new(queue, &clock)).collect(), all, keys })
+    Ok(QueuesPage { frame, clock, queues: queues.into_iter().map(|queue| Line::new(queue, &clock)).collect(), more, keys, more_keys })
 }
 
 /// A queue in a list.
@@ -87,6 +88,8 @@ struct QueuesPage<'a> {
     frame: &'a Frame,
     clock: DateTime<Utc>,
     queues: Vec<Line>,
-    all: usize,
+    /// There are more.
+    more: bool,
     keys: Vec<KeyLimit>,
+    more_keys: bool,
 }

@@ -13,7 +13,7 @@ use crate::{
     app::App,
     error::Problem,
     frame::Frame,
-    show::{Look, Tag, ago, at, encode, span_between},
+    show::{Look, Tag, ago, at, encode, mask, span_between},
 };
 
 /// Instants that are shown.

@@ -16,7 +16,7 @@ use crate::{
     app::App,
     error::Problem,
     frame::Frame,
-    show::{Look, Tag, ago, encode, number, span_between},
+    show::{Look, Tag, ago, encode, mask, number, span_between},
 };
 
 /// Jobs that are shown.

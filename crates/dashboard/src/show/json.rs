@@ -71,7 +71,12 @@ impl Printer {
             self.out.push_str(": ");
             self.key = Some(serde_json::from_str(token).unwrap_or_else(|_| token.to_owned()));
         } else if !self.hidden() {
-            let masked = redact::mask(token);
+            // What the string says, which may be JSON itself; of one that was cut, what there is.
+            let masked = match serde_json::from_str::<String>(token) {
+                Ok(text) if redact::mask(&text) == text => token.to_owned(),
+                Ok(text) => serde_json::Value::from(redact::mask(&text)).to_string(),
+                Err(_) => redact::mask(token).into_owned(),
+            };
             self.span("s", &masked);
         }
         length
@@ -228,8 +233,16 @@ mod tests {
         for secret in ["k1", "k2", "k4", "4711"] {
             assert!(!text.contains(secret), "{secret}: {text}");
         }
-        assert!(text.contains("\"to\": \"a@b\"") && text.contains("\"t\": \"k3\"") && text.contains("http://a:••••••@h"), "{text}");
+        assert!(text.contains("\"to\": \"a@b\"") && text.contains("\"t\": \"k3\"") && text.contains("http://••••••@h"), "{text}");
         assert_eq!(text.matches("••••••").count(), 4, "{text}");
+    }
+
+    #[test]
+    fn json_in_a_string_hides_its_secrets_too() {
+        let text =
+            shown(r#"{"body": "{\"password\": \"k1\", \"card\": [\"k2\"], \"n\": 1}", "line": "api_key=k3", "cut": "{\"token\": \"k4"#);
+        assert!(["k1", "k2", "k3", "k4"].iter().all(|secret| !text.contains(secret)), "{text}");
+        assert!(text.contains(r#"\"n\":1"#), "{text}");
     }
 
     #[test]

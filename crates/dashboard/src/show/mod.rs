@@ -12,7 +12,7 @@ mod time;
 pub(crate) use json::{Json, json};
 pub(crate) use number::{Gauge, capped, gauge, number};
 pub(crate) use prose::{Prose, prose};
-pub(crate) use redact::mask;
+pub(crate) use redact::{mask, mask_named};
 pub(crate) use state::{Look, Tag};
 pub(crate) use text::{encode, first_line, visible};
 pub(crate) use time::{ago, at, span, span_between};

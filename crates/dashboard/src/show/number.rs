@@ -34,8 +34,8 @@ pub(crate) struct Gauge(u64);
 /// So much of so much.
 pub(crate) fn gauge(used: impl Borrow<i64>, of: impl Borrow<i64>) -> Gauge {
     let (used, of) = (*used.borrow(), *of.borrow());
-    let share = if of > 0 { (used.max(0) * 1_000 / of).clamp(0, 1_000) } else { 0 };
-    Gauge(share.unsigned_abs())
+    let share = if of > 0 { (i128::from(used.max(0)) * 1_000 / i128::from(of)).clamp(0, 1_000) } else { 0 };
+    Gauge(u64::try_from(share).unwrap_or(0))
 }
 
 impl fmt::Display for Gauge {
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_gauge_never_leaves_its_frame() {
-        for (used, of, width) in [(1, 2, "50.0"), (5, 2, "100.0"), (-1, 2, "0.0"), (1, 0, "0.0")] {
+        for (used, of, width) in [(1, 2, "50.0"), (5, 2, "100.0"), (-1, 2, "0.0"), (1, 0, "0.0"), (i64::MAX, i64::MAX, "100.0")] {
             assert!(gauge(used, of).to_string().contains(&format!("width=\"{width}\"")), "{used} of {of}");
         }
     }

@@ -1,22 +1,32 @@
 //! What a page does not show: values under names that speak of secrets, and what looks like one in any text.
 //!
-//! A rule that hides too much costs a look into the database; one that hides too little shows a password to everybody who may see
-//! jobs. So whole values are hidden, whatever is in them.
+//! The rules for texts are those by which a worker stores logs (`haulage_queue::redact`), with more names and shapes: what is stored is
+//! gone for good, what is hidden here costs a look into the database. So whole values are hidden, whatever is in them.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::LazyLock};
+
+use haulage_queue::redact::Rules;
+use serde_json::Value;
 
 /// What stands in place of a secret.
 pub(crate) const MASK: &str = "••••••";
 
-/// Whoever's name holds one of these anywhere, upper or lower case, with or without signs between, is a secret.
-const PARTS: [&str; 9] = ["password", "passwd", "passphrase", "secret", "token", "authorization", "cookie", "apikey", "privatekey"];
+/// Whoever's name holds one of these anywhere, upper or lower case, with or without signs between, is a secret; beside those of the rules.
+const PARTS: [&str; 3] = ["cardnumber", "creditcard", "oauth"];
 /// These only as words of their own: "card" is in "discarded".
-const WORDS: [&str; 9] = ["pwd", "auth", "private", "ssn", "card", "cvv", "cvc", "iban", "credentials"];
+const WORDS: [&str; 10] = ["pwd", "pass", "auth", "private", "ssn", "card", "cvv", "cvc", "iban", "credentials"];
+/// What is shorter than this is a word, and no credential.
+const SHORT: usize = 8;
+
+static RULES: LazyLock<Rules> = LazyLock::new(|| {
+    let mut rules = Rules::default();
+    PARTS.iter().for_each(|part| rules.add(part));
+    rules
+});
 
 /// Whether a name in JSON speaks of a secret.
 pub(crate) fn is_secret(name: &str) -> bool {
-    let bare: String = name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-    PARTS.iter().any(|part| bare.contains(part)) || words(name).iter().any(|word| WORDS.contains(&word.as_str()))
+    RULES.cover(name) || words(name).iter().any(|word| WORDS.contains(&word.as_str()))
 }
 
 /// "cardNumber" and "card_number" are two words each.
@@ -38,76 +48,123 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
-/// A text without what looks like a secret in it: bearer and basic credentials, passwords in URLs, JSON web tokens, private keys.
+/// What stands under this name, as far as it may be seen.
+pub(crate) fn mask_named(name: &str, text: &str) -> String {
+    if is_secret(name) { MASK.to_owned() } else { mask(text).into_owned() }
+}
+
+/// A text without what looks like a secret in it: values after names that speak of secrets, bearer and basic credentials, users and
+/// passwords in URLs, JSON web tokens, keys of well-known services, private keys. Also of such that were cut off in their middle.
 pub(crate) fn mask(text: &str) -> Cow<'_, str> {
+    let json = inner_json(text);
+    let clean = RULES.clean_with(json.as_deref().unwrap_or(text), MASK);
     let mut found = Vec::new();
-    find_private_keys(text, &mut found);
-    find_credentials(text, &mut found);
-    find_urls(text, &mut found);
-    find_tokens(text, &mut found);
+    find_private_keys(&clean, &mut found);
+    find_credentials(&clean, &mut found);
+    find_cut_urls(&clean, &mut found);
+    find_tokens(&clean, &mut found);
     if found.is_empty() {
-        return Cow::Borrowed(text);
+        return if clean == text { Cow::Borrowed(text) } else { Cow::Owned(clean) };
     }
     found.sort_unstable();
-    let (mut out, mut done) = (String::with_capacity(text.len()), 0);
+    let (mut out, mut done) = (String::with_capacity(clean.len()), 0);
     for (start, end) in found {
         if start >= done {
-            out.push_str(&text[done..start]);
+            out.push_str(&clean[done..start]);
             out.push_str(MASK);
         }
         done = done.max(end);
     }
-    out.push_str(&text[done..]);
+    out.push_str(&clean[done..]);
     Cow::Owned(out)
+}
+
+/// A text that is JSON itself, with the values hidden whose names speak of secrets; `None`: there are none.
+fn inner_json(text: &str) -> Option<String> {
+    if !text.trim_start().starts_with(['{', '[']) {
+        return None;
+    }
+    let mut value: Value = serde_json::from_str(text).ok()?;
+    hide_values(&mut value).then(|| value.to_string())
+}
+
+fn hide_values(value: &mut Value) -> bool {
+    match value {
+        Value::Array(values) => values.iter_mut().fold(false, |any, value| hide_values(value) || any),
+        Value::Object(values) => values.iter_mut().fold(false, |any, (name, value)| {
+            if is_secret(name) {
+                *value = Value::String(MASK.to_owned());
+                return true;
+            }
+            hide_values(value) || any
+        }),
+        _ => false,
+    }
 }
 
 /// From one PEM line to the other.
 fn find_private_keys(text: &str, found: &mut Vec<(usize, usize)>) {
-    for (start, _) in text.match_indices("-----BEGIN ") {
+    let mut from = 0;
+    while let Some(begin) = text[from..].find("-----BEGIN ") {
+        let start = from + begin;
         let head = &text[start..];
         if !head.lines().next().is_some_and(|line| line.contains("PRIVATE KEY")) {
+            // What is on this line is no key, however often it says so.
+            from = start + run(head, |c| c != '\n').max(11);
             continue;
         }
         // A text may be cut: then all the rest is the key.
         let end = head.find("-----END ").and_then(|at| head[at + 9..].find("-----").map(|more| start + at + 9 + more + 5));
-        found.push((start, end.unwrap_or(text.len())));
+        from = end.unwrap_or(text.len());
+        found.push((start, from));
     }
 }
 
-/// The word after "Bearer " and "Basic ", if it is long enough to be one.
+/// The word after "Bearer " and "Basic ", if it is long enough to be one, or may have been.
 fn find_credentials(text: &str, found: &mut Vec<(usize, usize)>) {
     let lower = text.to_ascii_lowercase();
     for scheme in ["bearer ", "basic "] {
         for (at, _) in lower.match_indices(scheme) {
             let start = at + scheme.len();
             let end = start + run(&text[start..], |c| c.is_ascii_alphanumeric() || "-._~+/=".contains(c));
-            if end - start >= 12 {
+            if end - start >= SHORT || (end > start && text[end..].starts_with('…')) {
                 found.push((start, end));
             }
         }
     }
 }
 
-/// `scheme://user:password@host`: the password.
-fn find_urls(text: &str, found: &mut Vec<(usize, usize)>) {
-    for (at, _) in text.match_indices("://") {
-        let start = at + 3;
-        let authority = &text[start..start + run(&text[start..], |c| !c.is_whitespace() && !"/?#\"'<>".contains(c))];
-        if let Some((user, _)) = authority.rsplit_once('@')
-            && let Some((name, _)) = user.split_once(':')
-        {
-            found.push((start + name.len() + 1, start + user.len()));
+/// `scheme://user:passw…` where a text was cut: nobody can tell a password from a port then. At the end of a text it may have been cut
+/// without a sign.
+fn find_cut_urls(text: &str, found: &mut Vec<(usize, usize)>) {
+    let mut from = 0;
+    while let Some(at) = text[from..].find("://") {
+        let start = from + at + 3;
+        let word = &text[start..start + run(&text[start..], |c| !c.is_whitespace() && !"\"'<>`”".contains(c))];
+        from = start + word.len();
+        let cut = word.find('…');
+        let whole = &word[..cut.unwrap_or(word.len())];
+        let Some((name, rest)) = whole.split_once(':') else { continue };
+        let port = run(rest, |c| c.is_ascii_digit());
+        let is_port = port == rest.len() || rest[port..].starts_with(['/', '?', '#', ',', '.', ')', ';', ':']);
+        let may_be_cut = if cut.is_some() { port == rest.len() || !is_port } else { from == text.len() && !is_port };
+        if may_be_cut && !name.contains('/') && !rest.contains('@') && !rest.is_empty() {
+            found.push((start + name.len() + 1, start + whole.len()));
         }
     }
 }
 
-/// Three parts with points between, the first of which is a JSON object in base64.
+/// Three parts with points between, the first of which is a JSON object in base64; or what is left of it where a text was cut.
 fn find_tokens(text: &str, found: &mut Vec<(usize, usize)>) {
-    for (start, _) in text.match_indices("eyJ") {
+    let mut from = 0;
+    while let Some(begin) = text[from..].find("eyJ") {
+        let start = from + begin;
         let end = start + run(&text[start..], |c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-        if text[start..end].matches('.').count() >= 2 {
+        let is_cut = text[end..].starts_with('…') || (end == text.len() && end - start >= 20);
+        if is_cut || text[start..end].matches('.').count() >= 2 {
             found.push((start, end));
         }
+        from = end;
     }
 }
 
@@ -137,6 +194,14 @@ mod tests {
             "client.secret",
             "set-cookie",
             "PWD",
+            "pass",
+            "db_pass",
+            "credential",
+            "cardnumber",
+            "creditCard",
+            "oauth2",
+            "signature",
+            "access_key",
         ] {
             assert!(is_secret(name), "{name}");
         }
@@ -148,17 +213,59 @@ mod tests {
     #[test]
     fn secrets_in_texts_are_masked_and_the_rest_is_kept() {
         for (text, masked) in [
-            ("401 for Authorization: Bearer abcdef0123456789==, sorry", "401 for Authorization: Bearer ••••••, sorry"),
+            ("401 for Authorization: Bearer abcdef0123456789==, sorry", "401 for Authorization: ••••••"),
+            ("sent Bearer abcdef01, sorry", "sent Bearer ••••••, sorry"),
+            ("sent Basic YTpiYzEy, sorry", "sent Basic ••••••, sorry"),
+            ("can't reach postgres://app:hun", "can't reach postgres://app:••••••"),
+            ("it says “can't reach postgres://app:hun…”. Next", "it says “can't reach postgres://app:••••••…”. Next"),
+            ("can't reach postgres://app:hun…", "can't reach postgres://app:••••••…"),
+            ("can't reach postgres://app:h/un#t@db/shop", "can't reach postgres://app:••••••@db/shop"),
+            ("cloning https://ghp_0123456789abcdef@host/x", "cloning https://••••••@host/x"),
+            ("has eyJhbGciOiJIUzI1NiJ9.eyJzd…", "has ••••••…"),
+            ("has eyJhb…", "has ••••••…"),
+            ("body {\"a\": \"password=hunter2\"}", "body {\"a\": \"password=••••••"),
+            ("{\"card\": \"4711\", \"n\": 1}", "{\"card\":\"••••••\",\"n\":1}"),
             ("can't reach postgres://app:hunter2@db:5432/shop now", "can't reach postgres://app:••••••@db:5432/shop now"),
-            ("p:a@ss in http://u:p@ss@h/", "p:a@ss in http://u:••••••@h/"),
+            ("p:a@ss in http://u:p@ss@h/", "p:a@ss in http://••••••@h/"),
             ("token eyJhbGciOi.eyJzdWIi.c2ln!", "token ••••••!"),
             ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nend", "••••••\nend"),
             ("-----BEGIN PRIVATE KEY-----\ncut", "••••••"),
         ] {
             assert_eq!(mask(text), masked);
         }
-        for text in ["basic auth failed", "http://example.org/a@b:c", "eyJust a word", "nothing"] {
+        for text in [
+            "basic auth failed",
+            "http://example.org/a@b:c",
+            "http://example.org:8080",
+            "http://example.org:8080/a",
+            "http://example.org:8080/a…",
+            "http://[::1]:80/x",
+            "eyJust a word",
+            "{\"n\":  1}",
+            "nothing",
+        ] {
             assert_eq!(mask(text), text);
+        }
+    }
+
+    /// Was quadratic where what begins like a secret begins again and again: a page took minutes.
+    #[test]
+    fn a_long_text_is_masked_in_one_go() {
+        for piece in [
+            "eyJ",
+            "-----BEGIN x ",
+            "a://",
+            "a://b:",
+            "Bearer ",
+            "token=",
+            "token=(",
+            "\"password\": \"",
+            "%3A",
+            "-----BEGIN PRIVATE KEY-----",
+        ] {
+            let began = std::time::Instant::now();
+            mask(&piece.repeat(200_000 / piece.len()));
+            assert!(began.elapsed().as_secs() < 10, "{piece}: {:?}", began.elapsed());
         }
     }
 }

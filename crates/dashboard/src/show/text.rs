@@ -36,7 +36,7 @@ pub(crate) fn visible(page: String) -> String {
 
 fn hides(c: char) -> bool {
     (c.is_control() && c != '\n' && c != '\t')
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{61c}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{61c}' | '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0e}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
 /// A text as one segment of a path or one value of a query: nothing in it means anything there.
@@ -77,6 +77,10 @@ mod tests {
     #[test]
     fn characters_that_cannot_be_seen_are_made_visible() {
         assert_eq!(visible("plain\ttext\n".to_owned()), "plain\ttext\n");
+        assert_eq!(
+            visible("a\u{ad}b\u{3164}c\u{e0041}d\u{2800}\u{2764}\u{fe0f}".to_owned()),
+            "a⟨U+00AD⟩b⟨U+3164⟩c⟨U+E0041⟩d⟨U+2800⟩\u{2764}\u{fe0f}"
+        );
         assert_eq!(visible("a\u{202e}b\u{1b}[31m\u{0}\u{200b}".to_owned()), "a⟨U+202E⟩b⟨U+001B⟩[31m⟨U+0000⟩⟨U+200B⟩");
     }
 

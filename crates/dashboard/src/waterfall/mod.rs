@@ -19,6 +19,10 @@ use crate::{
 const MOST: usize = 200;
 /// Bars are at least this wide, in percents, or nobody would see them.
 const LEAST: f64 = 0.4;
+/// Of what a row has to say.
+const MOST_CHARS: usize = 400;
+/// Places of a row where time is marked as shortened.
+const MOST_BREAKS: usize = 20;
 /// Marks of time above the bars.
 const TICKS: [f64; 5] = [0.0, 20.0, 40.0, 60.0, 80.0];
 
@@ -31,6 +35,8 @@ pub(crate) struct Waterfall<'a> {
     rows: Vec<Row>,
     /// Rows that are left out.
     left_out: usize,
+    /// What went wrong, also for who has no mouse to rest on a row.
+    failed: Vec<(String, String)>,
     shortened: bool,
     notes: Vec<String>,
 }
@@ -71,13 +77,16 @@ impl<'a> Waterfall<'a> {
             let at = axis.time(place) / 1e3;
             (place, if place == 0.0 { "0".to_owned() } else { format!("+{}", span(at)) })
         });
+        let rows: Vec<Row> = spans.iter().map(|(depth, span)| Row::new(*depth, span, until, &axis)).collect();
+        let failed = rows.iter().filter(|row| row.look == Look::Dead);
         Self {
             frame,
             ticks: ticks.collect(),
-            rows: spans.iter().map(|(depth, span)| Row::new(*depth, span, until, &axis)).collect(),
+            failed: failed.filter_map(|row| Some((row.label.clone(), row.detail.clone()?))).collect(),
+            rows,
             left_out,
             shortened: axis.breaks().next().is_some(),
-            notes: story.notes.clone(),
+            notes: story.notes.iter().map(|note| mask(note).into_owned()).collect(),
         }
     }
 }
@@ -104,8 +113,8 @@ impl Row {
         let goes_on = span.end_ms.is_none() && !matches!(span.what, SpanKind::Job { .. });
         Self {
             depth: depth.min(6),
-            label: label(span),
-            detail: detail(span).map(|text| mask(&text).into_owned()),
+            label: mask(&label(span)).into_owned(),
+            detail: detail(span),
             job: if let SpanKind::Job { job, .. } = span.what { Some(job) } else { None },
             asked: matches!(span.what, SpanKind::Job { asked: true, .. }),
             thin: matches!(span.what, SpanKind::Job { .. }),
@@ -116,7 +125,7 @@ impl Row {
             } else {
                 took
             },
-            breaks: axis.breaks().filter(|at| begin + 1.0 < *at && *at < begin + width - 1.0).collect(),
+            breaks: axis.breaks().filter(|at| begin + 1.0 < *at && *at < begin + width - 1.0).take(MOST_BREAKS).collect(),
             look,
             bar,
             begin,
@@ -192,5 +201,7 @@ fn detail(span: &Span) -> Option<String> {
         _ => None,
     };
     let said: Vec<String> = own.into_iter().chain(span.notes.iter().cloned()).collect();
-    (!said.is_empty()).then(|| said.join("; ").chars().take(400).collect())
+    let said = said.join("; ");
+    // Hidden before it is cut, or half a secret would pass for a word.
+    (!said.is_empty()).then(|| mask(&said).chars().take(MOST_CHARS).collect())
 }

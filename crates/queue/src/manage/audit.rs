@@ -116,7 +116,26 @@ impl AuditFilter {
 /// # Errors
 /// [`ReadError`].
 pub async fn list_audit<'c>(executor: impl PgExecutor<'c>, filter: &AuditFilter) -> Result<Vec<AuditEntry>, ReadError> {
-    Ok(store::search_audit(executor, filter).await?)
+    Ok(store::search_audit(executor, filter, None).await?.0)
+}
+
+/// Some of the entries that match a filter, newest first.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct AuditPage {
+    /// At most as many as the filter asks for; fewer, even none, when the search ended before it had as many.
+    pub entries: Vec<AuditEntry>,
+    /// Everything from this number on has been looked at: pass it to [`AuditFilter::before`] for the next page. `None`: nothing is left.
+    pub next: Option<i64>,
+}
+
+/// Who did what, page by page. What a person did has no index: a page looks at the next 20,000 entries for it.
+///
+/// # Errors
+/// [`ReadError`].
+pub async fn audit_page<'c>(executor: impl PgExecutor<'c>, filter: &AuditFilter) -> Result<AuditPage, ReadError> {
+    let (entries, next) = store::search_audit(executor, filter, Some(store::PAGE_REACH)).await?;
+    Ok(AuditPage { entries, next })
 }
 
 /// What something was done to. As it is stored and looked for.

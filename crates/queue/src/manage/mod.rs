@@ -12,7 +12,7 @@ mod standing;
 mod step;
 mod verb;
 
-pub use audit::{AuditEntry, AuditFilter, list_audit};
+pub use audit::{AuditEntry, AuditFilter, AuditPage, audit_page, list_audit};
 pub use cancel::{CancelOutcome, cancel};
 pub use error::ManageError;
 pub use operation::{Operation, OperationId, OperationState, list_operations, operation};

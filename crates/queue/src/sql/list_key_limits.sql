@@ -1,4 +1,5 @@
 -- The limits of keys, by key; of a single key also how many jobs it has let in and holds back, counted to 10,001.
+-- $1 at most so many, NULL for all
 -- Index: live_jobs_admitted, live_jobs_waiting.
 SELECT
     l.key, l.max_running, l.rate_count, l.rate_ms, l.rate_burst, l.set_by, l.updated_at,
@@ -14,6 +15,5 @@ SELECT
     CASE WHEN l.key NOT LIKE '%:*' THEN (
         SELECT count(*) FROM (SELECT FROM haulage.live_jobs AS j WHERE j.parked_for = 2 AND j.limit_key = l.key LIMIT 10001) AS counted
     ) END AS waiting
-FROM haulage.key_limits AS l
-WHERE l.key NOT LIKE 'haulage-%'
+FROM (SELECT * FROM haulage.key_limits WHERE key NOT LIKE 'haulage-%' ORDER BY key LIMIT $1::bigint) AS l
 ORDER BY l.key

@@ -1,14 +1,15 @@
 -- Every queue that has a row, a live worker or an unfinished job, by name, with what is said about it. Counts stop at 10,001.
+-- $1 only the queue of this name, NULL for all  $2 at most so many, NULL for all
 -- Index: live_jobs_line and live_jobs_returned from one queue to the next; leases for what runs.
 WITH RECURSIVE in_line AS (
-    (SELECT queue FROM haulage.live_jobs WHERE place = 1 ORDER BY queue LIMIT 1)
+    (SELECT queue FROM haulage.live_jobs WHERE place = 1 AND $1::text IS NULL ORDER BY queue LIMIT 1)
     UNION ALL
     SELECT (SELECT j.queue FROM haulage.live_jobs AS j WHERE j.place = 1 AND j.queue > l.queue ORDER BY j.queue LIMIT 1)
     FROM in_line AS l
     WHERE l.queue IS NOT NULL
 ),
 parked AS (
-    (SELECT queue FROM haulage.live_jobs WHERE place = 3 ORDER BY queue LIMIT 1)
+    (SELECT queue FROM haulage.live_jobs WHERE place = 3 AND $1::text IS NULL ORDER BY queue LIMIT 1)
     UNION ALL
     SELECT (SELECT j.queue FROM haulage.live_jobs AS j WHERE j.place = 3 AND j.queue > l.queue ORDER BY j.queue LIMIT 1)
     FROM parked AS l
@@ -17,11 +18,21 @@ parked AS (
 served AS (
     SELECT u.queue, count(*) AS workers, sum(u.slots) AS slots
     FROM haulage.workers AS w, unnest(w.queues, w.slots) AS u (queue, slots)
-    WHERE w.dead_at IS NULL
+    WHERE w.dead_at IS NULL AND ($1::text IS NULL OR u.queue = $1::text)
     GROUP BY u.queue
 ),
+running AS MATERIALIZED ( -- once, and not once a queue
+    SELECT j.queue, count(*) AS jobs
+    FROM haulage.leases AS l, unnest(l.ids) AS i (id),
+    LATERAL (SELECT j.queue FROM haulage.live_jobs AS j WHERE j.id = i.id AND j.lease = l.id) AS j
+    GROUP BY j.queue
+),
 names AS (
-    SELECT name FROM haulage.queues
+    SELECT name FROM haulage.queues WHERE $1::text IS NULL OR name = $1::text
+    UNION
+    SELECT $1::text
+    WHERE EXISTS (SELECT FROM haulage.live_jobs AS j WHERE j.queue = $1::text AND j.place = 1)
+        OR EXISTS (SELECT FROM haulage.live_jobs AS j WHERE j.queue = $1::text AND j.place = 3)
     UNION SELECT queue FROM in_line WHERE queue IS NOT NULL
     UNION SELECT queue FROM parked WHERE queue IS NOT NULL
     UNION SELECT queue FROM served
@@ -39,23 +50,29 @@ SELECT
     (
         SELECT count(*) FROM (SELECT FROM haulage.live_jobs AS j WHERE j.queue = n.name AND j.place = 3 LIMIT 10001) AS counted
     ) AS parked,
-    (
-        SELECT count(*)
-        FROM haulage.leases AS l, unnest(l.ids) AS i (id),
-        LATERAL (SELECT FROM haulage.live_jobs AS j WHERE j.id = i.id AND j.lease = l.id AND j.queue = n.name) AS running
-    ) AS running,
+    coalesce((SELECT r.jobs FROM running AS r WHERE r.queue = n.name), 0) AS running,
     extract(epoch FROM now() - (
         SELECT min(first.eligible_at)
         FROM generate_series(0, 3) AS p (priority),
         LATERAL (
-            SELECT greatest(j.eligible_at, j.created_at) AS eligible_at -- not since a time before its enqueue
-            FROM haulage.live_jobs AS j
-            WHERE j.queue = n.name AND j.priority = p.priority AND j.place = 1 AND j.state = 1
-            ORDER BY j.pos
-            LIMIT 1
+            (
+                SELECT greatest(j.eligible_at, j.created_at) AS eligible_at -- not since a time before its enqueue
+                FROM haulage.live_jobs AS j
+                WHERE j.queue = n.name AND j.priority = p.priority AND j.place = 1 AND j.state = 1
+                ORDER BY j.pos
+                LIMIT 1
+            )
+            UNION ALL
+            (
+                SELECT greatest(j.eligible_at, j.created_at) AS eligible_at
+                FROM haulage.live_jobs AS j
+                WHERE j.queue = n.name AND j.priority = p.priority AND j.place = 2 AND j.state = 1
+                ORDER BY j.pos
+                LIMIT 1
+            )
         ) AS first
     ))::double precision AS oldest_s
-FROM names AS n
+FROM (SELECT name FROM names ORDER BY name LIMIT $2::bigint) AS n
 LEFT JOIN haulage.queues AS q ON q.name = n.name
 LEFT JOIN served AS s ON s.queue = n.name
 ORDER BY n.name

@@ -134,9 +134,9 @@ pub(crate) async fn unlimit_key(connection: &mut PgConnection, key: &str) -> Res
     row.as_ref().map(limit).transpose()
 }
 
-/// The limits of keys.
-pub(crate) async fn list_key_limits<'c>(executor: impl PgExecutor<'c>) -> Result<Vec<KeyLimit>, sqlx::Error> {
-    let rows = sqlx::query(include_str!("../sql/list_key_limits.sql")).fetch_all(executor).await?;
+/// The limits of keys, by key, at most so many.
+pub async fn list_key_limits<'c>(executor: impl PgExecutor<'c>, most: Option<i64>) -> Result<Vec<KeyLimit>, sqlx::Error> {
+    let rows = sqlx::query(include_str!("../sql/list_key_limits.sql")).bind(most).fetch_all(executor).await?;
     rows.iter()
         .map(|row| {
             Ok(KeyLimit {
@@ -151,9 +151,13 @@ pub(crate) async fn list_key_limits<'c>(executor: impl PgExecutor<'c>) -> Result
         .collect()
 }
 
-/// Every queue.
-pub(crate) async fn list_queues<'c>(executor: impl PgExecutor<'c>) -> Result<Vec<QueueStatus>, sqlx::Error> {
-    let rows = sqlx::query(include_str!("../sql/list_queues.sql")).fetch_all(executor).await?;
+/// Queues, by name: only the one of this name, or at most so many.
+pub async fn list_queues<'c>(
+    executor: impl PgExecutor<'c>,
+    name: Option<&str>,
+    most: Option<i64>,
+) -> Result<Vec<QueueStatus>, sqlx::Error> {
+    let rows = sqlx::query(include_str!("../sql/list_queues.sql")).bind(name).bind(most).fetch_all(executor).await?;
     rows.iter()
         .map(|row| {
             Ok(QueueStatus {

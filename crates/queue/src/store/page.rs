@@ -141,9 +141,14 @@ pub async fn get_job_sheet<'c>(executor: impl PgExecutor<'c>, id: JobId, most: i
     }))
 }
 
-/// The attempts of a job that did not simply succeed, newest first, with a number below `before`.
-pub async fn page_attempts<'c>(executor: impl PgExecutor<'c>, id: JobId, before: i32, limit: i32) -> Result<Vec<Attempt>, sqlx::Error> {
-    let query = sqlx::query(include_str!("../sql/page_attempts.sql")).bind(id.0).bind(before).bind(limit);
+/// The attempts of a job that did not simply succeed, newest first, before this one: its number, and when it ended.
+pub async fn page_attempts<'c>(
+    executor: impl PgExecutor<'c>,
+    id: JobId,
+    (attempt, ended_at): (i32, Option<DateTime<Utc>>),
+    limit: i32,
+) -> Result<Vec<Attempt>, sqlx::Error> {
+    let query = sqlx::query(include_str!("../sql/page_attempts.sql")).bind(id.0).bind(attempt).bind(ended_at).bind(limit);
     query.fetch_all(executor).await?.iter().map(super::inspect::attempt).collect()
 }
 

@@ -17,11 +17,13 @@ mod rows;
 mod span;
 mod wait;
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgPool;
 
-use crate::{JobId, ReadError, TraceUrl};
+use crate::{JobId, ReadError, TraceUrl, store};
 
 pub use key::{StoryKey, StoryKeyError};
 pub(crate) use rows::{QueueAct, QueueNow, StoryAct, StoryAttempt, StoryJob};
@@ -31,6 +33,9 @@ pub use span::{Span, SpanKind, SpanTrace, WaitReason};
 pub(crate) const MOST_JOBS: usize = 200;
 /// Attempts of a job; of the earlier ones only the time is told.
 pub(crate) const MOST_ATTEMPTS: i64 = 50;
+
+/// No statement of a story takes longer: none is better than one that is in the way.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What happened, as a tree of spans.
 #[derive(Debug, Clone, Serialize)]
@@ -81,7 +86,9 @@ pub enum Found {
 /// # Errors
 /// [`ReadError`].
 pub async fn tell(pool: &PgPool, key: &StoryKey) -> Result<Option<Story>, ReadError> {
-    let mut tx = crate::store::begin_reading(pool).await?;
+    let mut tx = store::begin_reading(pool).await?;
+    store::limit_statement(&mut *tx, PATIENCE).await?;
+    store::plan_by_index(&mut tx).await?;
     let Some(found) = find::find(&mut tx, key).await? else { return Ok(None) };
     let rows = rows::read(&mut tx, &found.1).await?;
     tx.commit().await?;
