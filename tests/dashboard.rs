@@ -406,7 +406,7 @@ async fn secrets_are_hidden_in_whatever_else_is_said_of_a_job() {
     let short = "api_key=QQQQ and postgres://app:QQQQ@db/x";
     let id = enqueue(&pool, "q", 1).await[0];
     let run = async |sql: &'static str| sqlx::query(sql).bind(&secret).bind(short).bind(id.0).execute(&pool).await.unwrap();
-    run("UPDATE haulage.live_jobs SET state = 2, place = NULL, lease = 5, failures = 1, attempt = 2,
+    run("UPDATE haulage.live_jobs SET state = 2, lease = 5, failures = 1, attempt = 2,
              origin = jsonb_build_object('request_id', $1::text, 'route', $2::text, 'access_key', 'QQQQ') WHERE id = $3")
     .await;
     run("INSERT INTO haulage.leases (id, worker, ids) SELECT 5, 77, ARRAY[$3::bigint] WHERE $1::text <> $2::text").await;

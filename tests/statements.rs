@@ -310,8 +310,8 @@ async fn no_index_names_what_a_claim_writes() {
 #[tokio::test]
 async fn claims_are_hot() {
     let pool = database().await.pool();
-    haulage::enqueue_all(&pool, (0..500).map(|n| crate::support::Count { n })).await.unwrap();
-    let worker = crate::support::worker(&pool).handle(|_: crate::support::Count| async {}).build().unwrap().start().await.unwrap();
+    haulage::enqueue_all(&pool, (0..500).map(|n| Count { n })).await.unwrap();
+    let worker = crate::support::worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
     crate::support::eventually("drained", async || crate::support::jobs_in(&pool, haulage::JobState::Completed).await == 500).await;
     worker.shutdown().await;
     crate::support::eventually("the statistics arrive", async || {

@@ -218,7 +218,7 @@ mod tests {
             ("sent Basic YTpiYzEy, sorry", "sent Basic ••••••, sorry"),
             ("can't reach postgres://app:hun", "can't reach postgres://app:••••••"),
             ("it says “can't reach postgres://app:hun…”. Next", "it says “can't reach postgres://app:••••••…”. Next"),
-            ("can't reach postgres://app:hun…", "can't reach postgres://app:••••••…"),
+            ("can't reach postgres://app:hun…", "can't reach postgres://app:••••••"),
             ("can't reach postgres://app:h/un#t@db/shop", "can't reach postgres://app:••••••@db/shop"),
             ("cloning https://ghp_0123456789abcdef@host/x", "cloning https://••••••@host/x"),
             ("has eyJhbGciOiJIUzI1NiJ9.eyJzd…", "has ••••••…"),

@@ -15,5 +15,11 @@ SELECT
     CASE WHEN l.key NOT LIKE '%:*' THEN (
         SELECT count(*) FROM (SELECT FROM haulage.live_jobs AS j WHERE j.parked_for = 2 AND j.limit_key = l.key LIMIT 10001) AS counted
     ) END AS waiting
-FROM (SELECT * FROM haulage.key_limits WHERE key NOT LIKE 'haulage-%' ORDER BY key LIMIT $1::bigint) AS l
+FROM (
+    SELECT k.key, k.max_running, k.rate_count, k.rate_ms, k.rate_burst, k.set_by, k.updated_at
+    FROM haulage.key_limits AS k
+    WHERE k.key NOT LIKE 'haulage-%'
+    ORDER BY k.key
+    LIMIT $1::bigint
+) AS l
 ORDER BY l.key
