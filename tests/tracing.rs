@@ -276,6 +276,35 @@ async fn a_trace_that_an_attempt_has_of_its_own_leads_to_its_job() {
     }
 }
 
+#[tokio::test]
+async fn own_traces_wait_for_no_lock_and_hold_up_no_other_duty_and_a_day_without_a_partition_gets_one() {
+    let (pool, _guard) = (database().await.pool(), trace());
+    let names: Vec<String> = sqlx::query_scalar("SELECT relname::text FROM pg_class WHERE relname ~ '^attempt_traces_[0-9]{8}$'")
+        .fetch_all(&pool)
+        .await
+        .unwrap();
+    for name in names {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("DROP TABLE haulage.{name}"))).execute(&pool).await.unwrap();
+    }
+    let queue = "t-locked-traces";
+    let worker = worker(&pool, queue).without(haulage::Duty::Prune).build().unwrap().start().await.unwrap();
+    let count = async || -> i64 { sqlx::query_scalar("SELECT count(*) FROM haulage.attempt_traces").fetch_one(&pool).await.unwrap() };
+    let own = || script(queue, &["done"]).with().queue(queue).trace_relation(TraceRelation::Link);
+    in_request(queue, async { own().enqueue(&pool).await.unwrap() }).await;
+    eventually("the day gets its partition, and the trace is written", async || count().await == 1).await;
+
+    let mut lock = pool.begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE haulage.attempt_traces IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
+    let (first, _) = in_request(queue, async { own().enqueue(&pool).await.unwrap().id() }).await;
+    support::wait_for_state(&pool, first, haulage::JobState::Completed).await;
+    // By then its trace is to be written, on the connection that lets later jobs run.
+    let (later, _) = in_request(queue, async { own().delay(Duration::from_millis(2_500)).enqueue(&pool).await.unwrap().id() }).await;
+    support::wait_for_state(&pool, later, haulage::JobState::Completed).await;
+    lock.commit().await.unwrap();
+    eventually("both are written", async || count().await == 3).await;
+    worker.shutdown().await;
+}
+
 fn attempts(spans: &[StorySpan]) -> Vec<&StorySpan> {
     let mut found = Vec::new();
     for span in spans {

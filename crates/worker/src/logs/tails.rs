@@ -5,6 +5,7 @@
 
 use std::{
     collections::VecDeque,
+    mem, slice,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -99,36 +100,54 @@ impl Tails {
         self.told.notified().await;
     }
 
-    /// Writes some of what waits. What could not be written waits for the next time.
+    /// Writes some of what waits. What could not be written for a while waits for the next time; what can't be written at all is lost, and
+    /// no other with it.
     pub(crate) async fn write(&self, connection: &mut PgConnection) -> Result<Written, sqlx::Error> {
         let Some(batch) = self.next() else { return Ok(Written::All) };
-        match save(connection, &batch.tails).await {
-            Ok(true) => {}
-            Ok(false) => {
-                self.put_back(batch);
-                return Ok(Written::Locked);
-            }
+        let mut under_way = UnderWay { tails: self, batch };
+        let tails = &mut under_way.batch.tails;
+        match save(connection, tails).await {
+            Ok(true) => tails.clear(),
+            Ok(false) => return Ok(Written::Locked),
             Err(error) if store::failure(&error) == Failure::Data => {
-                tracing::warn!(%error, attempts = batch.tails.len(), "the logs of these attempts were refused and are lost");
+                while let Some(tail) = tails.last() {
+                    match save(connection, slice::from_ref(tail)).await {
+                        Ok(true) => {}
+                        Ok(false) => return Ok(Written::Locked),
+                        Err(error) if store::passes(&error) => return Err(error),
+                        Err(error) => {
+                            tracing::warn!(%error, job = %tail.job, attempt = tail.attempt, "the log of the attempt was refused and is lost");
+                        }
+                    }
+                    tails.pop();
+                }
             }
+            Err(error) if store::passes(&error) => return Err(error),
             Err(error) => {
-                self.put_back(batch);
-                return Err(error);
+                tracing::warn!(%error, attempts = tails.len(), "the logs of these attempts could not be stored and are lost");
+                tails.clear();
             }
         }
+        drop(under_way);
         Ok(if self.lock().tails.is_empty() { Written::All } else { Written::Some })
     }
 
-    fn put_back(&self, batch: Batch) {
-        let mut waiting = self.lock();
-        waiting.bytes += batch.bytes;
-        waiting.again = Some(batch);
+    /// The worker stops: what waits now is lost.
+    pub(crate) fn close(&self) {
+        let Waiting { tails, again, dropped, .. } = mem::take(&mut *self.lock());
+        let left = tails.len() + again.map_or(0, |batch| batch.tails.len());
+        if left > 0 || dropped > 0 {
+            tracing::warn!(
+                attempts = left as u64 + dropped,
+                "the worker stopped before the logs of these attempts were stored; they are lost"
+            );
+        }
     }
 
     /// What to write next, its lines counted back from now.
     fn next(&self) -> Option<Batch> {
         let mut waiting = self.lock();
-        let dropped = std::mem::take(&mut waiting.dropped);
+        let dropped = mem::take(&mut waiting.dropped);
         let again = waiting.again.take();
         let some = if again.is_some() { 0 } else { waiting.tails.len().min(BATCH) };
         let next: Vec<Tail> = waiting.tails.drain(..some).collect();
@@ -150,6 +169,23 @@ impl Tails {
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A batch on its way. What is left of it waits for the next time, also if the writing was broken off.
+struct UnderWay<'a> {
+    tails: &'a Tails,
+    batch: Batch,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let tails = mem::take(&mut self.batch.tails);
+        if !tails.is_empty() {
+            let mut waiting = self.tails.lock();
+            waiting.bytes += self.batch.bytes;
+            waiting.again = Some(Batch { tails, ..self.batch });
+        }
     }
 }
 
