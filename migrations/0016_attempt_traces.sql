@@ -1,5 +1,6 @@
--- The traces that attempts have of their own are written without waiting for anybody; and a story knows again since when a job that waited
--- for its key could run, which version 15 had taken away. Safe beside programs from version 3 on. Locks no table.
+-- The traces that attempts have of their own are written without waiting for anybody. And a story knows when attempts were due, and again
+-- since when a job that waited for its key could run, which version 15 had taken away. Safe beside programs from version 3 on: a function, a
+-- function that does more, and a column that may be NULL.
 
 -- Stores traces that attempts have of their own. Arrays, parallel. False: somebody has locked the table for longer than 50 ms, and nothing
 -- is stored; other duties wait for the same connection.
@@ -129,5 +130,11 @@ BEGIN
         END IF;
     END LOOP;
 END $$;
+
+-- When an attempt was to run, of one that has moved or ended its job: before it, a job waited for its time, after it for its key and in line.
+-- Last of all: results wait for this lock.
+SET LOCAL lock_timeout = '2s';
+ALTER TABLE haulage.attempts ADD COLUMN due_at timestamptz;
+SET LOCAL lock_timeout = DEFAULT;
 
 INSERT INTO haulage.compatibility (version, runs_with) VALUES (16, 3);

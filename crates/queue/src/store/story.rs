@@ -128,6 +128,7 @@ pub(crate) async fn list_story_attempts(
                 error_class: row.try_get("error_class")?,
                 message: row.try_get("message")?,
                 worker: row.try_get("worker_name")?,
+                due_at: row.try_get("due_at")?,
                 eligible_at: row.try_get("eligible_at")?,
                 claimed_at: row.try_get("claimed_at")?,
                 started_at: row.try_get("started_at")?,

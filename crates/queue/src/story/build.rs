@@ -296,6 +296,13 @@ impl<'a> Line<'a> {
 
     /// When the time had come of the first attempt that is told; `None`: that is not known any more.
     fn first_due(&self, attempt: &StoryAttempt, claimed: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        if self.acts_between(&["retry"], claimed).next().is_some() {
+            return None;
+        }
+        // Older programs have not stored it.
+        if attempt.due_at.is_some() {
+            return attempt.due_at;
+        }
         let mut attempts = self.tree.rows.attempts.iter().filter(|attempt| attempt.job == self.job.id);
         let rewritten = attempts.any(|attempt| attempt.next_run_at.is_some()) || self.acts.iter().any(|act| act.verb == "retry");
         if !rewritten {
@@ -304,7 +311,7 @@ impl<'a> Line<'a> {
         // The row's own time is that of a later attempt.
         let eligible_at = attempt.eligible_at.filter(|_| self.job.limit_key.is_none());
         // Whoever did this to it has made that the time from which on it could run, if its own had not come later.
-        let touched = self.acts_between(&["release", "retry", "run-now"], claimed).map(|act| act.at).max();
+        let touched = self.acts_between(&["release", "run-now"], claimed).map(|act| act.at).max();
         eligible_at.filter(|eligible| touched.is_none_or(|touched| *eligible > touched))
     }
 

@@ -58,6 +58,7 @@ pub(crate) struct StoryAttempt {
     pub(crate) error_class: Option<String>,
     pub(crate) message: Option<String>,
     pub(crate) worker: Option<String>,
+    pub(crate) due_at: Option<DateTime<Utc>>,
     pub(crate) eligible_at: Option<DateTime<Utc>>,
     pub(crate) claimed_at: Option<DateTime<Utc>>,
     pub(crate) started_at: Option<DateTime<Utc>>,

@@ -328,7 +328,7 @@ mod tests {
         struct Stubborn;
         impl fmt::Debug for Stubborn {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                (0..5_000).for_each(|_| drop(f.write_str("ab")));
+                (0..5_000).for_each(|_| f.write_str("ab").unwrap_or_default());
                 Ok(())
             }
         }
