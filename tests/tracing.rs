@@ -88,6 +88,15 @@ fn script(queue: &str, steps: &[&str]) -> Script {
     Script { queue: queue.to_owned(), steps: steps.iter().map(ToString::to_string).collect() }
 }
 
+/// Leaves nothing when it completes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Fleeting;
+
+impl Job for Fleeting {
+    const KIND: &'static str = "fleeting";
+    const KEEP_COMPLETED: bool = false;
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Child;
 
@@ -262,7 +271,13 @@ async fn a_trace_that_an_attempt_has_of_its_own_leads_to_its_job() {
         assert!(has_job(&of_request, id), "{of_request:#?}");
         ids.push(id);
     }
-    // Written when the worker has stopped at the latest; and one that is in its job's trace is not written.
+    let fleeting = "t-fleeting-trace";
+    let job = Fleeting.with().queue(fleeting).trace_relation(TraceRelation::Link);
+    in_request(fleeting, async { job.enqueue(&pool).await.unwrap() }).await;
+    run(&pool, worker(&pool, fleeting).handle(async |_: Fleeting| {}).build().unwrap()).await;
+    assert_eq!(named(fleeting, "process").len(), 1);
+    // Written when the worker has stopped at the latest; and one that is in its job's trace is not written, nor one of a kind whose jobs
+    // leave nothing.
     let written: Vec<(i64, i32)> =
         sqlx::query_as("SELECT job_id, attempt FROM haulage.attempt_traces ORDER BY attempt").fetch_all(&pool).await.unwrap();
     assert_eq!(written, [(ids[0].0, 1), (ids[0].0, 2)]);

@@ -207,3 +207,30 @@ impl Batch {
         self.at = now;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_whose_writing_was_broken_off_waits_again_and_what_is_left_at_the_end_goes() {
+        let tails = Tails::default();
+        let tail = |n| LogTail { job: JobId(n), attempt: 1, earlier: 0, lines: Vec::new() };
+        *tails.lock() =
+            Waiting { again: Some(Batch { tails: vec![tail(1), tail(2)], bytes: 7, at: Instant::now() }), bytes: 7, ..Waiting::default() };
+        let mut under_way = UnderWay { tails: &tails, batch: tails.next().unwrap() };
+        assert_eq!(tails.lock().bytes, 0);
+        under_way.batch.tails.pop();
+        drop(under_way);
+        assert_eq!(tails.lock().bytes, 7);
+        let mut under_way = UnderWay { tails: &tails, batch: tails.next().unwrap() };
+        assert_eq!(under_way.batch.tails.iter().map(|tail| tail.job).collect::<Vec<_>>(), [JobId(1)], "without what was written");
+        under_way.batch.tails.clear();
+        drop(under_way);
+        assert!(tails.next().is_none());
+
+        drop(UnderWay { tails: &tails, batch: Batch { tails: vec![tail(3)], bytes: 7, at: Instant::now() } });
+        tails.close();
+        assert!(tails.next().is_none() && tails.lock().bytes == 0);
+    }
+}
