@@ -10,9 +10,10 @@ use std::{
 
 use haulage_queue::{
     Firing, ReadError, fire_schedules,
-    store::{self, Failure},
+    store::{self, AttemptTrace, Failure},
     telemetry::sample_fleet,
 };
+use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Duty, admit::Admit, link::Link, logs::Written, promote::Promote, prune, rescue, shared::Shared, unhandled::Unhandled};
@@ -79,6 +80,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         }
     }
     tokio::time::timeout(LAST_LOGS, duties.last_logs()).await.ok();
+    shared.tails.close();
     tokio::time::timeout(TRACES_AT_STOP, duties.perform(Due::Traces)).await.ok();
     duties.link.close().await;
 }
@@ -258,15 +260,22 @@ impl<'a> Duties<'a> {
             },
             Due::Traces => {
                 let traces = shared.own_traces.take();
-                if !traces.is_empty() {
-                    match store::write_attempt_traces(connection, &traces).await {
-                        Err(error) if store::failure(&error) == Failure::NoPartition => {
-                            store::make_partitions(connection, prune::DAYS_AHEAD).await?;
-                        }
-                        result => result?,
+                let written = if traces.is_empty() { Ok(true) } else { write_traces(connection, &traces).await };
+                match written {
+                    Ok(true) => Some(Instant::now() + TRACES_EVERY),
+                    Ok(false) => {
+                        shared.own_traces.put_back(traces);
+                        Some(Instant::now() + AGAIN)
+                    }
+                    Err(error) if store::passes(&error) => {
+                        shared.own_traces.put_back(traces);
+                        return Err(error);
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, attempts = traces.len(), "the traces of these attempts could not be stored: they lead to no job");
+                        Some(Instant::now() + TRACES_EVERY)
                     }
                 }
-                Some(Instant::now() + TRACES_EVERY)
             }
             Due::Rescue => {
                 if shared.cancels.load(Ordering::Relaxed) {
@@ -320,6 +329,17 @@ impl<'a> Duties<'a> {
                 Some(Instant::now() + UNHANDLED_EVERY.mul_f64(rand::random_range(0.8..=1.2)))
             }
         })
+    }
+}
+
+/// Makes today's partition if it is missing.
+async fn write_traces(connection: &mut PgConnection, traces: &[AttemptTrace]) -> Result<bool, sqlx::Error> {
+    match store::write_attempt_traces(connection, traces).await {
+        Err(error) if store::failure(&error) == Failure::NoPartition => {
+            store::make_partitions(connection, prune::DAYS_AHEAD).await?;
+            store::write_attempt_traces(connection, traces).await
+        }
+        written => written,
     }
 }
 

@@ -220,10 +220,12 @@ fn unrecorded(shared: &Shared, attempt: &Attempt) -> Option<Context> {
     Some(around.with_remote_span_context(own))
 }
 
-/// Keeps in mind which span the attempt has, and notes its trace if that is not the job's, by which it is found anyway.
+/// Keeps in mind which span the attempt has, and notes its trace if that is not the job's, by which it is found anyway; and not of a kind
+/// whose jobs leave nothing.
 fn keep(shared: &Shared, attempt: &Attempt, own: TraceContext) {
     attempt.facts.span.set(own).ok();
-    if attempt.trace.context().is_none_or(|job| job.trace_id != own.trace_id) {
+    let is_own = attempt.trace.context().is_none_or(|job| job.trace_id != own.trace_id);
+    if is_own && shared.registry.keeps_completed(&attempt.kind) {
         shared.own_traces.note(AttemptTrace { job: attempt.settled.id, attempt: attempt.number, trace: own });
     }
 }
