@@ -343,7 +343,7 @@ async fn check_unsampled(variables: &[(&str, &str)]) {
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
     ];
     all.extend(variables);
-    let worker = Process::start("worker_process", &all);
+    let worker = Process::start("telemetry::worker_process", &all);
     let (unsampled, sampled) = (0xabc_u128, 0xdef_u128);
     for (trace_id, flags) in [(unsampled, 0), (sampled, 1)] {
         let trace = TraceContext { trace_id, span_id: 7, flags };
@@ -384,7 +384,7 @@ async fn what_a_handler_does_in_its_span_elsewhere_stays_in_its_trace_also_if_th
     let (pool, url) = (database.pool(), database.url());
     let receiver = Receiver::start().await;
     let worker = Process::start(
-        "worker_process",
+        "telemetry::worker_process",
         &[
             ("HAULAGE_TEST_WORKER_OF_SHOP", &url),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.http()),
