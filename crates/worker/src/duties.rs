@@ -1,5 +1,5 @@
 //! The fleet's duties, on one connection: promote due jobs, let in what waits for its key, fire schedules, rescue the jobs of dead
-//! workers, count queues for metrics, keep partitions, look for indexes that the history lacks, say what waits for a worker that is not
+//! workers, count queues for metrics, keep partitions, have the history's indexes built, say what waits for a worker that is not
 //! there, and write down progress, logs and the traces of attempts.
 //! Leaderless: every worker does them, the database arbitrates, and each can be switched off per process.
 
@@ -47,7 +47,7 @@ const TIDY_EVERY: Duration = Duration::from_secs(60);
 const UNHANDLED_EVERY: Duration = Duration::from_secs(60);
 /// Partitions are looked after at the start and then hourly.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
-/// Closed days are looked at for indexes that they lack.
+/// Closed days are looked at for indexes that they lack, by another task.
 const INDEX_EVERY: Duration = Duration::from_secs(3_600);
 /// While more is left to remove.
 const PRUNE_AGAIN: Duration = Duration::from_secs(1);
@@ -131,7 +131,8 @@ impl<'a> Duties<'a> {
             samples: false,
             prune_at: on(Duty::Prune),
             tidy_at: on(Duty::Prune),
-            index_at: on(Duty::Index),
+            // A fleet that starts together does not connect together once more.
+            index_at: on(Duty::Index).map(|now| now + shared.settings.heartbeat.mul_f64(rand::random_range(0.0..=1.0))),
             unhandled: Unhandled::default(),
             // By then the others of a fleet that starts together are there.
             unhandled_at: Some(now + shared.settings.heartbeat * 2),
@@ -315,10 +316,7 @@ impl<'a> Duties<'a> {
                 Some(Instant::now() + if left { PRUNE_AGAIN } else { PRUNE_EVERY.mul_f64(rand::random_range(0.5..=1.0)) })
             }
             Due::Index => {
-                let settings = &shared.settings;
-                if store::next_history_index(connection, settings.keep_completed, settings.keep_failed).await?.is_some() {
-                    shared.index.notify_one();
-                }
+                shared.index.notify_one();
                 Some(Instant::now() + INDEX_EVERY.mul_f64(rand::random_range(0.5..=1.0)))
             }
             Due::Unhandled => {

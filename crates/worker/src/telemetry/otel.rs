@@ -1,8 +1,9 @@
 //! The span of an attempt: a root of `tracing`, current while the handler runs, so that everything the handler does stands under it.
 //!
 //! Its parent in OpenTelemetry's sense is decided by the relation. The attributes are set only when it is recorded. A span in the registry
-//! that nobody records costs 1.4 us; so where it is known beforehand (see `foretell`) there is none, but a context with an id of its own and
-//! the flag of what is not sampled, which goes on to whatever the handler enqueues or calls.
+//! that nobody records costs 1.4 us. Where that is known beforehand and its absence was asked for (see `foretell`) there is none, but a
+//! context with an id of its own and the flag of what is not sampled, current in the handler's future: who looks at the `tracing` span
+//! instead finds no context.
 
 use std::{
     sync::OnceLock,
