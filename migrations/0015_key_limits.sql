@@ -1,5 +1,6 @@
 -- What an admission finds of a key's limit costs less: its own, else its prefix's, one after the other; both and then a sort took 0.8 of 12.8 us
--- an admitted job. Safe beside programs from version 3 on. Locks no table.
+-- an admitted job. And an admitted job can run from now on (eligible_at): until here its key made it wait, from here on the queue. Safe beside
+-- programs from version 3 on. Locks no table.
 
 CREATE OR REPLACE FUNCTION haulage.admit_keys(
     keys text[], queues text[], kinds text[], revisions smallint[], OUT admitted int, OUT next_ms double precision

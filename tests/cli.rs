@@ -493,6 +493,11 @@ async fn a_job_is_shown_with_what_its_attempts_logged_and_with_the_span_it_is_in
     assert_eq!((&shown["logs"][0]["lines"][0]["fields"]["page"], &shown["logs"][0]["lines"][1]["level"]), (&json!(3), &json!("WARN")));
     assert_eq!(shown["span"], Value::Null);
 
+    // An attempt whose row is not among those that are listed is not called completed for it.
+    sqlx::raw_sql("DELETE FROM haulage.attempts WHERE attempt = 1").execute(&pool).await.unwrap();
+    let shown = ok(haulage(&url, &["jobs", "show", &id.to_string()]));
+    assert!(shown.contains("attempt 1: its end is not listed, ") && !shown.contains("completed"), "{shown}");
+
     let running = "UPDATE haulage.live_jobs SET state = 2, place = 1, lease = 7, claimed_at = now()";
     sqlx::raw_sql(running).execute(&pool).await.unwrap();
     let insert = "INSERT INTO haulage.running_spans (job_id, lease, path, since) VALUES ($1, 7, 'process > print', '2026-11-27 21:03:40Z')";

@@ -152,15 +152,193 @@ async fn builders(pool: &PgPool) -> i64 {
     .unwrap()
 }
 
+/// The worker that holds that lock.
+async fn builder(pool: &PgPool) -> Option<String> {
+    sqlx::query_scalar(
+        "SELECT a.application_name FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+         WHERE l.locktype = 'advisory' AND l.classid = 1751217520 AND l.objid = 1 AND l.granted
+           AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+    )
+    .fetch_optional(pool)
+    .await
+    .unwrap()
+}
+
 #[tokio::test]
 async fn a_worker_without_the_duty_builds_nothing() {
     let pool = database().await.pool();
     past_day(&pool, 2, 100).await;
-    let worker = worker(&pool).without(Duty::Index).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
-    let id = Count { n: 1 }.enqueue(&pool).await.unwrap().id();
-    wait_for_state(&pool, id, JobState::Completed).await;
+    // Whoever builds waits for this snapshot, and is seen.
+    let mut reader = pool.acquire().await.unwrap();
+    let mut old = reader.begin().await.unwrap();
+    sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT 1").execute(&mut *old).await.unwrap();
+    let first = worker(&pool).name("first").without(Duty::Index).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
+    // The first look is within a heartbeat of the start.
+    let beats = async || -> i64 {
+        sqlx::query_scalar("SELECT (extract(epoch FROM max(heartbeat_at) - min(started_at)) * 1000)::bigint FROM haulage.workers")
+            .fetch_one(&pool)
+            .await
+            .unwrap()
+    };
+    eventually("some heartbeats have passed", async || beats().await > 500).await;
+    // Two rounds of its duties: what was due before has been done.
+    for _ in 0..2 {
+        let later = Count { n: 1 }.with().delay(std::time::Duration::from_millis(20)).enqueue(&pool).await.unwrap().id();
+        wait_for_state(&pool, later, JobState::Completed).await;
+    }
+    let second = worker(&pool).name("second").handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
+    eventually("somebody builds", async || builder(&pool).await.is_some()).await;
+    let builder = builder(&pool).await.unwrap();
+    assert!(builder.contains("second"), "it is {builder}");
+    old.rollback().await.unwrap();
+    let wanted = expected(&pool, &EACH, 2).await;
+    eventually("all are built", async || built(&pool).await == wanted).await;
+    first.shutdown().await;
+    second.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_index_that_cant_be_built_holds_up_no_other() {
+    let pool = database().await.pool();
+    past_day(&pool, 3, 100).await;
+    past_day(&pool, 2, 100).await;
+    // The name of the one that comes first is taken.
+    let day: String =
+        sqlx::query_scalar("SELECT to_char((now() AT TIME ZONE 'UTC')::date - 2, 'YYYYMMDD')").fetch_one(&pool).await.unwrap();
+    let taken = format!("finished_completed_{day}_trace");
+    sqlx::query(
+        "DO $do$ BEGIN EXECUTE format('CREATE TABLE haulage.%I ()', to_char((now() AT TIME ZONE 'UTC')::date - 2, '\"finished_completed_\"YYYYMMDD\"_trace\"')); END $do$",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let worker = worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
+    let mut wanted = expected(&pool, &EACH, 3).await;
+    wanted.extend(expected(&pool, &EACH, 2).await.into_iter().filter(|(name, _)| *name != taken));
+    eventually("the others are built", async || built(&pool).await == wanted).await;
     worker.shutdown().await;
-    assert_eq!(built(&pool).await, []);
+}
+
+#[tokio::test]
+async fn a_long_request_id_is_indexed_and_found_and_not_taken_for_another_that_begins_like_it() {
+    let pool = database().await.pool();
+    past_day(&pool, 2, 100).await;
+    // Too long for a key of an index, and not to be compressed.
+    let ids: Vec<String> = sqlx::query_scalar(
+        "WITH long AS (SELECT string_agg(md5(n::text), '') AS id FROM generate_series(1, 150) AS n), changed AS (
+             UPDATE haulage.finished_completed AS f SET origin = jsonb_build_object('request_id', long.id || f.kind)
+             FROM long WHERE f.kind IN ('kind 1', 'kind 2') RETURNING f.origin ->> 'request_id'
+         ) SELECT * FROM changed",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    assert_eq!(ids.len(), 2);
+    let worker = worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
+    let wanted = expected(&pool, &EACH, 2).await;
+    eventually("all are built", async || built(&pool).await == wanted).await;
+    worker.shutdown().await;
+    let mut found = Vec::new();
+    for id in &ids {
+        found.extend(told(find_jobs_by_request(&pool, id).await.unwrap()).0);
+    }
+    assert_eq!(found.len(), 2);
+    assert_ne!(found[0], found[1]);
+    assert_eq!(told(find_jobs_by_request(&pool, &ids[0][..4_800]).await.unwrap()), all(vec![]));
+}
+
+/// A closed day of a single trace and request, with its indexes.
+async fn day_of_one_trace(pool: &PgPool, jobs: i32) {
+    past_day(pool, 2, jobs).await;
+    sqlx::raw_sql(
+        "UPDATE haulage.finished_completed SET trace_id = md5('one')::uuid, origin = '{\"request_id\": \"one\"}';
+         SELECT haulage.build_history_index('finished_completed', (now() AT TIME ZONE 'UTC')::date - 2, what)
+         FROM haulage.history_indexes() WHERE family = 'finished_completed' AND what IN ('trace', 'request')",
+    )
+    .execute(pool)
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn of_a_trace_with_very_many_jobs_no_more_are_read_than_are_told() {
+    let pool = database().await.pool();
+    day_of_one_trace(&pool, 50_000).await;
+    let mut session = pool.begin().await.unwrap();
+    let (trace,): (String,) = sqlx::query_as("SELECT md5('one')").fetch_one(&mut *session).await.unwrap();
+    let found = find_jobs_by_trace(&mut *session, u128::from_str_radix(&trace, 16).unwrap()).await.unwrap();
+    assert_eq!((found.jobs.len(), found.complete), (1_000, false));
+    let found = find_jobs_by_request(&mut *session, "one").await.unwrap();
+    assert_eq!((found.jobs.len(), found.complete), (1_000, false));
+    let read: i64 = sqlx::query_scalar(
+        "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint FROM pg_stat_xact_user_tables WHERE schemaname = 'haulage'",
+    )
+    .fetch_one(&mut *session)
+    .await
+    .unwrap();
+    assert!((2_000..3_000).contains(&read), "{read} rows were read");
+    // The clock is looked at between days that have an index, too.
+    let (ids, complete): (Vec<i64>, bool) =
+        sqlx::query_as("SELECT ids, complete FROM haulage.find_jobs(NULL, 'one', 10, '-1 second')").fetch_one(&mut *session).await.unwrap();
+    assert_eq!((ids.len(), complete), (0, false));
+}
+
+#[tokio::test]
+async fn a_look_up_goes_on_when_a_day_is_dropped_meanwhile() {
+    let pool = database().await.pool();
+    day_of_one_trace(&pool, 100).await;
+    past_day(&pool, 1, 100).await;
+    let mut dropper = pool.acquire().await.unwrap();
+    let mut tx = dropper.begin().await.unwrap();
+    let dropped: bool =
+        sqlx::query_scalar("SELECT haulage.drop_partition('finished_completed', (now() AT TIME ZONE 'UTC')::date - 1) IS NOT NULL")
+            .fetch_one(&mut *tx)
+            .await
+            .unwrap();
+    assert!(dropped);
+    let find = tokio::spawn({
+        let pool = pool.clone();
+        async move { find_jobs_by_request(&pool, "story 42").await }
+    });
+    eventually("the look-up waits for the day", async || {
+        let waits: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'relation'
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        )
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+        waits > 0
+    })
+    .await;
+    tx.commit().await.unwrap();
+    let found = find.await.unwrap().unwrap();
+    assert_eq!((found.jobs.len(), found.complete), (1, true));
+}
+
+#[tokio::test]
+async fn a_partition_that_is_no_day_s_is_searched_and_gets_no_index() {
+    let pool = database().await.pool();
+    sqlx::raw_sql("CREATE TABLE haulage.finished_completed_other PARTITION OF haulage.finished_completed DEFAULT")
+        .execute(&pool)
+        .await
+        .unwrap();
+    past_day(&pool, 2, 100).await;
+    let worker = worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
+    let wanted = expected(&pool, &EACH, 2).await;
+    eventually("the day's indexes are built", async || built(&pool).await == wanted && builders(&pool).await == 0).await;
+    worker.shutdown().await;
+    sqlx::raw_sql(
+        "INSERT INTO haulage.finished_completed SELECT (jsonb_populate_record(f, jsonb_build_object('id', 900000000, 'finished_at', '2001-01-01'))).*
+         FROM haulage.finished_completed AS f LIMIT 1",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let (kind, request): (String, String) =
+        sqlx::query_as("SELECT kind, origin ->> 'request_id' FROM haulage.finished_completed_other").fetch_one(&pool).await.unwrap();
+    assert_eq!(find_jobs_by_request(&pool, &request).await.unwrap().jobs.len(), 2);
+    assert_eq!(job_page(&pool, &JobFilter::new().kind(kind)).await.unwrap().jobs.len(), 2);
 }
 
 /// Not a test: a worker as a process of its own.

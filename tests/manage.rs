@@ -284,17 +284,23 @@ async fn a_deleted_job_leaves_nothing_behind() {
     worker.shutdown().await;
     let live = Count { n: 2 }.with().unique(Unique::by(2)).enqueue(&pool).await.unwrap().id();
     for id in [finished, live] {
+        for insert in [
+            "INSERT INTO haulage.attempt_traces (trace_id, span_id, job_id, attempt) VALUES (gen_random_uuid(), 1, $1, 1)",
+            "INSERT INTO haulage.running_spans (job_id, lease, path, since) VALUES ($1, 7, 'process', now())",
+        ] {
+            sqlx::query(insert).bind(id.0).execute(&pool).await.unwrap();
+        }
         let Acted { now, .. } = ana().delete(&pool, id).await.unwrap();
         assert_eq!(now, None);
         assert!(job(&pool, id).await.unwrap().is_none());
         let error = ana().delete(&pool, id).await.unwrap_err();
         assert!(matches!(error, ManageError::NotFound { .. }), "{error:?}");
     }
-    let left: i64 = sqlx::query_scalar("SELECT (SELECT count(*) FROM haulage.attempts) + (SELECT count(*) FROM haulage.unique_keys)")
-        .fetch_one(&pool)
-        .await
-        .unwrap();
-    assert_eq!(left, 0);
+    for table in ["attempts", "unique_keys", "attempt_traces", "running_spans"] {
+        let left: i64 =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT count(*) FROM haulage.{table}"))).fetch_one(&pool).await.unwrap();
+        assert_eq!(left, 0, "{table}");
+    }
     assert_eq!(list_audit(&pool, &AuditFilter::new().job(live)).await.unwrap()[0].after, None);
 }
 

@@ -71,7 +71,7 @@ async fn life(pool: &PgPool, id: JobId) -> Vec<String> {
     let story = story(pool, id).await;
     let job = of_job(&story.spans, id).unwrap();
     let until = (story.ended_at.unwrap_or(story.read_at) - story.started_at).num_microseconds().unwrap() as f64 / 1000.0;
-    let (mut told, mut sum, mut words) = (job.start_ms, 0.0, Vec::new());
+    let (mut told, mut sum, mut earlier, mut words) = (job.start_ms, 0.0, 0.0, Vec::new());
     for span in &job.children {
         match &span.what {
             SpanKind::Wait { .. } | SpanKind::Attempt { .. } => {
@@ -79,6 +79,9 @@ async fn life(pool: &PgPool, id: JobId) -> Vec<String> {
                 assert!(span.length_ms(until) >= 0.0, "{span:#?}");
                 told = span.end_ms.unwrap_or(until);
                 sum += span.length_ms(until);
+                if matches!(span.what, SpanKind::Wait { reason: WaitReason::Earlier, .. }) {
+                    earlier += span.length_ms(until);
+                }
             }
             SpanKind::Enqueue { .. } | SpanKind::Act { .. } => assert_eq!(Some(span.start_ms), span.end_ms),
             _ => continue,
@@ -96,7 +99,8 @@ async fn life(pool: &PgPool, id: JobId) -> Vec<String> {
     let total = job.length_ms(until);
     assert!((total - sum).abs() < 0.01, "{sum} of {total} ms are told of {job:#?}");
     let SpanKind::Job { waited_ms, worked_ms, asked: true, .. } = job.what else { panic!("{job:#?}") };
-    assert!((total - waited_ms - worked_ms).abs() < 0.01, "{job:#?}");
+    // That stretch has work in it.
+    assert!((total - waited_ms - worked_ms - earlier).abs() < 0.01, "{job:#?}");
     words
 }
 
@@ -179,9 +183,89 @@ async fn the_wait_for_a_key_is_told_apart_from_the_line_also_after_a_backoff() {
     worker.shutdown().await;
     let told = life(&pool, id).await;
     assert_eq!(told, ["for its key", "in line", "attempt 1 failed", "backoff", "for its key", "in line", "attempt 2 completed"]);
-    let story = story(&pool, id).await;
-    let wait = &of_job(&story.spans, id).unwrap().children[1];
-    assert_eq!(wait.what, SpanKind::Wait { reason: WaitReason::Key, detail: Some("tenant:1".into()) });
+    let open = story(&pool, id).await;
+    let job = of_job(&open.spans, id).unwrap();
+    assert_eq!(job.children[1].what, SpanKind::Wait { reason: WaitReason::Key, detail: Some("tenant:1".into()) });
+    // Of an attempt of an older program it is not known when it was to run.
+    sqlx::query("UPDATE haulage.attempts SET due_at = NULL").execute(&pool).await.unwrap();
+    assert_eq!(life(&pool, id).await[..2], ["reason not stored", "in line"]);
+    let old = story(&pool, id).await;
+    let detail = Some("scheduled for later, or for its key tenant:1".into());
+    assert_eq!(of_job(&old.spans, id).unwrap().children[1].what, SpanKind::Wait { reason: WaitReason::Unknown, detail });
+}
+
+#[tokio::test]
+async fn a_delay_is_never_told_as_the_key() {
+    let pool = database().await.pool();
+    let keyed = |steps: &[&str]| Script { key: Some("tenant:1".into()), ..script(steps) };
+    let mut ids = Vec::new();
+    for steps in [&["done"][..], &["fail"]] {
+        let delayed = keyed(steps).with().delay(Duration::from_millis(300)).max_attempts(1);
+        ids.push(delayed.enqueue(&pool).await.unwrap().id());
+    }
+    ids.push(keyed(&["fail", "done"]).with().delay(Duration::from_millis(300)).enqueue(&pool).await.unwrap().id());
+    let worker = started(scripted(&pool)).await;
+    for (id, state) in ids.iter().zip([JobState::Completed, JobState::Dead, JobState::Completed]) {
+        wait_for_state(&pool, *id, state).await;
+    }
+    worker.shutdown().await;
+    let first = async |id| life(&pool, id).await.remove(0);
+    for id in &ids {
+        assert_eq!(first(*id).await, "scheduled for later");
+    }
+    sqlx::query("UPDATE haulage.attempts SET due_at = NULL").execute(&pool).await.unwrap();
+    for (id, told) in ids.iter().zip(["scheduled for later", "scheduled for later", "reason not stored"]) {
+        assert_eq!(first(*id).await, told, "as of an older program: known if no attempt has given it another time");
+    }
+}
+
+#[tokio::test]
+async fn a_line_is_not_told_as_a_schedule_because_somebody_released_or_retried_the_job() {
+    let pool = database().await.pool();
+    let [held, retried] = [script(&["fail", "done"]), script(&["fail", "done"])];
+    let (held, retried) = (held.enqueue(&pool).await.unwrap().id(), retried.enqueue(&pool).await.unwrap().id());
+    let later = script(&["fail", "done"]).with().delay(Duration::from_secs(3_600)).enqueue(&pool).await.unwrap().id();
+    ana().hold(&pool, held).await.unwrap();
+    ana().release(&pool, held).await.unwrap();
+    ana().discard(&pool, retried).await.unwrap();
+    ana().retry(&pool, retried).await.unwrap();
+    ana().run_now(&pool, later).await.unwrap();
+    let worker = started(scripted(&pool)).await;
+    for id in [held, retried, later] {
+        wait_for_state(&pool, id, JobState::Completed).await;
+    }
+    worker.shutdown().await;
+    let end = ["in line", "attempt 1 failed", "backoff", "in line", "attempt 2 completed"];
+    assert_eq!(life(&pool, held).await, [&["in line", "hold by ana", "held", "release by ana"], &end[..]].concat());
+    let begin = ["reason not stored", "discard by ana", "ended, until retried", "retry by ana"];
+    assert_eq!(life(&pool, retried).await, [&begin, &end[..]].concat());
+    assert_eq!(life(&pool, later).await, [&["scheduled for later", "run-now by ana"], &end[..]].concat());
+}
+
+#[tokio::test]
+async fn of_a_thousand_acts_and_more_the_last_are_told() {
+    let pool = database().await.pool();
+    let id = Count { n: 1 }.enqueue(&pool).await.unwrap().id();
+    ana().hold(&pool, id).await.unwrap();
+    sqlx::query("INSERT INTO haulage.audit (who, verb, target, jobs) SELECT 'bo', 'reprioritise', 'job ' || $1, ARRAY[$1] FROM generate_series(1, 999)")
+        .bind(id.0)
+        .execute(&pool)
+        .await
+        .unwrap();
+    assert!(story(&pool, id).await.notes.is_empty());
+    ana().release(&pool, id).await.unwrap();
+    let open = story(&pool, id).await;
+    assert_eq!(open.notes, ["Of what operators did only the last acts are told."]);
+    let verbs: Vec<&str> = of_job(&open.spans, id)
+        .unwrap()
+        .children
+        .iter()
+        .filter_map(|span| match &span.what {
+            SpanKind::Act { verb, .. } => Some(verb.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!((verbs.len(), verbs[0], verbs[999]), (1_000, "reprioritise", "release"));
 }
 
 /// Runs until it is let go.
@@ -538,6 +622,28 @@ mod command {
         assert_eq!((&spans[..2], spans.last()), (&["enqueue", "wait"][..], Some(&"attempt")));
         assert_eq!(job["children"][1]["reason"], "line");
         assert!(job["children"][1]["end_ms"].as_f64() > job["children"][1]["start_ms"].as_f64());
+    }
+
+    #[tokio::test]
+    async fn a_chain_of_forty_jobs_is_drawn_at_any_width_and_an_empty_variable_is_none() {
+        let database = database().await;
+        let (pool, url) = (database.pool(), database.url());
+        sqlx::query(
+            "INSERT INTO haulage.live_jobs (id, kind, args, parent_id, root_id)
+             SELECT n, 'count', '{\"n\": 1}', CASE WHEN n > 1 THEN n - 1 END, CASE WHEN n > 1 THEN 1 END FROM generate_series(1, 40) AS n",
+        )
+        .execute(&pool)
+        .await
+        .unwrap();
+        for columns in [60, 67, 74, 81, 100, 121, 143, 160] {
+            let drawn = text(trace(&url, &columns.to_string(), &["1"]));
+            let longest = drawn.lines().map(|line| line.chars().count()).max().unwrap();
+            assert!(longest <= columns, "{longest} > {columns}:\n{drawn}");
+            assert!((1..=40).all(|n| drawn.contains(&format!("job {n} "))), "{drawn}");
+        }
+        let mut command = Command::new(env!("CARGO_BIN_EXE_haulage"));
+        command.args(["trace", "1"]).stdin(Stdio::null()).env("DATABASE_URL", &url).env("HAULAGE_TRACE_URL", "");
+        assert!(text(command.output().unwrap()).contains("job 40"));
     }
 
     #[tokio::test]

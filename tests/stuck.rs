@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::PgPool;
 use tokio::io::AsyncWriteExt;
+use tracing_subscriber::layer::SubscriberExt;
 
 use crate::{
     support::{Count, database, eventually, wait_for_state, worker},
@@ -86,6 +87,52 @@ async fn a_handler_that_blocks_the_only_thread_is_named_and_costs_no_other_job_i
     assert_eq!((&fields["kind"], &fields["queue"]), (&"block".into(), &"default".into()));
     let seconds = fields["seconds"].as_f64().unwrap();
     assert!((1.0..5.0).contains(&seconds), "while it blocked: {seconds}");
+}
+
+/// Says nothing, and never comes back when it is told of a handler that blocks: as if nobody read the log.
+struct Clogged;
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Clogged {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        while event.metadata().target().ends_with("::stall") {
+            std::thread::park();
+        }
+    }
+}
+
+/// Not a test: the body of the process below.
+#[tokio::test]
+#[ignore = "run by the other test as a process of its own"]
+async fn clogged_process() {
+    let Ok(url) = std::env::var("HAULAGE_TEST_CLOGGED") else { return };
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Clogged)).unwrap();
+    let blocks = async |job: Block| std::thread::sleep(Duration::from_millis(job.ms));
+    let worker = worker(&PgPool::connect(&url).await.unwrap()).handle(blocks).build().unwrap();
+    worker.run_until(parent_gone()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_reads_costs_a_live_worker_no_lease() {
+    let database = database().await;
+    let (pool, url) = (database.pool(), database.url());
+    let process = Process::start("stuck::clogged_process", &[("HAULAGE_TEST_CLOGGED", &url)]);
+    let rescuer = Worker::builder(pool.clone())
+        .queue("default", 1)
+        .heartbeat(Duration::from_millis(100))
+        .lease(Duration::from_millis(1_500))
+        .handle(async |_: Rescued| {})
+        .build()
+        .unwrap()
+        .start()
+        .await
+        .unwrap();
+    // Told of after a second; a lease of the process and the next look of the rescuer are over long before its end.
+    let id = Block { ms: 6_000 }.enqueue(&pool).await.unwrap().id();
+    wait_for_state(&pool, id, JobState::Completed).await;
+    let detail = job_detail(&pool, id).await.unwrap().unwrap();
+    assert_eq!((detail.status.attempt, detail.crashes, detail.attempts.len()), (1, 0, 0));
+    rescuer.shutdown().await;
+    process.stop().await;
 }
 
 /// What the rescuer handles: nothing that is here.

@@ -18,7 +18,7 @@ use std::{
 use axum::{Json, Router, extract::State, routing::post};
 use haulage::{Ctx, Job, JobError, JobState, OriginLayer, TraceContext, Worker, telemetry};
 use haulage_queue::telemetry::metric::{self, ALL, Metric};
-use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
+use opentelemetry_proto::tonic::trace::v1::{Span as SentSpan, span::SpanKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -26,6 +26,8 @@ use tokio::{
     io::AsyncWriteExt,
     process::{Child, Command},
 };
+use tracing::{Instrument, Span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use self::receiver::{Received, Receiver, text};
 use crate::support::{database, eventually, jobs_in};
@@ -67,6 +69,28 @@ async fn handle_order(job: Order, ctx: Ctx) -> Result<(), JobError> {
     Ok(())
 }
 
+/// Enqueues receipts where its span is not current by itself, and calls somebody.
+#[derive(Debug, Serialize, Deserialize)]
+struct Errand;
+
+impl Job for Errand {
+    const KIND: &'static str = "errand";
+    const QUEUE: &'static str = "orders";
+}
+
+async fn handle_errand(_: Errand, ctx: Ctx) -> Result<(), JobError> {
+    let receipt = |n| Receipt { n, secret: CANARY.into() };
+    let pool = ctx.pool().clone();
+    tokio::spawn(async move { receipt(1).enqueue(&pool).await }.in_current_span()).await??;
+    let (pool, span, runtime) = (ctx.pool().clone(), Span::current(), tokio::runtime::Handle::current());
+    tokio::task::spawn_blocking(move || span.in_scope(|| runtime.block_on(receipt(2).enqueue(&pool)))).await??;
+    // As the middleware of HTTP clients does.
+    let mut headers = HashMap::new();
+    opentelemetry::global::get_text_map_propagator(|propagator| propagator.inject_context(&Span::current().context(), &mut headers));
+    tracing::info!(traceparent = headers.get("traceparent"), "calls");
+    Ok(())
+}
+
 /// The end of standard input is the sign to stop, so that no process outlives its test.
 pub(crate) async fn parent_gone() {
     let (gone, stop) = tokio::sync::oneshot::channel::<()>();
@@ -104,6 +128,9 @@ async fn web_process() {
 async fn worker_process() {
     let Ok(url) = std::env::var("HAULAGE_TEST_WORKER_OF_SHOP") else { return };
     let mut telemetry = telemetry::builder("shop-worker");
+    if std::env::var_os("HAULAGE_TEST_LEFT_OUT").is_some() {
+        telemetry = telemetry.leave_out_unsampled();
+    }
     if std::env::var_os("HAULAGE_TEST_METRICS").is_some() {
         telemetry = telemetry.metrics(SocketAddr::from(([127, 0, 0, 1], 0)));
     }
@@ -117,6 +144,7 @@ async fn worker_process() {
         .queue("orders", 2)
         .queue("mail", 2)
         .handle(handle_order)
+        .handle(handle_errand)
         .handle(async |_: Receipt| {})
         .build()
         .unwrap();
@@ -195,9 +223,9 @@ async fn run_shop(endpoint: &str, protocol: &str) -> (Vec<String>, PgPool) {
 
 /// Every span of every journey is there, in its place.
 async fn check(received: &Received, pool: &PgPool) {
-    let spans: Vec<&(BTreeMap<String, String>, Span)> = received.spans.iter().collect();
+    let spans: Vec<&(BTreeMap<String, String>, SentSpan)> = received.spans.iter().collect();
     let named = |name: &str| spans.iter().filter(|(_, span)| span.name == name).collect::<Vec<_>>();
-    let by_id: HashMap<&[u8], &Span> = spans.iter().map(|(_, span)| (span.span_id.as_slice(), span)).collect();
+    let by_id: HashMap<&[u8], &SentSpan> = spans.iter().map(|(_, span)| (span.span_id.as_slice(), span)).collect();
     let attempts: i64 =
         sqlx::query_scalar("SELECT sum(attempt)::bigint FROM haulage.finished_jobs WHERE kind = 'order'").fetch_one(pool).await.unwrap();
     assert_eq!(named("POST /orders").len(), 30, "nothing is lost at the end of a process");
@@ -293,20 +321,29 @@ async fn one_trace_goes_through_three_processes_over_grpc_and_over_http_and_noth
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_sampled_is_in_logs_and_rows_as_ever_and_is_not_sent() {
+    check_unsampled(&[]).await;
+}
+
 /// Such an attempt has no span, and still a place in its trace.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_sampled_is_in_logs_and_rows_as_ever_and_in_no_span() {
+async fn what_is_not_sampled_is_in_logs_and_rows_as_ever_also_if_its_spans_are_left_out() {
+    check_unsampled(&[("HAULAGE_TEST_LEFT_OUT", "1")]).await;
+}
+
+async fn check_unsampled(variables: &[(&str, &str)]) {
     let database = database().await;
     let (pool, url) = (database.pool(), database.url());
     let receiver = Receiver::start().await;
-    let worker = Process::start(
-        "worker_process",
-        &[
-            ("HAULAGE_TEST_WORKER_OF_SHOP", &url),
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.http()),
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
-        ],
-    );
+    let http = receiver.http();
+    let mut all = vec![
+        ("HAULAGE_TEST_WORKER_OF_SHOP", url.as_str()),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", http.as_str()),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+    ];
+    all.extend(variables);
+    let worker = Process::start("telemetry::worker_process", &all);
     let (unsampled, sampled) = (0xabc_u128, 0xdef_u128);
     for (trace_id, flags) in [(unsampled, 0), (sampled, 1)] {
         let trace = TraceContext { trace_id, span_id: 7, flags };
@@ -338,6 +375,43 @@ async fn what_is_not_sampled_is_in_logs_and_rows_as_ever_and_in_no_span() {
     );
     assert_eq!((one["span_id"].as_str().unwrap().len(), &other["trace_flags"]), (16, &json!(1)));
     assert!(one["job"].is_string() && one["job"] != other["job"]);
+}
+
+/// What the handler does in tasks, on threads and elsewhere belongs to its trace, sampled or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_handler_does_in_its_span_elsewhere_stays_in_its_trace_also_if_that_is_not_sampled() {
+    let database = database().await;
+    let (pool, url) = (database.pool(), database.url());
+    let receiver = Receiver::start().await;
+    let worker = Process::start(
+        "telemetry::worker_process",
+        &[
+            ("HAULAGE_TEST_WORKER_OF_SHOP", &url),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.http()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        ],
+    );
+    for (trace_id, flags) in [(0xabc_u128, 0), (0xdef_u128, 1)] {
+        Errand.with().trace(TraceContext { trace_id, span_id: 7, flags }).enqueue(&pool).await.unwrap();
+    }
+    eventually("both errands and their receipts are completed", async || jobs_in(&pool, JobState::Completed).await == 6).await;
+    let log = worker.stop().await;
+
+    let sent: BTreeSet<String> = receiver.received().spans.iter().map(|(_, span)| hex(&span.trace_id)).collect();
+    assert_eq!(sent, BTreeSet::from([format!("{:032x}", 0xdef)]), "no orphans");
+    for (trace_id, flags) in [("00000000000000000000000000000abc", 0), ("00000000000000000000000000000def", 1)] {
+        let of_receipts: Vec<i16> =
+            sqlx::query_scalar("SELECT trace_flags FROM haulage.finished_jobs WHERE kind = 'receipt' AND trace_id = $1::text::uuid")
+                .bind(trace_id)
+                .fetch_all(&pool)
+                .await
+                .unwrap();
+        assert_eq!(of_receipts, [flags, flags]);
+        let calls = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(|line| line["message"] == "calls");
+        let [call] = calls.filter(|line| line["trace_id"] == trace_id).collect::<Vec<_>>().try_into().unwrap();
+        let traceparent = format!("00-{trace_id}-{}-0{flags}", call["span_id"].as_str().unwrap());
+        assert_eq!(call["fields"]["traceparent"], json!(traceparent));
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -88,6 +88,15 @@ fn script(queue: &str, steps: &[&str]) -> Script {
     Script { queue: queue.to_owned(), steps: steps.iter().map(ToString::to_string).collect() }
 }
 
+/// Leaves nothing when it completes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Fleeting;
+
+impl Job for Fleeting {
+    const KIND: &'static str = "fleeting";
+    const KEEP_COMPLETED: bool = false;
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Child;
 
@@ -262,7 +271,13 @@ async fn a_trace_that_an_attempt_has_of_its_own_leads_to_its_job() {
         assert!(has_job(&of_request, id), "{of_request:#?}");
         ids.push(id);
     }
-    // Written when the worker has stopped at the latest; and one that is in its job's trace is not written.
+    let fleeting = "t-fleeting-trace";
+    let job = Fleeting.with().queue(fleeting).trace_relation(TraceRelation::Link);
+    in_request(fleeting, async { job.enqueue(&pool).await.unwrap() }).await;
+    run(&pool, worker(&pool, fleeting).handle(async |_: Fleeting| {}).build().unwrap()).await;
+    assert_eq!(named(fleeting, "process").len(), 1);
+    // Written when the worker has stopped at the latest; and one that is in its job's trace is not written, nor one of a kind whose jobs
+    // leave nothing.
     let written: Vec<(i64, i32)> =
         sqlx::query_as("SELECT job_id, attempt FROM haulage.attempt_traces ORDER BY attempt").fetch_all(&pool).await.unwrap();
     assert_eq!(written, [(ids[0].0, 1), (ids[0].0, 2)]);
@@ -274,6 +289,35 @@ async fn a_trace_that_an_attempt_has_of_its_own_leads_to_its_job() {
         assert_eq!((traces.len(), traces[n].trace_id.as_str()), (2, format!("{own:032x}").as_str()));
         assert_eq!(traces[n].span_id, attempt.span_context.span_id().to_string());
     }
+}
+
+#[tokio::test]
+async fn own_traces_wait_for_no_lock_and_hold_up_no_other_duty_and_a_day_without_a_partition_gets_one() {
+    let (pool, _guard) = (database().await.pool(), trace());
+    let names: Vec<String> = sqlx::query_scalar("SELECT relname::text FROM pg_class WHERE relname ~ '^attempt_traces_[0-9]{8}$'")
+        .fetch_all(&pool)
+        .await
+        .unwrap();
+    for name in names {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("DROP TABLE haulage.{name}"))).execute(&pool).await.unwrap();
+    }
+    let queue = "t-locked-traces";
+    let worker = worker(&pool, queue).without(haulage::Duty::Prune).build().unwrap().start().await.unwrap();
+    let count = async || -> i64 { sqlx::query_scalar("SELECT count(*) FROM haulage.attempt_traces").fetch_one(&pool).await.unwrap() };
+    let own = || script(queue, &["done"]).with().queue(queue).trace_relation(TraceRelation::Link);
+    in_request(queue, async { own().enqueue(&pool).await.unwrap() }).await;
+    eventually("the day gets its partition, and the trace is written", async || count().await == 1).await;
+
+    let mut lock = pool.begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE haulage.attempt_traces IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
+    let (first, _) = in_request(queue, async { own().enqueue(&pool).await.unwrap().id() }).await;
+    support::wait_for_state(&pool, first, haulage::JobState::Completed).await;
+    // By then its trace is to be written, on the connection that lets later jobs run.
+    let (later, _) = in_request(queue, async { own().delay(Duration::from_millis(2_500)).enqueue(&pool).await.unwrap().id() }).await;
+    support::wait_for_state(&pool, later, haulage::JobState::Completed).await;
+    lock.commit().await.unwrap();
+    eventually("both are written", async || count().await == 3).await;
+    worker.shutdown().await;
 }
 
 fn attempts(spans: &[StorySpan]) -> Vec<&StorySpan> {

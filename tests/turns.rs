@@ -33,87 +33,64 @@ async fn claim(connection: &mut PgConnection, worker: i64) -> Claim {
     store::claim_jobs(connection, &request).await.unwrap()
 }
 
-/// How many turns are held, and how many are waited for.
-async fn turns(pool: &PgPool) -> (i64, i64) {
-    sqlx::query_as(
-        "SELECT count(*) FILTER (WHERE granted), count(*) FILTER (WHERE NOT granted) FROM pg_locks
-         WHERE locktype = 'advisory' AND classid = 1751217521 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-    )
-    .fetch_one(pool)
-    .await
-    .unwrap()
+/// For as long as nobody waits for a turn, watched on the server: the wait is 50 ms at most.
+const UNTIL_SOMEBODY_WAITS: &str = "DO $$ BEGIN
+    FOR i IN 1..20000 LOOP
+        IF EXISTS (
+            SELECT FROM pg_locks
+            WHERE locktype = 'advisory' AND classid = 1751217521 AND NOT granted
+              AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        ) THEN RETURN; END IF;
+        PERFORM pg_sleep(0.001);
+    END LOOP;
+    RAISE 'nobody asked for a turn';
+END $$;";
+
+async fn run(connection: &mut PgConnection, sql: &str) {
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(connection).await.unwrap();
 }
 
 /// Such a claim walked over what the one before had taken, and left it locked until its own end: what settles skips locked rows.
 #[tokio::test]
 async fn a_claim_that_waited_for_its_turn_locks_nothing_that_the_one_before_it_took() {
-    // The wait for a turn is short: on a busy machine it may be over before it is seen.
-    for _ in 0..9 {
-        let pool = database().await.pool();
-        enqueue_all(&pool, (0..200).map(|n| Count { n })).await.unwrap();
-        let (mut first, mut second) = (claimer(&pool, 1).await, claimer(&pool, 2).await);
-        let (mut first, mut second) = (first.begin().await.unwrap(), second.begin().await.unwrap());
-        let taken = claim(&mut first, 1).await;
-        assert_eq!((taken.jobs.len(), taken.given_up, turns(&pool).await), (100, false, (2, 0)));
-        let ends_when_waited_for = async {
-            while turns(&pool).await.1 == 0 {
-                tokio::task::yield_now().await;
-            }
-            first.commit().await.unwrap();
-        };
-        let waits = async { claim(&mut second, 2).await };
-        let (others, seen) = tokio::join!(waits, tokio::time::timeout(Duration::from_secs(1), ends_when_waited_for));
-        assert_eq!(others.jobs.len(), 100);
-        assert!(others.jobs.iter().all(|job| taken.jobs.iter().all(|other| other.id != job.id)));
-        if seen.is_err() || others.given_up {
-            continue;
-        }
-        let free: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM (SELECT FROM haulage.live_jobs WHERE lease = 1 FOR UPDATE SKIP LOCKED) AS free")
-                .fetch_one(&pool)
-                .await
-                .unwrap();
-        assert_eq!(free, 100, "the second claim's transaction is open still");
-        assert!(others.waited > Duration::ZERO);
-        return;
-    }
-    panic!("no turn came in time in nine tries");
+    let pool = database().await.pool();
+    enqueue_all(&pool, (0..200).map(|n| Count { n })).await.unwrap();
+    let (mut first, mut second) = (claimer(&pool, 1).await, claimer(&pool, 2).await);
+    run(&mut first, "BEGIN").await;
+    let taken = claim(&mut first, 1).await;
+    assert_eq!((taken.jobs.len(), taken.given_up), (100, false));
+    run(&mut second, "BEGIN").await;
+    let ends = format!("{UNTIL_SOMEBODY_WAITS} COMMIT");
+    let (others, ()) = tokio::join!(claim(&mut second, 2), run(&mut first, &ends));
+    assert_eq!((others.jobs.len(), others.given_up), (100, false));
+    assert!(others.waited > Duration::ZERO);
+    let free: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM (SELECT FROM haulage.live_jobs WHERE lease = 1 FOR UPDATE SKIP LOCKED) AS free")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    assert_eq!(free, 100, "the second claim's transaction is open still");
+    run(&mut second, "ROLLBACK").await;
 }
 
 /// What is given back while a claim waits for its turn goes before the line, and is too new for that claim. It took the line for run dry
 /// then, and the bound passed the backlog.
 #[tokio::test]
-async fn a_claim_that_chose_jobs_too_new_for_it_does_not_take_the_line_for_run_dry() {
-    for _ in 0..9 {
-        let pool = database().await.pool();
-        enqueue_all(&pool, (0..300).map(|n| Count { n })).await.unwrap();
-        let (mut first, mut second) = (claimer(&pool, 1).await, claimer(&pool, 2).await);
-        let mut first = first.begin().await.unwrap();
-        assert_eq!(claim(&mut first, 1).await.jobs.len(), 100);
-        let returns_when_waited_for = async {
-            while turns(&pool).await.1 == 0 {
-                tokio::task::yield_now().await;
-            }
-            sqlx::raw_sql(
-                "UPDATE haulage.live_jobs SET place = 2 WHERE id IN (SELECT id FROM haulage.live_jobs WHERE place = 1 AND state = 1 ORDER BY id DESC LIMIT 100)",
-            )
-            .execute(&pool)
-            .await
-            .unwrap();
-            first.rollback().await.unwrap();
-        };
-        let waits = async { claim(&mut second, 2).await };
-        let (others, seen) = tokio::join!(waits, tokio::time::timeout(Duration::from_secs(1), returns_when_waited_for));
-        if seen.is_err() || others.given_up {
-            continue;
-        }
-        assert_eq!((others.jobs.len(), others.left), (0, true));
-        let others = claim(&mut second, 2).await;
-        assert_eq!((others.jobs.len(), others.left), (100, false), "the next claim takes them");
-        assert!(others.jobs.iter().all(|job| job.place == 2));
-        return;
-    }
-    panic!("no turn came in time in nine tries");
+async fn a_claim_that_chose_jobs_too_new_for_it_says_so_and_the_next_takes_them() {
+    let pool = database().await.pool();
+    enqueue_all(&pool, (0..300).map(|n| Count { n })).await.unwrap();
+    let (mut holder, mut claimer) = (pool.acquire().await.unwrap(), claimer(&pool, 1).await);
+    run(&mut holder, "SELECT pg_advisory_lock(1751217521, hashtext('default'))").await;
+    let gives_back = format!(
+        "{UNTIL_SOMEBODY_WAITS} BEGIN;
+         UPDATE haulage.live_jobs SET place = 2 WHERE id IN (SELECT id FROM haulage.live_jobs ORDER BY id DESC LIMIT 100);
+         COMMIT; SELECT pg_advisory_unlock(1751217521, hashtext('default'))"
+    );
+    let (none, ()) = tokio::join!(claim(&mut claimer, 1), run(&mut holder, &gives_back));
+    assert_eq!((none.jobs.len(), none.left, none.given_up), (0, true, false));
+    let others = claim(&mut claimer, 1).await;
+    assert_eq!((others.jobs.len(), others.left), (100, false));
+    assert!(others.jobs.iter().all(|job| job.place == 2));
 }
 
 #[tokio::test]
@@ -141,12 +118,7 @@ async fn a_worker_with_a_backlog_waits_for_a_turn_and_goes_on_without() {
     let mut turn = pool.begin().await.unwrap();
     sqlx::query("SELECT pg_advisory_xact_lock(1751217521, hashtext('default'))").execute(&mut *turn).await.unwrap();
     let worker = worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
-    let waited = async {
-        while turns(&pool).await.1 == 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), waited).await.expect("the worker never asked for its turn");
+    run(&mut *pool.acquire().await.unwrap(), UNTIL_SOMEBODY_WAITS).await;
     eventually("all are done beside it", async || crate::support::jobs_in(&pool, haulage::JobState::Completed).await == 20_000).await;
     turn.rollback().await.unwrap();
     worker.shutdown().await;

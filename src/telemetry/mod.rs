@@ -80,6 +80,7 @@ pub fn builder(service: impl Into<String>) -> TelemetryBuilder {
         levels: "info".to_owned(),
         listen: None,
         flush: FLUSH,
+        leave_out_unsampled: false,
         #[cfg(feature = "worker")]
         attempts: haulage_worker::AttemptLogs::new(),
     }
@@ -95,6 +96,7 @@ pub struct TelemetryBuilder {
     levels: String,
     listen: Option<SocketAddr>,
     flush: Duration,
+    leave_out_unsampled: bool,
     #[cfg(feature = "worker")]
     attempts: haulage_worker::AttemptLogs,
 }
@@ -166,6 +168,17 @@ impl TelemetryBuilder {
         self
     }
 
+    /// Makes no span in OpenTelemetry's sense of an attempt that is known beforehand not to be sampled; two microseconds less for a job.
+    ///
+    /// The attempt's context is then that of the handler's own future and blocking thread alone: `opentelemetry::Context::current()`, and
+    /// what the handler enqueues there, are right. What looks at the `tracing` span finds no context: a task spawned `in_current_span()`
+    /// begins a trace of its own, and middleware that sends `Span::current().context()` sends none. So it is for handlers that do neither,
+    /// and off unless set.
+    pub fn leave_out_unsampled(mut self) -> Self {
+        self.leave_out_unsampled = true;
+        self
+    }
+
     /// How long what is left may take to be sent at the end; 5 s unless set.
     pub fn flush_timeout(mut self, timeout: Duration) -> Self {
         self.flush = timeout;
@@ -204,7 +217,7 @@ impl TelemetryBuilder {
             Box::new(TraceContextPropagator::new()),
             Box::new(BaggagePropagator::new()),
         ]));
-        if let Some(foretold) = foretold {
+        if let Some(foretold) = foretold.filter(|_| self.leave_out_unsampled) {
             otel::foretell(move |parent, linked| foretold.never_recorded(parent, linked));
         }
         otel::bind_with(|histogram, attributes| {

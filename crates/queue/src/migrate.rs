@@ -7,7 +7,7 @@ use sqlx::{
 };
 
 /// Every migration: number, name, SQL. Append-only.
-const MIGRATIONS: [(i64, &str, &str); 15] = [
+const MIGRATIONS: [(i64, &str, &str); 16] = [
     (1, "jobs", include_str!("../migrations/0001_jobs.sql")),
     (2, "partitions", include_str!("../migrations/0002_partitions.sql")),
     (3, "enqueue", include_str!("../migrations/0003_enqueue.sql")),
@@ -23,6 +23,7 @@ const MIGRATIONS: [(i64, &str, &str); 15] = [
     (13, "workers", include_str!("../migrations/0013_workers.sql")),
     (14, "turns", include_str!("../migrations/0014_turns.sql")),
     (15, "key_limits", include_str!("../migrations/0015_key_limits.sql")),
+    (16, "attempt_traces", include_str!("../migrations/0016_attempt_traces.sql")),
 ];
 
 /// The schema version that this build needs.

@@ -1,5 +1,5 @@
 //! The fleet's duties, on one connection: promote due jobs, let in what waits for its key, fire schedules, rescue the jobs of dead
-//! workers, count queues for metrics, keep partitions, look for indexes that the history lacks, say what waits for a worker that is not
+//! workers, count queues for metrics, keep partitions, have the history's indexes built, say what waits for a worker that is not
 //! there, and write down progress, logs and the traces of attempts.
 //! Leaderless: every worker does them, the database arbitrates, and each can be switched off per process.
 
@@ -10,9 +10,10 @@ use std::{
 
 use haulage_queue::{
     Firing, ReadError, fire_schedules,
-    store::{self, Failure},
+    store::{self, AttemptTrace, Failure},
     telemetry::sample_fleet,
 };
+use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Duty, admit::Admit, link::Link, logs::Written, promote::Promote, prune, rescue, shared::Shared, unhandled::Unhandled};
@@ -46,7 +47,7 @@ const TIDY_EVERY: Duration = Duration::from_secs(60);
 const UNHANDLED_EVERY: Duration = Duration::from_secs(60);
 /// Partitions are looked after at the start and then hourly.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
-/// Closed days are looked at for indexes that they lack.
+/// Closed days are looked at for indexes that they lack, by another task.
 const INDEX_EVERY: Duration = Duration::from_secs(3_600);
 /// While more is left to remove.
 const PRUNE_AGAIN: Duration = Duration::from_secs(1);
@@ -79,6 +80,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         }
     }
     tokio::time::timeout(LAST_LOGS, duties.last_logs()).await.ok();
+    shared.tails.close();
     tokio::time::timeout(TRACES_AT_STOP, duties.perform(Due::Traces)).await.ok();
     duties.link.close().await;
 }
@@ -129,7 +131,8 @@ impl<'a> Duties<'a> {
             samples: false,
             prune_at: on(Duty::Prune),
             tidy_at: on(Duty::Prune),
-            index_at: on(Duty::Index),
+            // A fleet that starts together does not connect together once more.
+            index_at: on(Duty::Index).map(|now| now + shared.settings.heartbeat.mul_f64(rand::random_range(0.0..=1.0))),
             unhandled: Unhandled::default(),
             // By then the others of a fleet that starts together are there.
             unhandled_at: Some(now + shared.settings.heartbeat * 2),
@@ -258,15 +261,22 @@ impl<'a> Duties<'a> {
             },
             Due::Traces => {
                 let traces = shared.own_traces.take();
-                if !traces.is_empty() {
-                    match store::write_attempt_traces(connection, &traces).await {
-                        Err(error) if store::failure(&error) == Failure::NoPartition => {
-                            store::make_partitions(connection, prune::DAYS_AHEAD).await?;
-                        }
-                        result => result?,
+                let written = if traces.is_empty() { Ok(true) } else { write_traces(connection, &traces).await };
+                match written {
+                    Ok(true) => Some(Instant::now() + TRACES_EVERY),
+                    Ok(false) => {
+                        shared.own_traces.put_back(traces);
+                        Some(Instant::now() + AGAIN)
+                    }
+                    Err(error) if store::passes(&error) => {
+                        shared.own_traces.put_back(traces);
+                        return Err(error);
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, attempts = traces.len(), "the traces of these attempts could not be stored: they lead to no job");
+                        Some(Instant::now() + TRACES_EVERY)
                     }
                 }
-                Some(Instant::now() + TRACES_EVERY)
             }
             Due::Rescue => {
                 if shared.cancels.load(Ordering::Relaxed) {
@@ -306,10 +316,7 @@ impl<'a> Duties<'a> {
                 Some(Instant::now() + if left { PRUNE_AGAIN } else { PRUNE_EVERY.mul_f64(rand::random_range(0.5..=1.0)) })
             }
             Due::Index => {
-                let settings = &shared.settings;
-                if store::next_history_index(connection, settings.keep_completed, settings.keep_failed).await?.is_some() {
-                    shared.index.notify_one();
-                }
+                shared.index.notify_one();
                 Some(Instant::now() + INDEX_EVERY.mul_f64(rand::random_range(0.5..=1.0)))
             }
             Due::Unhandled => {
@@ -320,6 +327,17 @@ impl<'a> Duties<'a> {
                 Some(Instant::now() + UNHANDLED_EVERY.mul_f64(rand::random_range(0.8..=1.2)))
             }
         })
+    }
+}
+
+/// Makes today's partition if it is missing.
+async fn write_traces(connection: &mut PgConnection, traces: &[AttemptTrace]) -> Result<bool, sqlx::Error> {
+    match store::write_attempt_traces(connection, traces).await {
+        Err(error) if store::failure(&error) == Failure::NoPartition => {
+            store::make_partitions(connection, prune::DAYS_AHEAD).await?;
+            store::write_attempt_traces(connection, traces).await
+        }
+        written => written,
     }
 }
 

@@ -1,6 +1,5 @@
 //! Says that the worker lives, from an operating-system thread of its own with a connection of its own: a handler that blocks
-//! the runtime must not cost the other jobs of its process their leases. The same thread finds such handlers, and tells where attempts are
-//! that run for long.
+//! the runtime must not cost the other jobs of its process their leases. The same thread tells where attempts are that run for long.
 //!
 //! ```text
 //!  beat every 5 s ──> answered ──> cancel requests to the running attempts; stranded leases given back
@@ -18,7 +17,7 @@ use std::{
 use haulage_queue::store::{self, Beat, Settled};
 use tokio_util::sync::CancellationToken;
 
-use crate::{link::Link, shared::Shared, stall};
+use crate::{link::Link, shared::Shared};
 
 /// A smaller step of the database's clock, or one smaller than a beat, makes nobody look dead: a lease is three beats at least, but that
 /// of another worker may be shorter than a beat of ours. Without a step the database counts less between two beats than we do, from
@@ -35,7 +34,7 @@ pub(crate) fn spawn(shared: Arc<Shared>, registered: Instant, stop: Cancellation
     thread::Builder::new().name("haulage-heartbeat".into()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         match runtime {
-            Ok(runtime) => drop(runtime.block_on(async { tokio::join!(run(&shared, registered, &stop), stall::watch(&shared, &stop)) })),
+            Ok(runtime) => runtime.block_on(run(&shared, registered, &stop)),
             Err(error) => tracing::error!(%error, "the heartbeat could not start; other workers will take this worker's jobs"),
         }
     })

@@ -30,6 +30,7 @@ use crate::{
     listen::{self, Ask},
     panics, prune, settle,
     shared::Shared,
+    stall,
     telemetry::Meters,
 };
 
@@ -143,6 +144,7 @@ impl Worker {
         let (results, settling) = mpsc::channel(RESULTS);
         let (asks, asked) = mpsc::channel(16);
         let tracker = TaskTracker::new();
+        stall::spawn(Arc::clone(&shared), stop_rest.clone())?;
         let parts = Parts {
             heartbeat: heartbeat::spawn(Arc::clone(&shared), registered, stop_rest.clone())?,
             settle: tracker.spawn(part("settle", settle::run(Arc::clone(&shared), settling, SETTLE_AT_STOP), broken.clone())),

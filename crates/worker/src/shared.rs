@@ -214,6 +214,9 @@ impl Shared {
     /// The attempt is settled, or lost.
     pub(crate) fn ended(&self, attempt: &Attempt) {
         self.lock_running().remove(&attempt.settled);
+        if let Some(record) = attempt.record() {
+            record.end();
+        }
         if attempt.suspect {
             self.suspect_running.store(false, Ordering::Release);
         }

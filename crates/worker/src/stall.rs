@@ -2,16 +2,18 @@
 //!
 //! An async handler that computes for seconds, sleeps or waits for a lock without an await keeps its thread of the runtime from everything
 //! else: other handlers, fetching, settling. The runtime can't tell, because what would tell it is blocked too. So each attempt notes when
-//! a poll of its handler begins and ends, two stores and a look at the clock, and the heartbeat's own thread looks at these notes.
+//! a poll of its handler begins and ends, two stores and a look at the clock, and a thread of its own looks at these notes. It is not that of
+//! the heartbeat: to say what it has found it may have to wait for whoever reads the log, and no beat may wait for that.
 //!
 //! Not seen: what blocks inside a task that the handler has spawned. Seen although it is allowed: `block_in_place`.
 
 use std::{
     collections::HashMap,
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -84,8 +86,18 @@ impl Pulse {
     }
 }
 
-/// Looks for handlers that block their thread, until the worker stops.
-pub(crate) async fn watch(shared: &Shared, stop: &CancellationToken) {
+/// Starts the thread that looks for handlers that block theirs. It ends when `stop` is cancelled; nobody waits for it.
+pub(crate) fn spawn(shared: Arc<Shared>, stop: CancellationToken) -> std::io::Result<()> {
+    thread::Builder::new().name("haulage-stall".into()).spawn(move || {
+        match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+            Ok(runtime) => runtime.block_on(watch(&shared, &stop)),
+            Err(error) => tracing::error!(%error, "handlers that block their thread will not be found"),
+        }
+    })?;
+    Ok(())
+}
+
+async fn watch(shared: &Shared, stop: &CancellationToken) {
     let mut seen: HashMap<Settled, (u64, u32)> = HashMap::new();
     loop {
         // While nothing runs nothing has to be seen; what begins meanwhile is seen a little later.

@@ -72,24 +72,34 @@ pub(crate) async fn hindered(stage: &Stage, jobs: u64, obstacle: Obstacle) -> an
     Ok(row.at_least("ratio to empty", ratio, 0.95))
 }
 
-/// What OpenTelemetry costs when it is set up: metrics collected, no trace sampled, beside the same without any of it.
-pub(crate) async fn traced(stage: &Stage, jobs: u64) -> anyhow::Result<Row> {
-    let (mut rows, mut more_us) = (Vec::new(), Vec::new());
+/// What OpenTelemetry costs when it is set up: metrics collected, no trace sampled, beside the same without any of it; and with the spans
+/// of what is not sampled left out.
+pub(crate) async fn traced(stage: &Stage, jobs: u64) -> anyhow::Result<Vec<Row>> {
+    const WAYS: [(&str, &[&str]); 2] =
+        [("traced, none sampled", &["--unsampled"]), ("the same, their spans left out", &["--unsampled", "--left-out"])];
+    let mut rows = WAYS.map(|_| Vec::new());
+    let mut more_us = WAYS.map(|_| Vec::new());
     for _ in 0..ROUNDS {
         let without = drained(stage, jobs, stage.concurrency, Obstacle::None, Walk::Within, &[]).await?;
-        let mut row = drained(stage, jobs, stage.concurrency, Obstacle::None, Walk::Within, &["--unsampled"]).await?;
-        row.scenario = "traced, none sampled".into();
-        row.ratio_to_baseline = row.jobs_per_s.zip(without.jobs_per_s).map(|(rate, without)| rate / without);
-        more_us.extend(row.client_cpu_us_per_job.zip(without.client_cpu_us_per_job).map(|(with, without)| with - without));
-        rows.push(row);
+        for (((name, options), rows), more_us) in WAYS.into_iter().zip(&mut rows).zip(&mut more_us) {
+            let mut row = drained(stage, jobs, stage.concurrency, Obstacle::None, Walk::Within, options).await?;
+            row.scenario = name.into();
+            row.ratio_to_baseline = row.jobs_per_s.zip(without.jobs_per_s).map(|(rate, without)| rate / without);
+            more_us.extend(row.client_cpu_us_per_job.zip(without.client_cpu_us_per_job).map(|(with, without)| with - without));
+            rows.push(row);
+        }
     }
-    more_us.sort_by(f64::total_cmp);
-    if let Some(more) = more_us.get(more_us.len() / 2) {
-        output::remark(&format!("  {more:.2} us of the client's CPU a job more than without"));
+    let mut result = Vec::new();
+    for (rows, mut more_us) in rows.into_iter().zip(more_us) {
+        let row = median(rows, |row| row.ratio_to_baseline)?;
+        more_us.sort_by(f64::total_cmp);
+        if let Some(more) = more_us.get(more_us.len() / 2) {
+            output::remark(&format!("  {}: {more:.2} us of the client's CPU a job more than without", row.scenario));
+        }
+        let ratio = row.ratio_to_baseline;
+        result.push(row.at_least("ratio to without", ratio, 0.95));
     }
-    let row = median(rows, |row| row.ratio_to_baseline)?;
-    let ratio = row.ratio_to_baseline;
-    Ok(row.at_least("ratio to without", ratio, 0.95))
+    Ok(result)
 }
 
 async fn once(stage: &Stage, jobs: u64, concurrency: u32, obstacle: Obstacle, walk: Walk) -> anyhow::Result<Row> {

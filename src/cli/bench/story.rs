@@ -63,7 +63,7 @@ async fn build(database: &Database) -> anyhow::Result<()> {
     let mut connection = database.pool.connect_options().connect().await?;
     ensure!(store::arbitrate_indexing(&mut connection).await?, "somebody else builds");
     let (started, mut built) = (Instant::now(), 0);
-    while let Some(index) = store::next_history_index(&mut connection, KEEP_DAYS, KEEP_DAYS).await? {
+    while let Some(index) = store::next_history_index(&mut connection, KEEP_DAYS, KEEP_DAYS, &[]).await? {
         ensure!(store::build_history_index(&mut connection, &index).await?, "{} is locked", index.name());
         built += 1;
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use haulage::{Attempt, AttemptLog, AuditEntry, AuditFilter, JobDetail, JobId, job_detail, list_audit};
+use haulage::{Attempt, AttemptLog, AuditEntry, AuditFilter, JobDetail, JobId, JobState, job_detail, list_audit};
 use serde_json::Value;
 
 use super::super::{
@@ -105,9 +105,11 @@ fn describe(job: &JobDetail) -> String {
         text.push_str(&describe_attempt(attempt));
         job.logs.iter().filter(|log| log.attempt == attempt.attempt).for_each(|log| text.push_str(&describe_log(log)));
     }
-    // Of attempts that succeeded, if the worker keeps those too.
+    // Of the attempt that succeeded, if the worker keeps those too; and of earlier ones than those above.
     for log in job.logs.iter().filter(|log| job.attempts.iter().all(|attempt| attempt.attempt != log.attempt)) {
-        text.push_str(&format!("attempt {}: completed, {}\n", log.attempt, time(log.ended_at)));
+        let has_completed = status.state == JobState::Completed && log.attempt == status.attempt;
+        let outcome = if has_completed { "completed" } else { "its end is not listed" };
+        text.push_str(&format!("attempt {}: {outcome}, {}\n", log.attempt, time(log.ended_at)));
         text.push_str(&describe_log(log));
     }
     text

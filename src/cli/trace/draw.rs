@@ -17,6 +17,8 @@ const ERROR_LINES: usize = 3;
 const LOG_LINES: usize = 10;
 /// The column of the lengths, with a blank on each side.
 const LENGTHS: usize = 12;
+/// Of that of the tree so much is left for a name, however deep it hangs.
+const NAME: usize = 14;
 /// Traces whose pages are listed.
 const LINKS: usize = 10;
 
@@ -34,8 +36,8 @@ pub(super) fn draw(story: &Story, width: usize, paint: Paint) -> String {
     for span in &story.spans {
         collect(span, String::new(), String::new(), &mut rows);
     }
-    let labels: Vec<String> = rows.iter().map(|row| format!("{}{}", row.branch, label(row.span))).collect();
-    let longest = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0);
+    let labels: Vec<String> = rows.iter().map(|row| label(row.span)).collect();
+    let longest = rows.iter().zip(&labels).map(|(row, label)| row.branch.chars().count() + label.chars().count()).max().unwrap_or(0);
     let left = longest.clamp(20, (width - LENGTHS) * 3 / 5);
     let axis = axis(&rows, until, width - left - LENGTHS);
 
@@ -47,8 +49,9 @@ pub(super) fn draw(story: &Story, width: usize, paint: Paint) -> String {
     for (row, label) in rows.iter().zip(&labels) {
         line(&mut text, row, label, left, &axis, until, paint);
         for (tone, below) in remarks(row.span) {
-            let room = width.saturating_sub(row.below.chars().count() + 2);
-            text.push_str(&paint.text(Tone::Quiet, &row.below));
+            let branch = cut_branch(&row.below, left);
+            let room = width.saturating_sub(branch.chars().count() + 2);
+            text.push_str(&paint.text(Tone::Quiet, &branch));
             text.push_str("  ");
             text.push_str(&paint.text(tone, &cut(&below, room)));
             text.push('\n');
@@ -102,14 +105,14 @@ fn head(story: &Story, paint: Paint) -> String {
 
 fn line(text: &mut String, row: &Row<'_>, label: &str, left: usize, axis: &Axis, until: f64, paint: Paint) {
     let span = row.span;
-    let label = cut(label, left);
-    let (branch, name) = label.split_at(row.branch.len().min(label.len()));
-    let tone = tone(span);
-    text.push_str(&paint.text(Tone::Quiet, branch));
-    text.push_str(&paint.text(tone, name));
+    let branch = cut_branch(&row.branch, left);
+    let drawn = branch.chars().count();
+    let name = cut(label, left - drawn);
+    text.push_str(&paint.text(Tone::Quiet, &branch));
+    text.push_str(&paint.text(tone(span), &name));
     let is_moment = matches!(span.what, SpanKind::Enqueue { .. } | SpanKind::Act { .. } | SpanKind::Request { .. });
     let took = if is_moment { String::new() } else { length(span.length_ms(until)) };
-    text.push_str(&" ".repeat(left - label.chars().count()));
+    text.push_str(&" ".repeat(left - drawn - name.chars().count()));
     text.push_str(&format!("{took:>width$}  ", width = LENGTHS - 2));
     let mut bar = axis.bar(span.start_ms, span.end_ms.unwrap_or(until), fill(span));
     if span.end_ms.is_none() && !matches!(span.what, SpanKind::Job { .. }) {
@@ -277,6 +280,15 @@ fn cut(text: &str, most: usize) -> String {
     text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
+/// The end of a branch that is too deep for its column, which leaves room for a name.
+fn cut_branch(branch: &str, column: usize) -> String {
+    let (length, most) = (branch.chars().count(), column.saturating_sub(NAME));
+    if length <= most {
+        return branch.to_owned();
+    }
+    ['…'].into_iter().chain(branch.chars().skip(length - most.saturating_sub(1))).collect()
+}
+
 /// Broken at blanks.
 fn wrap(text: &str, width: usize) -> String {
     let (mut wrapped, mut column) = (String::new(), 0);
@@ -294,4 +306,25 @@ fn wrap(text: &str, width: usize) -> String {
     }
     wrapped.push('\n');
     wrapped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_branch_of_any_depth_leaves_room_for_a_name() {
+        for column in 20..=100 {
+            for depth in 0..80 {
+                let branch = format!("{}└─ ", "│  ".repeat(depth));
+                let cut_off = cut_branch(&branch, column);
+                let name = cut("job 1 print, completed", column - cut_off.chars().count());
+                assert!(name.chars().count() >= NAME, "{column} {depth}");
+                assert!(cut_off.chars().count() + name.chars().count() <= column, "{column} {depth}");
+                assert!(cut_off.ends_with("└─ "), "{cut_off}");
+            }
+        }
+        assert_eq!(cut_branch("│  └─ ", 20), "│  └─ ");
+        assert_eq!(cut_branch("│  │  └─ ", 20), "…  └─ ");
+    }
 }

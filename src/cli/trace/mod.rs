@@ -5,7 +5,10 @@ mod draw;
 mod paint;
 mod tell;
 
-use std::io::{IsTerminal, stdout};
+use std::{
+    io::{IsTerminal, stdout},
+    str::FromStr,
+};
 
 use haulage::{
     TraceUrl,
@@ -38,11 +41,23 @@ pub(crate) struct Trace {
     ///
     /// Variables: {trace_id}, {span_id}, {job_id}, {request_id}, and {from_ms}, {to_ms} or the same in _s and _us for the time.
     #[arg(long, value_name = "TEMPLATE", env = "HAULAGE_TRACE_URL")]
-    trace_url: Option<TraceUrl>,
+    trace_url: Option<Links>,
 
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// Where traces are shown; an empty text says nowhere, as a variable does that is not set.
+#[derive(Debug, Clone)]
+struct Links(Option<TraceUrl>);
+
+impl FromStr for Links {
+    type Err = <TraceUrl as FromStr>::Err;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() { Ok(Self(None)) } else { text.parse().map(|url| Self(Some(url))) }
+    }
 }
 
 /// Where neither the terminal nor COLUMNS says how wide it is.
@@ -61,7 +76,7 @@ impl Trace {
             );
             return Err(NotFound(text).into());
         };
-        if let Some(url) = &self.trace_url {
+        if let Some(Links(Some(url))) = &self.trace_url {
             story = story.with_links(url);
         }
         if self.json {

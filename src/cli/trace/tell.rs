@@ -13,7 +13,10 @@ pub(super) fn sentence(jobs: &[&Span], until_ms: f64) -> Option<String> {
 
     let mut by_reason: BTreeMap<WaitReason, f64> = BTreeMap::new();
     for child in &told.children {
-        if let SpanKind::Wait { reason, .. } = &child.what {
+        // The stretch of attempts that are not told is no wait.
+        if let SpanKind::Wait { reason, .. } = &child.what
+            && *reason != WaitReason::Earlier
+        {
             *by_reason.entry(*reason).or_default() += child.length_ms(until_ms);
         }
     }

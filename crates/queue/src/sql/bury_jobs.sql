@@ -35,10 +35,11 @@ ended AS (
 ),
 recorded AS (
     INSERT INTO haulage.attempts (
-        job_id, attempt, outcome, error_class, message, worker, worker_name, eligible_at, claimed_at, started_at, ended_at, trace_id, span_id
+        job_id, attempt, outcome, error_class, message, worker, worker_name, due_at, eligible_at, claimed_at, started_at, ended_at,
+        trace_id, span_id
     )
     SELECT
-        e.id, e.attempt, e.outcome, e.error_class, e.message, $9::bigint, $10::text, e.eligible_at, e.claimed_at,
+        e.id, e.attempt, e.outcome, e.error_class, e.message, $9::bigint, $10::text, e.run_at, e.eligible_at, e.claimed_at,
         now() - make_interval(secs => e.ran_ms / 1000.0), now(), coalesce(e.own_trace, e.trace_id), coalesce(e.own_span, e.span_id)
     FROM ended AS e
 ),

@@ -1,5 +1,5 @@
--- Removes jobs that do not run, for good: their rows, their attempts with what these logged, the unique keys they hold. Returns the ids
--- that went.
+-- Removes jobs that do not run, for good: their rows, their attempts with what these logged, where they were and their traces, the unique
+-- keys they hold. Returns the ids that went.
 -- $1 ids  $2, $3 none of them finished before and after these times (NULL: any time)
 -- Locks: the rows, skipping locked ones. Index: the primary keys, of the history's partitions between the times.
 WITH live AS (
@@ -38,6 +38,14 @@ their_attempts AS (
 their_logs AS (
     DELETE FROM haulage.attempt_logs
     WHERE job_id = ANY (ARRAY (SELECT id FROM gone)) AND ended_at >= (SELECT min(created_at) FROM gone)
+),
+their_traces AS (
+    DELETE FROM haulage.attempt_traces
+    WHERE job_id = ANY (ARRAY (SELECT id FROM gone)) AND at >= (SELECT min(created_at) FROM gone)
+),
+their_spans AS (
+    DELETE FROM haulage.running_spans
+    WHERE job_id = ANY (ARRAY (SELECT id FROM gone))
 ),
 their_keys AS (
     DELETE FROM haulage.unique_keys

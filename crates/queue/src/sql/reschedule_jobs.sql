@@ -11,10 +11,10 @@ WITH verdicts AS MATERIALIZED (
         $11::uuid[], $12::bigint[]) AS v (id, lease, delay_s, outcome, error_class, message, ran_ms, failed, trace_id, span_id)
 ),
 ours AS MATERIALIZED (
-    SELECT j.place_in_table, j.eligible_at, j.claimed_at, v.delay_s, v.outcome, v.error_class, v.message, v.ran_ms, v.failed, v.trace_id, v.span_id
+    SELECT j.place_in_table, j.due_at, j.eligible_at, j.claimed_at, v.delay_s, v.outcome, v.error_class, v.message, v.ran_ms, v.failed, v.trace_id, v.span_id
     FROM verdicts AS v,
     LATERAL (
-        SELECT l.ctid AS place_in_table, l.eligible_at, l.claimed_at
+        SELECT l.ctid AS place_in_table, l.run_at AS due_at, l.eligible_at, l.claimed_at
         FROM haulage.live_jobs AS l
         WHERE l.id = v.id AND l.lease = v.lease AND l.state = 2
         FOR UPDATE SKIP LOCKED
@@ -28,19 +28,19 @@ sent AS (
     FROM ours AS o
     WHERE j.ctid = o.place_in_table
     RETURNING
-        j.id, j.attempt, j.run_at, coalesce(o.trace_id, j.trace_id) AS trace_id, coalesce(o.span_id, j.span_id) AS span_id, o.eligible_at,
-        o.claimed_at, o.outcome, o.error_class, o.message, o.ran_ms
+        j.id, j.attempt, j.run_at, coalesce(o.trace_id, j.trace_id) AS trace_id, coalesce(o.span_id, j.span_id) AS span_id, o.due_at,
+        o.eligible_at, o.claimed_at, o.outcome, o.error_class, o.message, o.ran_ms
 ),
 woken AS MATERIALIZED (
     SELECT haulage.wake_promoter(min(run_at)) FROM sent
 ),
 recorded AS (
     INSERT INTO haulage.attempts (
-        job_id, attempt, outcome, error_class, message, worker, worker_name, eligible_at, claimed_at, started_at, ended_at,
-        next_run_at, trace_id, span_id
+        job_id, attempt, outcome, error_class, message, worker, worker_name, due_at, eligible_at, claimed_at, started_at,
+        ended_at, next_run_at, trace_id, span_id
     )
     SELECT
-        id, attempt, outcome, error_class, message, $9::bigint, $10::text, eligible_at, claimed_at,
+        id, attempt, outcome, error_class, message, $9::bigint, $10::text, due_at, eligible_at, claimed_at,
         now() - make_interval(secs => ran_ms / 1000.0), now(), run_at, trace_id, span_id
     FROM sent
 )

@@ -1,7 +1,4 @@
--- Says which traces attempts have of their own. Commits asynchronously: one lost in a server crash is a trace id that leads nowhere.
+-- Says which traces attempts have of their own. Returns false when the table was locked for longer than 50 ms: nothing is stored then.
 -- Arrays, parallel: $1 trace ids  $2 span ids  $3 jobs  $4 attempts
 -- Locks: the new rows.
-WITH async AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
-INSERT INTO haulage.attempt_traces (trace_id, span_id, job_id, attempt)
-SELECT u.trace_id, u.span_id, u.job_id, u.attempt
-FROM async, unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::int[]) AS u (trace_id, span_id, job_id, attempt)
+SELECT haulage.save_attempt_traces($1::uuid[], $2::bigint[], $3::bigint[], $4::int[])

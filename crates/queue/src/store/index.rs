@@ -19,7 +19,7 @@ const FAMILIES: [&str; 3] = ["finished_completed", "finished_failed", "attempts"
 /// What is indexed, as in `haulage.history_indexes()`.
 const DEFINITIONS: [(&str, &str); 5] = [
     ("trace", "(trace_id) WHERE trace_id IS NOT NULL"),
-    ("request", "((origin ->> 'request_id')) WHERE (origin ->> 'request_id') IS NOT NULL"),
+    ("request", "(left(origin ->> 'request_id', 256)) WHERE (origin ->> 'request_id') IS NOT NULL"),
     ("kind", "(kind, id)"),
     ("tags", "USING gin (tags) WHERE tags IS NOT NULL"),
     ("args", "USING gin (args jsonb_path_ops)"),
@@ -68,14 +68,17 @@ async fn limit_indexing(connection: &mut PgConnection) -> Result<(), sqlx::Error
     Ok(())
 }
 
-/// The next index that is lacking; `None`: every closed day has its indexes. The days are those that jobs are kept.
+/// The next index that is lacking, but for those of these names; `None`: every closed day has its indexes. The days are those that jobs are
+/// kept.
 pub async fn next_history_index(
     connection: &mut PgConnection,
     keep_completed: i32,
     keep_failed: i32,
+    without: &[String],
 ) -> Result<Option<HistoryIndex>, sqlx::Error> {
     let sql = include_str!("../sql/next_history_index.sql");
-    let Some(row) = sqlx::query(sql).bind(keep_completed).bind(keep_failed).fetch_optional(connection).await? else { return Ok(None) };
+    let query = sqlx::query(sql).bind(keep_completed).bind(keep_failed).bind(without);
+    let Some(row) = query.fetch_optional(connection).await? else { return Ok(None) };
     let (family, what): (String, String) = (row.try_get("family")?, row.try_get("what")?);
     // A later version may have others.
     let family = FAMILIES.into_iter().find(|known| *known == family);

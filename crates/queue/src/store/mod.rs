@@ -135,6 +135,12 @@ pub fn failure(error: &sqlx::Error) -> Failure {
     }
 }
 
+/// Whether it helps to try the same again: what failed is not the statement nor a value of it.
+pub fn passes(error: &sqlx::Error) -> bool {
+    use Failure::{Cancelled, ReadOnly, Serialization, Unavailable};
+    matches!(failure(error), Unavailable | ReadOnly | Serialization | Cancelled) || lock_timed_out(error)
+}
+
 /// Whether a statement gave up waiting for a lock.
 pub fn lock_timed_out(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(|error| error.code()).as_deref() == Some("55P03")

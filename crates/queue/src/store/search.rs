@@ -40,12 +40,13 @@ const COLUMNS: &str = "j.id, j.kind, j.queue, j.state, j.attempt, j.failures, j.
 const LAST_ERROR: &str = "coalesce(j.error, CASE WHEN j.state <= 3 AND (j.failures > 0 OR j.crashes > 0) THEN \
      (SELECT a.message FROM haulage.attempts AS a WHERE a.job_id = j.id ORDER BY a.attempt DESC, a.ended_at DESC LIMIT 1) END)";
 /// Days of some parents that have rows, and whether each has the index of this name in all of them; and the newest stretch of those that
-/// have: from `lower` to `upper`, both infinity if there is none.
+/// have: from `lower` to `upper`, both infinity if there is none. The tables come first, or the size of every relation might be asked for,
+/// and the day of one that has none in its name.
 const CLOSED: [&str; 3] = [
-    "days AS MATERIALIZED (SELECT to_date(right(c.relname, 8), 'YYYYMMDD') AS day, bool_and(EXISTS (SELECT FROM pg_index AS x \
-     WHERE x.indrelid = c.oid AND x.indexrelid = to_regclass(format('haulage.%I', c.relname || '_",
-    "')) AND x.indisvalid)) AS indexed FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid WHERE i.inhparent IN (",
-    ") AND pg_relation_size(c.oid) > 0 GROUP BY 1), closed AS MATERIALIZED (\
+    "tables AS MATERIALIZED (SELECT c.oid, c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid WHERE i.inhparent IN (",
+    ") AND c.relname ~ '_\\d{8}$'), days AS MATERIALIZED (SELECT to_date(right(t.relname, 8), 'YYYYMMDD') AS day, bool_and(EXISTS (\
+     SELECT FROM pg_index AS x WHERE x.indrelid = t.oid AND x.indexrelid = to_regclass(format('haulage.%I', t.relname || '_",
+    "')) AND x.indisvalid)) AS indexed FROM tables AS t WHERE pg_relation_size(t.oid) > 0 GROUP BY 1), closed AS MATERIALIZED (\
      SELECT coalesce(min(d.day)::timestamp AT TIME ZONE 'UTC', 'infinity') AS lower, \
      coalesce((max(d.day) + 1)::timestamp AT TIME ZONE 'UTC', 'infinity') AS upper FROM days AS d WHERE d.indexed AND d.day > coalesce((\
      SELECT max(g.day) FROM days AS g WHERE NOT g.indexed AND g.day < (SELECT max(l.day) FROM days AS l WHERE l.indexed)), '-infinity')), ",
@@ -148,8 +149,8 @@ pub(crate) async fn search_jobs<'c>(
         }
     }
     if let Some(((what, families), table)) = index.zip(parts.history) {
-        let [days, of, end] = CLOSED;
-        query.push(format_args!("{days}{what}{of}{families}{end}"));
+        let [tables, days, end] = CLOSED;
+        query.push(format_args!("{tables}{families}{days}{what}{end}"));
         // Without an order, so that the index is asked whatever the planner thinks of it.
         query.push(format_args!("hits AS MATERIALIZED ({FINISHED}{table} AS j WHERE j.finished_at >= (SELECT c.lower FROM closed AS c) "));
         query.push("AND j.finished_at < (SELECT c.upper FROM closed AS c) AND j.id <= ");

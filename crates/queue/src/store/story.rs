@@ -23,18 +23,17 @@ pub struct AttemptTrace {
     pub trace: TraceContext,
 }
 
-/// Stores traces that attempts have of their own.
-pub async fn write_attempt_traces(connection: &mut PgConnection, traces: &[AttemptTrace]) -> Result<(), sqlx::Error> {
+/// Stores traces that attempts have of their own. False: somebody has locked the table, and nothing is stored.
+pub async fn write_attempt_traces(connection: &mut PgConnection, traces: &[AttemptTrace]) -> Result<bool, sqlx::Error> {
     let (trace_ids, span_ids): (Vec<Uuid>, Vec<i64>) =
         traces.iter().map(|own| own.trace.stored()).map(|(trace, span, _)| (trace, span)).unzip();
-    sqlx::query(include_str!("../sql/write_attempt_traces.sql"))
+    sqlx::query_scalar(include_str!("../sql/write_attempt_traces.sql"))
         .bind(trace_ids)
         .bind(span_ids)
         .bind(traces.iter().map(|own| own.job.0).collect::<Vec<_>>())
         .bind(traces.iter().map(|own| own.attempt).collect::<Vec<_>>())
-        .execute(connection)
-        .await?;
-    Ok(())
+        .fetch_one(connection)
+        .await
 }
 
 /// A transaction of reads that all see the same moment.
@@ -129,6 +128,7 @@ pub(crate) async fn list_story_attempts(
                 error_class: row.try_get("error_class")?,
                 message: row.try_get("message")?,
                 worker: row.try_get("worker_name")?,
+                due_at: row.try_get("due_at")?,
                 eligible_at: row.try_get("eligible_at")?,
                 claimed_at: row.try_get("claimed_at")?,
                 started_at: row.try_get("started_at")?,
@@ -140,7 +140,7 @@ pub(crate) async fn list_story_attempts(
         .collect()
 }
 
-/// What operators did to these jobs, oldest first.
+/// What operators did last to these jobs, oldest first.
 pub(crate) async fn list_story_acts(connection: &mut PgConnection, jobs: &[JobId], limit: i64) -> Result<Vec<StoryAct>, sqlx::Error> {
     let rows = sqlx::query(include_str!("../sql/list_story_acts.sql")).bind(ids(jobs)).bind(limit).fetch_all(connection).await?;
     rows.iter()

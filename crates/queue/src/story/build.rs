@@ -28,6 +28,9 @@ pub(super) fn build((found, jobs): (Found, Jobs), rows: &Rows) -> Option<Story> 
     if !jobs.complete {
         notes.push("More may belong to it: not all unfinished jobs and those of today were looked at.".to_owned());
     }
+    if rows.earlier_acts {
+        notes.push("Of what operators did only the last acts are told.".to_owned());
+    }
     Some(Story {
         found,
         read_at: first.now,
@@ -135,7 +138,7 @@ impl<'a> Tree<'a> {
             failures: job.failures,
             max_attempts: job.max_attempts,
             error: job.error.clone(),
-            waited_ms: total(|what| matches!(what, SpanKind::Wait { .. })),
+            waited_ms: total(|what| matches!(what, SpanKind::Wait { reason, .. } if *reason != WaitReason::Earlier)),
             worked_ms: total(|what| matches!(what, SpanKind::Attempt { .. })),
             asked: self.asked == Some(job.id),
         };
@@ -280,15 +283,41 @@ impl<'a> Line<'a> {
     fn wait_before(&self, attempt: &StoryAttempt, claimed: DateTime<Utc>) -> Wait {
         let due = match self.before {
             Some(before) => before.next_run_at.or(attempt.eligible_at),
-            // The row's own time is that of the attempt after.
-            None if self.job.limit_key.is_none() => attempt.eligible_at,
-            None => None,
+            None => self.first_due(attempt, claimed),
         };
-        // Whoever let it run earlier made that its time.
-        let sooner =
-            self.acts.iter().filter(|act| matches!(act.verb.as_str(), "run-now" | "retry") && act.at > self.told).map(|act| act.at).min();
-        let due = due.into_iter().chain(sooner.filter(|at| *at <= claimed)).min();
-        self.wait_until(claimed, due, attempt.eligible_at, self.lost_before() >= 2)
+        // Whoever let it run earlier made that its time; who retried it before it had run, only its second.
+        let made_due: &[&str] = if self.before.is_some() { &["run-now", "retry"] } else { &["run-now"] };
+        let sooner = self.acts_between(made_due, claimed).map(|act| act.at).min();
+        let due = due.into_iter().chain(sooner).min();
+        let mut wait = self.wait_until(claimed, due, attempt.eligible_at, self.lost_before() >= 2);
+        wait.maybe_scheduled = self.before.is_none() && due.is_none();
+        wait
+    }
+
+    /// When the time had come of the first attempt that is told; `None`: that is not known any more.
+    fn first_due(&self, attempt: &StoryAttempt, claimed: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        if self.acts_between(&["retry"], claimed).next().is_some() {
+            return None;
+        }
+        // Older programs have not stored it.
+        if attempt.due_at.is_some() {
+            return attempt.due_at;
+        }
+        let mut attempts = self.tree.rows.attempts.iter().filter(|attempt| attempt.job == self.job.id);
+        let rewritten = attempts.any(|attempt| attempt.next_run_at.is_some()) || self.acts.iter().any(|act| act.verb == "retry");
+        if !rewritten {
+            return Some(self.job.run_at);
+        }
+        // The row's own time is that of a later attempt.
+        let eligible_at = attempt.eligible_at.filter(|_| self.job.limit_key.is_none());
+        // Whoever did this to it has made that the time from which on it could run, if its own had not come later.
+        let touched = self.acts_between(&["release", "run-now"], claimed).map(|act| act.at).max();
+        eligible_at.filter(|eligible| touched.is_none_or(|touched| *eligible > touched))
+    }
+
+    /// What operators did in the wait that is told now.
+    fn acts_between(&self, verbs: &[&str], to: DateTime<Utc>) -> impl Iterator<Item = &'a StoryAct> {
+        self.acts.iter().copied().filter(move |act| verbs.contains(&act.verb.as_str()) && act.at > self.told && act.at <= to)
     }
 
     /// Before its last attempt, or until it ended without one, or until now.
@@ -313,7 +342,8 @@ impl<'a> Line<'a> {
             to,
             timed: reason.zip(due).map(|(reason, due)| (reason, due, detail)),
             eligible_at,
-            released_at: self.acts.iter().filter(|act| act.verb == "release" && act.at > self.told && act.at <= to).map(|act| act.at).max(),
+            maybe_scheduled: false,
+            released_at: self.acts_between(&["release"], to).map(|act| act.at).max(),
             key: self.job.limit_key.clone(),
             last: if suspect { WaitReason::Suspect } else { WaitReason::Line },
         }

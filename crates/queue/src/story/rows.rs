@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Acts on the jobs of a story, and of each of their queues.
-const MOST_ACTS: i64 = 1_000;
+const MOST_ACTS: usize = 1_000;
 const MOST_QUEUE_ACTS: i64 = 200;
 
 /// A job.
@@ -58,6 +58,7 @@ pub(crate) struct StoryAttempt {
     pub(crate) error_class: Option<String>,
     pub(crate) message: Option<String>,
     pub(crate) worker: Option<String>,
+    pub(crate) due_at: Option<DateTime<Utc>>,
     pub(crate) eligible_at: Option<DateTime<Utc>>,
     pub(crate) claimed_at: Option<DateTime<Utc>>,
     pub(crate) started_at: Option<DateTime<Utc>>,
@@ -111,6 +112,8 @@ pub(super) struct Rows {
     pub(super) jobs: Vec<StoryJob>,
     pub(super) attempts: Vec<StoryAttempt>,
     pub(super) acts: Vec<StoryAct>,
+    /// Whether there were acts before these.
+    pub(super) earlier_acts: bool,
     pub(super) queue_acts: Vec<QueueAct>,
     pub(super) queues: Vec<QueueNow>,
     pub(super) own_traces: Vec<AttemptTrace>,
@@ -124,7 +127,11 @@ pub(super) async fn read(connection: &mut PgConnection, found: &Jobs) -> Result<
         return Ok(Rows::default());
     };
     let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
-    let acts = store::list_story_acts(connection, &ids, MOST_ACTS).await?;
+    let mut acts = store::list_story_acts(connection, &ids, MOST_ACTS as i64 + 1).await?;
+    let earlier_acts = acts.len() > MOST_ACTS;
+    if earlier_acts {
+        acts.remove(0);
+    }
     let places: BTreeSet<&str> =
         jobs.iter().map(|job| job.queue.as_str()).chain(acts.iter().filter_map(|act| act.queue_before.as_deref())).collect();
     let queue_acts = store::list_queue_acts(connection, &places.into_iter().collect::<Vec<_>>(), now, MOST_QUEUE_ACTS).await?;
@@ -133,5 +140,5 @@ pub(super) async fn read(connection: &mut PgConnection, found: &Jobs) -> Result<
     let attempts = store::list_story_attempts(connection, &ids, MOST_ATTEMPTS, first).await?;
     let own_traces = store::list_attempt_traces(connection, &ids, MOST_ATTEMPTS).await?;
     let logs = store::list_attempt_logs(connection, &ids).await?;
-    Ok(Rows { jobs, attempts, acts, queue_acts, queues, own_traces, logs })
+    Ok(Rows { jobs, attempts, acts, earlier_acts, queue_acts, queues, own_traces, logs })
 }

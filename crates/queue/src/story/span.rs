@@ -63,9 +63,9 @@ pub enum SpanKind {
         max_attempts: i16,
         /// Why it is dead or cancelled.
         error: Option<String>,
-        /// How long it has waited in all, in ms.
+        /// How long it has waited in all, in ms; without the stretch of earlier attempts, if not all are told.
         waited_ms: f64,
-        /// How long its attempts have taken in all, in ms.
+        /// How long its attempts have taken in all, in ms, as far as they are told.
         worked_ms: f64,
         /// Whether it is the one that was asked for.
         asked: bool,

@@ -17,6 +17,8 @@ pub(super) struct Wait {
     pub(super) timed: Option<(WaitReason, DateTime<Utc>, Option<String>)>,
     /// Since when only the queue made it wait.
     pub(super) eligible_at: Option<DateTime<Utc>>,
+    /// Whether it may have waited for its time first: when that came is not known any more.
+    pub(super) maybe_scheduled: bool,
     /// When it was last released, if it was held: `eligible_at` tells only of what came then.
     pub(super) released_at: Option<DateTime<Utc>>,
     /// What it waited for between the two: of a job without a key nobody knows.
@@ -89,6 +91,9 @@ impl Wait {
         match (&self.timed, self.eligible_at) {
             (Some((reason, due, detail)), _) if at < *due => (*reason, detail.clone()),
             (_, Some(eligible)) if at < eligible => match (&self.key, self.released_at.is_some_and(|released| at < released)) {
+                (Some(key), false) if self.maybe_scheduled => {
+                    (WaitReason::Unknown, Some(format!("scheduled for later, or for its key {key}")))
+                }
                 (Some(key), false) => (WaitReason::Key, Some(key.clone())),
                 (Some(key), true) => (WaitReason::Unknown, Some(format!("for its key {key}, or in line"))),
                 (None, true) => (self.last, None),
@@ -108,7 +113,16 @@ mod tests {
     }
 
     fn wait(from: i64, to: i64) -> Wait {
-        Wait { from: at(from), to: at(to), timed: None, eligible_at: None, released_at: None, key: None, last: Line }
+        Wait {
+            from: at(from),
+            to: at(to),
+            timed: None,
+            eligible_at: None,
+            maybe_scheduled: false,
+            released_at: None,
+            key: None,
+            last: Line,
+        }
     }
 
     fn window(from: i64, to: i64, reason: WaitReason) -> Window {
@@ -129,6 +143,8 @@ mod tests {
         let keyed = Wait { timed: Some((Backoff, at(10), None)), eligible_at: Some(at(30)), key: Some("k".into()), ..wait(0, 35) };
         assert_eq!(parts(&keyed, &[]), [(Backoff, 10), (Key, 20), (Line, 5)]);
         assert_eq!(parts(&Wait { key: None, ..keyed.clone() }, &[]), [(Backoff, 10), (Unknown, 20), (Line, 5)]);
+        let unknown = Wait { timed: None, maybe_scheduled: true, ..keyed.clone() };
+        assert_eq!(parts(&unknown, &[]), [(Unknown, 30), (Line, 5)], "its schedule is not told as the key");
         assert_eq!(parts(&Wait { to: at(5), ..keyed.clone() }, &[]), [(Backoff, 5)], "it ended before its time");
         assert_eq!(parts(&Wait { eligible_at: Some(at(-99)), timed: None, ..keyed.clone() }, &[]), [(Line, 35)]);
         assert_eq!(parts(&wait(7, 7), &[]), []);

@@ -55,7 +55,8 @@ type Foretell = Box<dyn Fn(Option<bool>, Option<bool>) -> bool + Send + Sync>;
 
 static FORETELL: OnceLock<Foretell> = OnceLock::new();
 
-/// Whoever installs the sampler says once what it will do: a span that nobody records is then not made at all.
+/// Whoever installs the sampler says once what it will do: of an attempt that nobody records no span is then made at all, and what looks
+/// for its context there, rather than around the handler, finds none.
 pub fn foretell(never_recorded: impl Fn(Option<bool>, Option<bool>) -> bool + Send + Sync + 'static) {
     FORETELL.set(Box::new(never_recorded)).ok();
 }

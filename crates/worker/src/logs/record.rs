@@ -23,6 +23,8 @@ const MOST_BYTES: usize = 16 << 10;
 const LONGEST: usize = 2 << 10;
 /// Fields of a line.
 const MOST_FIELDS: usize = 32;
+/// What they take of a line, which may be all of a tail: a message is to be beside them.
+const MOST_OF_FIELDS: usize = MOST_BYTES - 2 * LONGEST;
 /// What a line takes beside its texts, about.
 const LINE: usize = 64;
 /// Open spans of an attempt: more is a span for each item of a list.
@@ -124,6 +126,14 @@ impl Record {
         (!lines.is_empty()).then(|| Said { earlier: inner.earlier, bytes: inner.bytes, lines, rules: Arc::clone(&self.rules) })
     }
 
+    /// Its attempt is over, and nobody wants to know what it has said: whatever it has left running speaks to nobody.
+    pub(crate) fn end(&self) {
+        let mut inner = self.lock();
+        inner.ended = true;
+        let said = std::mem::take(&mut inner.lines);
+        drop((inner, said));
+    }
+
     pub(super) fn opened(&self, id: u64, parent: Option<u64>, name: &'static str) {
         let mut inner = self.lock();
         if inner.open.len() < MOST_OPEN {
@@ -197,10 +207,19 @@ struct Gathered<'a> {
 }
 
 impl Gathered<'_> {
+    fn put(&mut self, field: &Field, Cut { text, .. }: Cut) {
+        match field.name() {
+            "message" => self.line.message = text,
+            "log.target" => self.line.target = text,
+            _ => self.add(field, text.len(), text),
+        }
+    }
+
     fn add(&mut self, field: &Field, size: usize, value: impl Into<Value>) {
         let name = field.name();
         // What came by the crate `log` says where in fields of their own.
-        if name.starts_with("log.") || self.line.fields.len() >= MOST_FIELDS {
+        let is_full = self.line.fields.len() >= MOST_FIELDS || self.line.bytes + name.len() + size > MOST_OF_FIELDS;
+        if name.starts_with("log.") || is_full {
             return;
         }
         let value = if self.rules.cover(name) { REDACTED.into() } else { value.into() };
@@ -213,17 +232,13 @@ impl Visit for Gathered<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let mut text = Cut::default();
         write!(text, "{value:?}").ok();
-        self.record_str(field, &text.0);
+        self.put(field, text);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
         let mut text = Cut::default();
         text.write_str(value).ok();
-        match field.name() {
-            "message" => self.line.message = text.0,
-            "log.target" => self.line.target = text.0,
-            _ => self.add(field, text.0.len(), text.0),
-        }
+        self.put(field, text);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
@@ -245,18 +260,26 @@ impl Visit for Gathered<'_> {
 
 /// A text that takes no more than it may, and ends the formatting of what is longer.
 #[derive(Default)]
-struct Cut(String);
+struct Cut {
+    text: String,
+    /// Nothing more is taken: some write on after an error.
+    full: bool,
+}
 
 impl fmt::Write for Cut {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let left = LONGEST.saturating_sub(self.0.len());
+        if self.full {
+            return Err(fmt::Error);
+        }
+        let left = LONGEST.saturating_sub(self.text.len());
         if text.len() <= left {
-            self.0.push_str(text);
+            self.text.push_str(text);
             return Ok(());
         }
         let end = (0..=left).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-        self.0.push_str(&text[..end]);
-        self.0.push(CUT);
+        self.text.push_str(&text[..end]);
+        self.text.push(CUT);
+        self.full = true;
         Err(fmt::Error)
     }
 }
@@ -297,6 +320,40 @@ mod tests {
         assert!(said.lines.len() > 1 && said.earlier > 0, "{}", said.lines.len());
         let text = serde_json::to_string(&said.stored(Instant::now())).unwrap();
         assert!(text.len() < MOST_BYTES * 5 / 4, "{}", text.len());
+    }
+
+    #[test]
+    fn one_line_is_bounded_too_and_a_text_is_cut_once() {
+        /// Writes on whatever it is answered.
+        struct Stubborn;
+        impl fmt::Debug for Stubborn {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                (0..5_000).for_each(|_| f.write_str("ab").unwrap_or_default());
+                Ok(())
+            }
+        }
+        let long = "x".repeat(10_000);
+        let long = long.as_str();
+        let record = record(|_| {
+            tracing::info!(a = ?Stubborn, b = long, c = long, d = long, e = long, f = long, g = long, h = long, i = long, j = long, "{long}");
+        });
+        let said = record.take().unwrap();
+        assert!(said.bytes <= MOST_BYTES, "{}", said.bytes);
+        let line = said.stored(Instant::now()).remove(0);
+        assert!((4..9).contains(&line.fields.len()) && line.message.len() > LONGEST, "{}", line.fields.len());
+        let text = line.fields["a"].as_str().unwrap();
+        assert_eq!((text.chars().count(), text.matches(CUT).count()), (LONGEST + 1, 1));
+    }
+
+    #[test]
+    fn what_goes_on_after_the_end_of_its_attempt_is_not_kept() {
+        let record = record(|record| {
+            tracing::info!("inside");
+            record.end();
+            tracing::info!("from a task that it has left running");
+            assert!(record.lock().lines.is_empty());
+        });
+        assert!(record.take().is_none());
     }
 
     #[test]

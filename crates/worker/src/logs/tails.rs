@@ -5,6 +5,7 @@
 
 use std::{
     collections::VecDeque,
+    mem, slice,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -99,36 +100,54 @@ impl Tails {
         self.told.notified().await;
     }
 
-    /// Writes some of what waits. What could not be written waits for the next time.
+    /// Writes some of what waits. What could not be written for a while waits for the next time; what can't be written at all is lost, and
+    /// no other with it.
     pub(crate) async fn write(&self, connection: &mut PgConnection) -> Result<Written, sqlx::Error> {
         let Some(batch) = self.next() else { return Ok(Written::All) };
-        match save(connection, &batch.tails).await {
-            Ok(true) => {}
-            Ok(false) => {
-                self.put_back(batch);
-                return Ok(Written::Locked);
-            }
+        let mut under_way = UnderWay { tails: self, batch };
+        let tails = &mut under_way.batch.tails;
+        match save(connection, tails).await {
+            Ok(true) => tails.clear(),
+            Ok(false) => return Ok(Written::Locked),
             Err(error) if store::failure(&error) == Failure::Data => {
-                tracing::warn!(%error, attempts = batch.tails.len(), "the logs of these attempts were refused and are lost");
+                while let Some(tail) = tails.last() {
+                    match save(connection, slice::from_ref(tail)).await {
+                        Ok(true) => {}
+                        Ok(false) => return Ok(Written::Locked),
+                        Err(error) if store::passes(&error) => return Err(error),
+                        Err(error) => {
+                            tracing::warn!(%error, job = %tail.job, attempt = tail.attempt, "the log of the attempt was refused and is lost");
+                        }
+                    }
+                    tails.pop();
+                }
             }
+            Err(error) if store::passes(&error) => return Err(error),
             Err(error) => {
-                self.put_back(batch);
-                return Err(error);
+                tracing::warn!(%error, attempts = tails.len(), "the logs of these attempts could not be stored and are lost");
+                tails.clear();
             }
         }
+        drop(under_way);
         Ok(if self.lock().tails.is_empty() { Written::All } else { Written::Some })
     }
 
-    fn put_back(&self, batch: Batch) {
-        let mut waiting = self.lock();
-        waiting.bytes += batch.bytes;
-        waiting.again = Some(batch);
+    /// The worker stops: what waits now is lost.
+    pub(crate) fn close(&self) {
+        let Waiting { tails, again, dropped, .. } = mem::take(&mut *self.lock());
+        let left = tails.len() + again.map_or(0, |batch| batch.tails.len());
+        if left > 0 || dropped > 0 {
+            tracing::warn!(
+                attempts = left as u64 + dropped,
+                "the worker stopped before the logs of these attempts were stored; they are lost"
+            );
+        }
     }
 
     /// What to write next, its lines counted back from now.
     fn next(&self) -> Option<Batch> {
         let mut waiting = self.lock();
-        let dropped = std::mem::take(&mut waiting.dropped);
+        let dropped = mem::take(&mut waiting.dropped);
         let again = waiting.again.take();
         let some = if again.is_some() { 0 } else { waiting.tails.len().min(BATCH) };
         let next: Vec<Tail> = waiting.tails.drain(..some).collect();
@@ -153,6 +172,23 @@ impl Tails {
     }
 }
 
+/// A batch on its way. What is left of it waits for the next time, also if the writing was broken off.
+struct UnderWay<'a> {
+    tails: &'a Tails,
+    batch: Batch,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let tails = mem::take(&mut self.batch.tails);
+        if !tails.is_empty() {
+            let mut waiting = self.tails.lock();
+            waiting.bytes += self.batch.bytes;
+            waiting.again = Some(Batch { tails, ..self.batch });
+        }
+    }
+}
+
 /// Makes today's partition if it is missing.
 async fn save(connection: &mut PgConnection, tails: &[LogTail]) -> Result<bool, sqlx::Error> {
     match store::save_logs(connection, tails).await {
@@ -169,5 +205,32 @@ impl Batch {
         let passed = u64::try_from(now.saturating_duration_since(self.at).as_micros()).unwrap_or(u64::MAX);
         self.tails.iter_mut().flat_map(|tail| &mut tail.lines).for_each(|line| line.before_us = line.before_us.saturating_add(passed));
         self.at = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_whose_writing_was_broken_off_waits_again_and_what_is_left_at_the_end_goes() {
+        let tails = Tails::default();
+        let tail = |n| LogTail { job: JobId(n), attempt: 1, earlier: 0, lines: Vec::new() };
+        *tails.lock() =
+            Waiting { again: Some(Batch { tails: vec![tail(1), tail(2)], bytes: 7, at: Instant::now() }), bytes: 7, ..Waiting::default() };
+        let mut under_way = UnderWay { tails: &tails, batch: tails.next().unwrap() };
+        assert_eq!(tails.lock().bytes, 0);
+        under_way.batch.tails.pop();
+        drop(under_way);
+        assert_eq!(tails.lock().bytes, 7);
+        let mut under_way = UnderWay { tails: &tails, batch: tails.next().unwrap() };
+        assert_eq!(under_way.batch.tails.iter().map(|tail| tail.job).collect::<Vec<_>>(), [JobId(1)], "without what was written");
+        under_way.batch.tails.clear();
+        drop(under_way);
+        assert!(tails.next().is_none());
+
+        drop(UnderWay { tails: &tails, batch: Batch { tails: vec![tail(3)], bytes: 7, at: Instant::now() } });
+        tails.close();
+        assert!(tails.next().is_none() && tails.lock().bytes == 0);
     }
 }

@@ -26,6 +26,13 @@ impl OwnTraces {
         }
     }
 
+    /// They could not be written; those beyond the bound are forgotten.
+    pub(crate) fn put_back(&self, traces: Vec<AttemptTrace>) {
+        let mut noted = self.lock();
+        let room = MOST.saturating_sub(noted.len());
+        noted.extend(traces.into_iter().take(room));
+    }
+
     pub(crate) fn take(&self) -> Vec<AttemptTrace> {
         std::mem::take(&mut *self.lock())
     }
