@@ -35,14 +35,48 @@ async fn no_worker() {
     completes(&pool, id).await;
     second.shutdown().await;
 
-    // A name that is nearly right leads to the right one, and the fix moves the job there.
+    // A name that is nearly right leads to the right one; moving the job there is offered, second.
     let id = enqueue(&pool, "mails", "count").await;
     let verdict = why(&pool, id).await;
     said(&verdict, WhyCode::NoWorker, "No live worker serves queue `mails`; did you mean `mail`?");
-    assert_eq!(verdict.fixes[0].command, format!("haulage jobs move {id} --to mail"));
-    fix(&pool, &verdict).await;
+    assert_eq!(
+        (verdict.fixes[0].id, verdict.fixes[1].command.as_str()),
+        ("start-worker", format!("haulage jobs move {id} --to mail").as_str())
+    );
+    assert!(ana().apply(&pool, verdict.fixes[1].act.as_ref().unwrap()).await.unwrap());
     completes(&pool, id).await;
+    // Of a queue that somebody has spoken of the name is meant.
+    ana().limit_queue(&pool, "mailz", Limit::running(5)).await.unwrap();
+    let id = enqueue(&pool, "mailz", "count").await;
+    let verdict = why(&pool, id).await;
+    said(&verdict, WhyCode::NoWorker, "No live worker serves queue `mailz`.");
+    assert_eq!(verdict.fixes.len(), 1, "{:?}", verdict.fixes);
     first.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_limited_queue_that_drains_is_explained_all_the_while() {
+    let pool = database().await.pool();
+    ana().limit_queue(&pool, "default", Limit::running(2)).await.unwrap();
+    for _ in 0..60 {
+        let id = enqueue(&pool, "default", "count").await;
+        age(&pool, id, 120).await;
+    }
+    let handler = |_: Count| async { tokio::time::sleep(Duration::from_millis(20)).await };
+    let worker = super::plain(&pool).queue("default", 10).handle(handler).build().unwrap().start().await.unwrap();
+    eventually("one has run", async || jobs_in(&pool, haulage::JobState::Completed).await > 0).await;
+    // As if the worker and the limit had been there for long.
+    sqlx::raw_sql("UPDATE haulage.workers SET started_at = now() - interval '1 hour'; UPDATE haulage.queues SET updated_at = now() - interval '1 hour'")
+        .execute(&pool)
+        .await
+        .unwrap();
+    eventually("all have run", async || {
+        let unexplained = cause(&pool, WhyCode::Unexplained).await;
+        assert!(unexplained.is_none(), "{unexplained:#?}");
+        jobs_in(&pool, haulage::JobState::Completed).await == 60
+    })
+    .await;
+    worker.shutdown().await;
 }
 
 #[tokio::test]

@@ -8,7 +8,8 @@ SELECT
     (array_agg(r.worker ORDER BY r.deadline) FILTER (WHERE r.late))[1] AS late_worker,
     (array_agg(r.timeout_ms ORDER BY r.deadline) FILTER (WHERE r.late))[1] AS late_timeout_ms,
     count(*) FILTER (WHERE r.cancel_at IS NOT NULL) AS cancelling, min(r.cancel_at) AS cancel_at,
-    (array_agg(r.id ORDER BY r.cancel_at) FILTER (WHERE r.cancel_at IS NOT NULL))[1] AS cancel_job
+    (array_agg(r.id ORDER BY r.cancel_at) FILTER (WHERE r.cancel_at IS NOT NULL))[1] AS cancel_job,
+    (array_agg(r.worker ORDER BY r.cancel_at) FILTER (WHERE r.cancel_at IS NOT NULL))[1] AS cancel_worker
 FROM (
     SELECT
         j.id, j.queue, j.kind, j.claimed_at, j.timeout_ms, w.name AS worker, c.requested_at AS cancel_at,

@@ -14,7 +14,7 @@ SELECT
         FILTER (WHERE n.state = 5 AND n.claimed_at IS NOT NULL) AS p95_s,
     count(*) FILTER (WHERE n.finished_at > now() - interval '5 minutes') AS done,
     count(*) FILTER (WHERE n.created_at > now() - interval '5 minutes') AS arrived,
-    max(n.claimed_at) AS last_claim,
+    max(n.claimed_at) AS last_claim, max(n.finished_at) AS last_end,
     (
         SELECT CASE WHEN count(*) < $1::int THEN 300.0 ELSE least(300.0, extract(epoch FROM now() - min(m.finished_at))) END
         FROM newest AS m

@@ -283,6 +283,7 @@ pub(crate) async fn why_running(connection: &mut PgConnection) -> Result<BTreeMa
                 cancelling: row.try_get("cancelling")?,
                 cancel_at: row.try_get("cancel_at")?,
                 cancel_job: job(row, "cancel_job")?,
+                cancel_worker: row.try_get("cancel_worker")?,
             };
             Ok(((row.try_get("queue")?, row.try_get("kind")?), facts))
         })
@@ -304,6 +305,7 @@ pub(crate) async fn why_usual(connection: &mut PgConnection, newest: i32) -> Res
             p50_s: row.try_get("p50_s")?,
             p95_s: row.try_get("p95_s")?,
             last_claim: row.try_get("last_claim")?,
+            last_end: row.try_get("last_end")?,
         };
         usual.insert((queue, row.try_get("kind")?), facts);
     }
@@ -327,7 +329,15 @@ pub(crate) async fn why_arrivals(connection: &mut PgConnection, newest: i32) -> 
 /// Sessions that others wait for.
 pub(crate) async fn why_lock_waits(connection: &mut PgConnection, longer_than: TimeDelta) -> Result<Vec<LockWait>> {
     let waited = longer_than.num_milliseconds() as f64 / 1e3;
-    let rows = sqlx::query(include_str!("../sql/why_lock_waits.sql")).bind(waited).fetch_all(connection).await?;
+    lock_waits(&sqlx::query(include_str!("../sql/why_lock_waits.sql")).bind(waited).fetch_all(connection).await?)
+}
+
+/// Sessions that have locked a table of ours against everybody, whether somebody waits for it or not.
+pub(crate) async fn why_table_lockers(connection: &mut PgConnection) -> Result<Vec<LockWait>> {
+    lock_waits(&sqlx::query(include_str!("../sql/why_table_lockers.sql")).fetch_all(connection).await?)
+}
+
+fn lock_waits(rows: &[PgRow]) -> Result<Vec<LockWait>> {
     let wait = |row: &PgRow| {
         let Some(session) = session(row)? else { return Ok(None) };
         Ok(Some(LockWait {
@@ -362,7 +372,8 @@ pub(super) fn session(row: &PgRow) -> Result<Option<Session>> {
         user: row.try_get("usename")?,
         state: row.try_get("state")?,
         since: row.try_get("xact_start")?,
-        query: row.try_get("query")?,
+        // What the server says to roles that may not see it.
+        query: row.try_get::<Option<String>, _>("query")?.filter(|query| query != "<insufficient privilege>"),
     }))
 }
 
@@ -578,6 +589,7 @@ pub(crate) async fn why_health(connection: &mut PgConnection) -> Result<Health> 
         listening: row.try_get("listen")?,
         polling: row.try_get("poll")?,
         clock_off_ms: row.try_get("clock_off_ms")?,
+        sees_sessions: row.try_get("sees_sessions")?,
         oldest_session: None,
         oldest_pid: None,
         oldest_s: None,

@@ -248,6 +248,7 @@ pub(crate) struct RunningFacts {
     pub(crate) cancel_at: Option<DateTime<Utc>>,
     #[serde(serialize_with = "text_of_some")]
     pub(crate) cancel_job: Option<JobId>,
+    pub(crate) cancel_worker: Option<String>,
 }
 
 /// How a kind fared lately in a queue.
@@ -257,6 +258,7 @@ pub(crate) struct UsualFacts {
     pub(crate) p50_s: Option<f64>,
     pub(crate) p95_s: Option<f64>,
     pub(crate) last_claim: Option<DateTime<Utc>>,
+    pub(crate) last_end: Option<DateTime<Utc>>,
 }
 
 /// Jobs a second of a queue, lately.
@@ -310,6 +312,19 @@ fn by_names<T: Serialize, S: serde::Serializer>(map: &BTreeMap<(String, String),
 }
 
 impl Fleet {
+    /// When nothing could be asked.
+    pub(crate) fn nothing(now: DateTime<Utc>) -> Self {
+        Self {
+            now,
+            shapes: Vec::new(),
+            queues: BTreeMap::new(),
+            running: BTreeMap::new(),
+            usual: BTreeMap::new(),
+            paces: BTreeMap::new(),
+            lock_waits: Vec::new(),
+        }
+    }
+
     pub(crate) fn live(&self) -> impl Iterator<Item = &Shape> {
         self.shapes.iter().filter(|shape| shape.alive)
     }
@@ -351,6 +366,15 @@ impl Fleet {
     pub(crate) fn last_claim(&self, queue: &str) -> Option<DateTime<Utc>> {
         let finished = self.usual.iter().filter(|((of, _), _)| of == queue).filter_map(|(_, usual)| usual.last_claim);
         self.running_in(queue).filter_map(|(_, running)| running.newest).chain(finished).max()
+    }
+
+    /// When a job of the kind was claimed from the queue or ended last, as far as is known.
+    pub(crate) fn last_move(&self, queue: &str, kind: &str) -> Option<DateTime<Utc>> {
+        let pair = (queue.to_owned(), kind.to_owned());
+        let usual = self.usual.get(&pair);
+        let of =
+            [self.running.get(&pair).and_then(|running| running.newest), usual.and_then(|u| u.last_claim), usual.and_then(|u| u.last_end)];
+        of.into_iter().flatten().max()
     }
 
     pub(crate) fn pace(&self, queue: &str) -> Pace {
@@ -443,11 +467,22 @@ pub(crate) struct DatabaseFacts {
 }
 
 /// A schedule that should have fired.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct MissedFacts {
     pub(crate) schedule: String,
     pub(crate) owner: String,
     pub(crate) due_at: DateTime<Utc>,
+}
+
+/// What the server, the workers and the schedules show by themselves, without a look at jobs.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct ServerFacts {
+    pub(crate) now: DateTime<Utc>,
+    pub(crate) live_workers: i64,
+    pub(crate) lock_waits: Vec<LockWait>,
+    pub(crate) database: DatabaseFacts,
+    pub(crate) missed: Vec<MissedFacts>,
+    pub(crate) odd: Vec<OddFacts>,
 }
 
 /// What only a look at the whole fleet shows.
@@ -463,10 +498,12 @@ pub(crate) struct Wide {
     pub(crate) database: DatabaseFacts,
     pub(crate) missed: Vec<MissedFacts>,
     pub(crate) odd: Vec<OddFacts>,
+    /// Keys that a job waits for were more than are looked at.
+    pub(crate) more_keys: bool,
 }
 
 /// A live worker whose clock is off, or that hears nothing.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct OddFacts {
     pub(crate) worker: String,
     /// `None`: it is right.

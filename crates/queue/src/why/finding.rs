@@ -241,6 +241,7 @@ pub(crate) enum Finding {
 
     Suspect {
         crashes: i16,
+        waits_since: Time,
     },
     HeadOfLine {
         queue: String,
@@ -366,7 +367,9 @@ impl Finding {
             Self::Completed { .. } | Self::Cancelled { .. } | Self::Gone { .. } | Self::Running { .. } => Severity::Ok,
             Self::Snoozed { .. } | Self::FarFuture { .. } | Self::Scheduled { .. } => Severity::Ok,
             Self::InLine { waits_since, .. } => if_late(*waits_since, Severity::Slow),
-            Self::Ready { .. } | Self::Suspect { .. } => Severity::Ok,
+            Self::Suspect { waits_since, .. } => if_late(*waits_since, Severity::Slow),
+            Self::Ready { .. } => Severity::Ok,
+            Self::Orphaned { live_workers: 0, .. } => Severity::Stuck,
             Self::Backoff { .. } | Self::Cancelling { .. } | Self::Orphaned { .. } => Severity::Heals,
             Self::Paused { until: Some(_), .. } => Severity::Heals,
             Self::KeyFull { waits_since, .. } | Self::KeyRate { waits_since, .. } | Self::QueueRate { waits_since, .. } => {
@@ -388,8 +391,9 @@ impl Finding {
                     Severity::Heals
                 }
             }
-            Self::RowLocked { session, .. } if session.since.is_some_and(|since| now - since < LOCK) => Severity::Ok,
-            Self::OldSnapshot { session, .. } if session.since.is_some_and(|since| now - since < TimeDelta::hours(1)) => Severity::Slow,
+            // Of a session that this role may not look at the age is not known: it counts as young.
+            Self::RowLocked { session, .. } if session.since.is_none_or(|since| now - since < LOCK) => Severity::Ok,
+            Self::OldSnapshot { session, .. } if session.since.is_none_or(|since| now - since < TimeDelta::hours(1)) => Severity::Slow,
             Self::Clock { .. } | Self::Listener { .. } => Severity::Slow,
             Self::ScheduleMissed { .. }
             | Self::Dead { .. }
@@ -418,6 +422,7 @@ impl Finding {
     pub(crate) fn mover(&self) -> Mover {
         match self {
             Self::Completed { .. } | Self::Cancelled { .. } | Self::Gone { .. } | Self::Unexplained { .. } => Mover::Nobody,
+            Self::Orphaned { live_workers: 0, .. } => Mover::Person,
             Self::Orphaned { .. } => Mover::Rescuer,
             Self::Backoff { .. } | Self::Snoozed { .. } | Self::FarFuture { .. } | Self::Scheduled { .. } => Mover::Clock,
             Self::Paused { until: Some(_), .. } | Self::KeyRate { .. } | Self::QueueRate { .. } => Mover::Clock,
@@ -466,6 +471,7 @@ impl Finding {
             | Self::SlotsFull { waits_since, .. }
             | Self::InLine { waits_since, .. }
             | Self::Ready { waits_since }
+            | Self::Suspect { waits_since, .. }
             | Self::Unexplained { waits_since, .. } => Some(*waits_since),
             Self::Listener { heard_at, .. } => *heard_at,
             _ => None,

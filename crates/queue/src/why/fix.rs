@@ -137,9 +137,11 @@ pub(super) fn fixes(finding: &Finding, job: Option<JobId>, now: DateTime<Utc>) -
         Finding::BadArgs { queue, kind, .. } => {
             vec![all("retry", "Retry those of the last hour", Verb::Retry, dead(queue, kind, Some("args"), now))]
         }
-        Finding::Died { queue, kind, error_class, .. } => {
-            vec![all("retry", "Retry those of the last hour", Verb::Retry, dead(queue, kind, error_class.as_deref(), now))]
+        // Without a class the jobs that are meant can't be told from the others that died.
+        Finding::Died { queue, kind, error_class: Some(class), .. } => {
+            vec![all("retry", "Retry those of the last hour", Verb::Retry, dead(queue, kind, Some(class), now))]
         }
+        Finding::Died { error_class: None, .. } => Vec::new(),
         Finding::Quarantined { queue, kind, .. } => {
             vec![all("retry", "Retry them, alone", Verb::Retry, dead(queue, kind, None, now).error("quarantined"))]
         }
@@ -186,7 +188,7 @@ pub(super) fn fixes(finding: &Finding, job: Option<JobId>, now: DateTime<Utc>) -
                     Some(_) => on(job, "move", &format!("Move it to {nearest}"), verb),
                     None => Some(all("move", &format!("Move them to {nearest}"), verb, queue_of(queue, None, JobState::Available))),
                 };
-                fixes.splice(0..0, fix);
+                fixes.extend(fix);
             }
             fixes
         }
@@ -207,13 +209,17 @@ pub(super) fn fixes(finding: &Finding, job: Option<JobId>, now: DateTime<Utc>) -
         Finding::TableLock { session, .. }
         | Finding::DbLock { session, .. }
         | Finding::RowLocked { session, .. }
-        | Finding::OldSnapshot { session, .. } => vec![Fix {
-            id: "end-session",
-            label: format!("End session {}", session.pid),
-            command: format!("psql \"$DATABASE_URL\" -c 'SELECT pg_terminate_backend({})'", session.pid),
-            act: session.backend_start.map(|backend_start| FixAct::EndSession { pid: session.pid, backend_start }),
-            reversible: false,
-        }],
+        | Finding::OldSnapshot { session, .. } => {
+            // Who may not see a session can't say that it should end.
+            let end = session.backend_start.map(|backend_start| Fix {
+                id: "end-session",
+                label: format!("End session {}", session.pid),
+                command: format!("psql \"$DATABASE_URL\" -c 'SELECT pg_terminate_backend({})'", session.pid),
+                act: Some(FixAct::EndSession { pid: session.pid, backend_start }),
+                reversible: false,
+            });
+            end.into_iter().collect()
+        }
         Finding::SlotBlocked { by, .. } => on(Some(by.id), "hold", "Hold the job that has the slot", Verb::Hold).into_iter().collect(),
         Finding::KeyFull { key, limit, limits, holder, .. } => {
             let raise = raise_key(key, Limit { running: Some(double(*limit)), ..*limits });

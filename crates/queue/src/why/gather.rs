@@ -6,10 +6,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Connection, PgConnection};
 
 use super::{
-    facts::{Fleet, JobFacts, Pace, Session, Wide},
+    begin,
+    facts::{Fleet, JobFacts, Pace, ServerFacts, Session, Wide},
     finding::{GRACE, LOCK},
     finished::FinishedFacts,
     gates::LOOP,
+    gave_up,
 };
 use crate::{JobId, JobState, ParkedFor, store};
 
@@ -143,6 +145,11 @@ const CLOCK_OFF: TimeDelta = TimeDelta::seconds(1);
 const DEAF: TimeDelta = TimeDelta::seconds(60);
 /// Locked groups whose locker is asked for.
 const LOCKERS: usize = 20;
+/// The limits of the statements themselves.
+const LINES: usize = 5_000;
+const QUEUES: usize = 1_000;
+const SHAPES: usize = 500;
+const RUNNING: i64 = 20_000;
 
 /// What only a look at the whole fleet shows.
 pub(super) async fn wide(tx: &mut PgConnection) -> Result<Wide, sqlx::Error> {
@@ -158,6 +165,7 @@ pub(super) async fn wide(tx: &mut PgConnection) -> Result<Wide, sqlx::Error> {
         line.job.overtaken = newest.iter().any(passes);
     }
     let keys = store::waiting_keys(tx, "", KEYS).await?;
+    let more_keys = keys.len() >= KEYS as usize;
     let standing = store::why_keys(tx, &keys).await?;
     let waiting = store::why_waiting(tx, &keys, WAITING).await?;
     let mut alone = BTreeMap::<String, usize>::new();
@@ -174,7 +182,7 @@ pub(super) async fn wide(tx: &mut PgConnection) -> Result<Wide, sqlx::Error> {
     });
     let waiting = waiting.collect();
     let mut backoffs = store::why_backoffs(tx, SCHEDULED, LOOP.into()).await?;
-    let ids: Vec<i64> = backoffs.iter().flat_map(|(_, ids)| ids).copied().take(100).collect();
+    let ids: Vec<i64> = backoffs.iter().flat_map(|(_, ids)| ids).copied().collect();
     let mut attempts = store::why_attempts(tx, &ids, ATTEMPTS).await?;
     for (backoff, ids) in &mut backoffs {
         backoff.job.attempts = ids.iter().find_map(|id| attempts.remove(id)).unwrap_or_default();
@@ -189,5 +197,61 @@ pub(super) async fn wide(tx: &mut PgConnection) -> Result<Wide, sqlx::Error> {
         database: store::why_database(tx).await?,
         missed: store::why_schedules(tx, GRACE).await?,
         odd: store::why_workers(tx, CLOCK_OFF, DEAF).await?,
+        more_keys,
     })
+}
+
+/// What was left out of a look at the whole fleet, as sentences.
+pub(super) fn partial(fleet: &Fleet, wide: &Wide) -> Vec<String> {
+    let running: i64 = fleet.running.values().map(|running| running.jobs).sum();
+    let orphans: i64 = wide.orphans.iter().map(|orphan| orphan.jobs).sum();
+    let dead: i64 = wide.dead.iter().map(|dead| dead.jobs).sum();
+    let locked = wide.lines.iter().filter(|line| line.locked).count();
+    let limits = [
+        (wide.lines.len() >= LINES, format!("of the groups of jobs in line only {LINES} were looked at")),
+        (fleet.queues.len() >= QUEUES, format!("of the queues only {QUEUES} were asked for pauses and limits")),
+        (fleet.shapes.len() >= SHAPES, format!("of the groups of workers that are alike only {SHAPES} were looked at")),
+        (wide.more_keys, format!("of the limit keys only the first {KEYS} were looked at")),
+        (running >= RUNNING, format!("of the running jobs only {RUNNING} were looked at")),
+        (orphans >= RUNNING, format!("of the jobs on lost workers only {RUNNING} were looked at")),
+        (dead >= DEAD.into(), format!("of the jobs that died in the last hour only the newest {DEAD} were looked at")),
+        (locked > LOCKERS, format!("of the groups of locked rows only {LOCKERS} were asked for who has locked them")),
+    ];
+    limits.into_iter().filter(|(met, _)| *met).map(|(_, sentence)| sentence).collect()
+}
+
+/// What can be seen without a look at jobs, each part by itself: a table that is locked, or a statement that takes too long, leaves out
+/// one part.
+pub(super) async fn server(connection: &mut PgConnection) -> Result<ServerFacts, sqlx::Error> {
+    let mut tx = begin(connection).await?;
+    let now = store::get_clock(&mut tx).await?;
+    let mut lock_waits = store::why_lock_waits(&mut tx, TimeDelta::zero()).await?;
+    lock_waits.retain(|wait| wait.exclusive || wait.workers > 0);
+    lock_waits.sort_by_key(|wait| !wait.exclusive);
+    let known: Vec<i32> = lock_waits.iter().map(|wait| wait.session.pid).collect();
+    // Nobody may wait for it but our own look, which has given up.
+    let lockers = store::why_table_lockers(&mut tx).await?.into_iter().filter(|locker| !known.contains(&locker.session.pid));
+    lock_waits.splice(0..0, lockers);
+    let database = store::why_database(&mut tx).await?;
+    tx.rollback().await?;
+    let mut tx = begin(connection).await?;
+    let shapes = unless_given_up(store::why_fleet(&mut tx).await)?;
+    tx.rollback().await?;
+    let mut tx = begin(connection).await?;
+    let missed = unless_given_up(store::why_schedules(&mut tx, GRACE).await)?;
+    tx.rollback().await?;
+    let mut tx = begin(connection).await?;
+    let odd = unless_given_up(store::why_workers(&mut tx, CLOCK_OFF, DEAF).await)?;
+    tx.rollback().await?;
+    let live_workers = shapes.iter().filter(|shape| shape.alive).map(|shape| shape.workers).sum();
+    // Of workers that could not be asked for nothing is said.
+    let missed = if shapes.is_empty() { Vec::new() } else { missed };
+    Ok(ServerFacts { now, live_workers, lock_waits, database, missed, odd })
+}
+
+fn unless_given_up<T: Default>(answer: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+    match answer {
+        Err(error) if gave_up(&error) => Ok(T::default()),
+        answer => answer,
+    }
 }

@@ -74,11 +74,14 @@ impl Words {
                 "Completed jobs are kept for 7 days and failed ones for 30, unless the workers say otherwise.".into(),
             ),
 
-            Finding::Orphaned { worker, silent_since, rescue_at, .. } => {
+            Finding::Orphaned { worker, silent_since, rescue_at, live_workers } => {
                 let on = worker.as_deref().map_or_else(|| "a worker that is gone".to_owned(), |worker| format!("`{worker}`"));
                 let silent = silent_since.map(|since| format!(", which has been silent for {}", self.since(since))).unwrap_or_default();
-                let at = rescue_at
-                    .map_or_else(|| "Any live worker takes it over.".to_owned(), |at| format!("Others take over {}.", self.at(at)));
+                let at = match rescue_at {
+                    _ if *live_workers == 0 => "No worker is alive to take over.".to_owned(),
+                    Some(at) => format!("Others take over {}.", self.at(*at)),
+                    None => "Any live worker takes it over.".to_owned(),
+                };
                 (format!("Recorded as running on {on}{silent}."), at)
             }
             Finding::OverTimeout { job, worker, timeout_ms, deadline, .. } => (
@@ -88,7 +91,7 @@ impl Words {
                     self.since(*deadline),
                     named(worker.as_deref()),
                 ),
-                "WhyCode that blocks can't be interrupted: only the end of its process ends it.".into(),
+                "Code that blocks can't be interrupted: only the end of its process ends it.".into(),
             ),
             Finding::Cancelling { job, asked_at, reason, .. } => (
                 format!(
@@ -188,10 +191,10 @@ impl Words {
 
             Finding::TableLock { session, waiters, workers, waiting_since, relation } => (
                 format!(
-                    "{} has locked {} against everybody; {} for it, {workers} of them of workers.",
+                    "{} has locked {} against everybody{}.",
                     who(session),
                     relation.as_deref().map_or_else(|| "a table of Haulage".to_owned(), |table| format!("table `{table}`")),
-                    wait(*waiters)
+                    if *waiters == 0 { String::new() } else { format!("; {} for it, {workers} of them of workers", wait(*waiters)) },
                 ),
                 format!("Since {}. {}", self.moment(*waiting_since), self.does(session)),
             ),
@@ -240,7 +243,7 @@ impl Words {
                 self.does(session),
             ),
 
-            Finding::Suspect { crashes } => (
+            Finding::Suspect { crashes, .. } => (
                 format!("Its process died {} while it ran, so a worker takes it alone, as soon as one can.", times(i64::from(*crashes))),
                 "A third death makes it dead.".into(),
             ),
@@ -363,6 +366,7 @@ impl Words {
         match (session.state.as_deref(), session.query.as_deref()) {
             (Some("idle in transaction"), Some(query)) => format!("It is idle; its last statement was: {}", cut(query)),
             (_, Some(query)) if !query.is_empty() => format!("It runs: {}", cut(query)),
+            _ if session.backend_start.is_none() => "What it does is not visible to this role.".into(),
             _ => String::new(),
         }
     }

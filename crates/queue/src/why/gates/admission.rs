@@ -27,7 +27,7 @@ fn room_of_queue<'a>(case: &Case<'a>) -> Option<&'a Room> {
 }
 
 pub(super) fn table_lock(case: &Case<'_>) -> Option<Finding> {
-    case.fleet.lock_waits.iter().find(|wait| wait.exclusive && waits(case)).map(LockWait::finding)
+    case.fleet.lock_waits.iter().find(|wait| wait.exclusive && wait.workers > 0 && waits(case)).map(LockWait::finding)
 }
 
 /// Who has all the slots, and nobody runs them: they wait for a worker that is not there, or in a paused queue.

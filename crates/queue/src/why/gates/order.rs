@@ -40,7 +40,8 @@ fn is_full(case: &Case<'_>) -> bool {
 }
 
 pub(super) fn suspect(case: &Case<'_>) -> Option<Finding> {
-    (case.job.parked_for == Some(ParkedFor::Suspect)).then_some(Finding::Suspect { crashes: case.job.crashes })
+    (case.job.parked_for == Some(ParkedFor::Suspect))
+        .then(|| Finding::Suspect { crashes: case.job.crashes, waits_since: case.job.eligible_at })
 }
 
 pub(super) fn starved(case: &Case<'_>) -> Option<Finding> {
@@ -98,6 +99,8 @@ pub(super) fn in_line(case: &Case<'_>) -> Option<Finding> {
 pub(super) fn ready_or_unexplained(case: &Case<'_>) -> Option<Finding> {
     let (job, fleet) = (case.job, case.fleet);
     let since = open_since(case);
+    // A kind that is claimed, or of which one has just made room, moves: between an end and the next admission nobody stands before it.
+    let since = fleet.last_move(&job.queue, &job.kind).map_or(since, |moved| since.max(moved));
     if fleet.now - since <= SLO {
         return Some(Finding::Ready { waits_since: since });
     }
