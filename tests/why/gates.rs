@@ -156,20 +156,26 @@ async fn no_handler_and_old_revision() {
 #[tokio::test]
 async fn queue_full() {
     let pool = database().await.pool();
-    ana().limit_queue(&pool, "default", Limit::running(1).rate(1_000, Duration::from_secs(1))).await.unwrap();
+    ana().limit_queue(&pool, "default", Limit::running(2).rate(1_000, Duration::from_secs(1))).await.unwrap();
     let worker = busy(&pool, 10).await;
-    enqueue(&pool, "default", "count").await;
-    eventually("one runs", async || jobs_in(&pool, haulage::JobState::Running).await == 1).await;
+    for _ in 0..2 {
+        enqueue(&pool, "default", "count").await;
+    }
+    eventually("two run", async || jobs_in(&pool, haulage::JobState::Running).await == 2).await;
     let id = enqueue(&pool, "default", "count").await;
     let verdict = why(&pool, id).await;
-    said(&verdict, WhyCode::QueueFull, "Queue `default` is at its limit: 1 of 1 are running or let in.");
+    said(&verdict, WhyCode::QueueFull, "Queue `default` is at its limit: 2 of 2 are running or let in.");
     assert_eq!(verdict.severity, Severity::Ok, "it has just come");
     age(&pool, id, 90).await;
     assert_eq!(some_cause(&pool, WhyCode::QueueFull).await.verdict.group, Some(CauseGroup::ClearsByItself));
     // The rate stays as it was.
-    assert_eq!(verdict.fixes[0].command, "haulage queues limit default --max 2 --rate 1000/1000ms");
+    assert_eq!(verdict.fixes[0].command, "haulage queues limit default --max 4 --rate 1000/1000ms");
     fix(&pool, &verdict).await;
-    eventually("both run", async || jobs_in(&pool, haulage::JobState::Running).await == 2).await;
+    eventually("all run", async || jobs_in(&pool, haulage::JobState::Running).await == 3).await;
+    // One at a time may be meant as a lock.
+    ana().limit_queue(&pool, "default", Limit::running(1)).await.unwrap();
+    let id = enqueue(&pool, "default", "count").await;
+    assert!(why(&pool, id).await.fixes.is_empty());
     worker.shutdown().await;
 }
 
@@ -205,7 +211,7 @@ async fn key_full_and_key_rate() {
     }
     let full = why(&pool, ids[0]).await;
     said(&full, WhyCode::KeyFull, "Only 1 job of key `tenant:1` may run at once; job * has held it for *.");
-    assert_eq!(full.fixes[0].command, "haulage keys limit tenant:1 --max 2");
+    assert_eq!(full.fixes.iter().map(|fix| fix.id).collect::<Vec<_>>(), ["cancel"], "one at a time may be meant as a lock");
     let rate = why(&pool, ids[1]).await;
     said(&rate, WhyCode::KeyRate, "Key `tenant:2` may start 1 an hour; the next place is free at *, in *.");
     for id in &ids {
@@ -213,7 +219,7 @@ async fn key_full_and_key_rate() {
     }
     assert_eq!(some_cause(&pool, WhyCode::KeyFull).await.jobs, 1);
     assert_eq!(some_cause(&pool, WhyCode::KeyRate).await.verdict.subject.key.as_deref(), Some("tenant:2"));
-    fix(&pool, &full).await;
+    ana().limit_key(&pool, "tenant:1", Limit::running(2)).await.unwrap();
     eventually("the other one of the key runs", async || jobs_in(&pool, haulage::JobState::Running).await == 3).await;
     // A rate that is raised holds at once, and what was used of the one before says nothing.
     assert_eq!(rate.fixes[0].command, "haulage keys limit tenant:2 --rate 2/3600000ms --burst 1");

@@ -172,7 +172,7 @@ pub(crate) async fn why_queues(connection: &mut PgConnection, names: Option<&[St
                     limit,
                     held: row.try_get("held")?,
                     idle: row.try_get("idle")?,
-                    idle_job: idle(row, Some(&name))?,
+                    idle_by: idle(row, Some(&name))?,
                     starts: row.try_get("starts")?,
                     next_ms: row.try_get("next_ms")?,
                 })
@@ -205,7 +205,7 @@ pub(crate) async fn why_keys(connection: &mut PgConnection, keys: &[String]) -> 
                     limit: limit(row)?,
                     held: row.try_get("admitted")?,
                     idle: row.try_get("idle")?,
-                    idle_job: idle(row, None)?,
+                    idle_by: idle(row, None)?,
                     starts: row.try_get("starts")?,
                     next_ms: row.try_get("next_ms")?,
                 },
@@ -273,6 +273,7 @@ pub(crate) async fn why_running(connection: &mut PgConnection) -> Result<BTreeMa
                 jobs: row.try_get("jobs")?,
                 oldest: row.try_get("oldest")?,
                 newest: row.try_get("newest")?,
+                newest_of: row.try_get("newest_of")?,
                 oldest_job: JobId(row.try_get("oldest_job")?),
                 oldest_worker: row.try_get("oldest_worker")?,
                 late: row.try_get("late")?,
@@ -305,6 +306,7 @@ pub(crate) async fn why_usual(connection: &mut PgConnection, newest: i32) -> Res
             p50_s: row.try_get("p50_s")?,
             p95_s: row.try_get("p95_s")?,
             last_claim: row.try_get("last_claim")?,
+            last_claim_of: row.try_get("last_claim_of")?,
             last_end: row.try_get("last_end")?,
         };
         usual.insert((queue, row.try_get("kind")?), facts);
@@ -377,13 +379,17 @@ pub(super) fn session(row: &PgRow) -> Result<Option<Session>> {
     }))
 }
 
-fn idle(row: &PgRow, queue: Option<&str>) -> Result<Option<Idle>> {
-    let Some(id) = row.try_get::<Option<i64>, _>("idle_job")? else { return Ok(None) };
-    let queue = match queue {
-        Some(queue) => queue.to_owned(),
-        None => row.try_get("idle_queue")?,
+/// The jobs that have a slot and wait, those alike together. `queue`: where there is but one.
+fn idle(row: &PgRow, queue: Option<&str>) -> Result<Vec<Idle>> {
+    let Some(jobs) = row.try_get::<Option<Vec<i64>>, _>("idle_jobs")? else { return Ok(Vec::new()) };
+    let (ids, kinds, revisions): (Vec<i64>, Vec<String>, Vec<i16>) =
+        (row.try_get("idle_ids")?, row.try_get("idle_kinds")?, row.try_get("idle_revisions")?);
+    let queues = match queue {
+        Some(queue) => vec![queue.to_owned(); jobs.len()],
+        None => row.try_get("idle_queues")?,
     };
-    Ok(Some(Idle { id: JobId(id), queue, kind: row.try_get("idle_kind")?, revision: row.try_get("idle_revision")? }))
+    let alike = jobs.into_iter().zip(ids).zip(queues).zip(kinds).zip(revisions);
+    Ok(alike.map(|((((jobs, id), queue), kind), revision)| Idle { id: JobId(id), queue, kind, revision, jobs }).collect())
 }
 
 /// What stands at the beginning of each line.

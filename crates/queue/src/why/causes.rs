@@ -62,6 +62,10 @@ pub(super) fn look(fleet: &Fleet, wide: &Wide) -> Look {
         }
     }
     let mut found: Vec<Found> = merged.into_values().collect();
+    // Of what is parked in a queue only so many are looked at.
+    for held in found.iter_mut().filter(|one| one.finding.code() == WhyCode::Held) {
+        held.at_least |= held.jobs >= i64::from(DEPTH / 5);
+    }
     found.extend(of_running(fleet));
     found.extend(of_orphans(fleet, wide));
     found.extend(of_timed(fleet, wide));
@@ -90,7 +94,7 @@ fn of_line(line: &LineFacts, finding: Finding, also: Vec<Finding>) -> Found {
         also,
         job: Some(job.id),
         jobs: line.jobs,
-        at_least: false,
+        at_least: line.jobs >= DEPTH.into() || job.key.as_ref().is_some_and(|key| key.waiting > line.jobs.min(COUNTED)),
         oldest: Some(job.eligible_at),
         queues: vec![job.queue.clone()],
         kind: Some(job.kind.clone()),
@@ -108,6 +112,7 @@ fn merge(merged: &mut BTreeMap<String, Found>, new: Found) {
         return;
     };
     known.jobs += new.jobs;
+    known.at_least |= new.at_least;
     for queue in new.queues {
         if !known.queues.contains(&queue) {
             known.queues.push(queue);
@@ -154,6 +159,7 @@ fn is_about_queue(finding: &Finding) -> bool {
             | WhyCode::QueueRate
             | WhyCode::SlotsFull
             | WhyCode::HeadOfLine
+            | WhyCode::Starved
             | WhyCode::InLine
             | WhyCode::Unexplained
             | WhyCode::NoHandler

@@ -193,6 +193,7 @@ pub(crate) enum Finding {
     SlotBlocked {
         what: String,
         limit: i64,
+        ownerless: i64,
         by: Idle,
     },
     KeyFull {
@@ -211,7 +212,7 @@ pub(crate) enum Finding {
     KeyRate {
         key: String,
         limited_by: String,
-        limit: Limit,
+        rate: Limit,
         before: i64,
         next_at: Time,
         waits_since: Time,
@@ -229,7 +230,7 @@ pub(crate) enum Finding {
     },
     QueueRate {
         queue: String,
-        limit: Limit,
+        rate: Limit,
         before: i64,
         next_at: Time,
         waits_since: Time,
@@ -283,6 +284,8 @@ pub(crate) enum Finding {
         workers: i64,
         running: i64,
         slots: i64,
+        /// Jobs that run on the workers that would take it, or on others that know their kinds.
+        busy: i64,
     },
 
     ScheduleMissed {
@@ -383,6 +386,8 @@ impl Finding {
             }
             Self::HeadOfLine { waits_since, .. } => if_late(*waits_since, Severity::Slow),
             Self::Starved { .. } => Severity::Worse,
+            // Which handlers block is not told: it may wait for a thread that one of those has.
+            Self::Unexplained { busy: 1.., .. } => Severity::Slow,
             Self::LongRunning { .. } => Severity::Slow,
             Self::PromoteLate { due_at, .. } => {
                 if late(*due_at) {

@@ -23,7 +23,7 @@ const NEWEST: i32 = 5_000;
 const ATTEMPTS: i32 = 10;
 const ALL_ATTEMPTS: i32 = 1_000;
 /// Kinds of workers that are asked for a job's turn: each is a round trip.
-const TAKERS: usize = 5;
+const TAKERS: usize = 10;
 
 /// What is known of an unfinished job; `None`: there is none with this id.
 pub(super) async fn job(tx: &mut PgConnection, id: JobId) -> Result<Option<(JobFacts, Fleet)>, sqlx::Error> {
@@ -59,10 +59,18 @@ async fn turn(tx: &mut PgConnection, job: &mut JobFacts, fleet: &Fleet) -> Resul
     // One that is let in now comes last in its line.
     let pos = if waits_for_key { i64::MAX } else { job.pos };
     let (mut in_key, mut in_line, mut overtaken) = (None::<i64>, None::<i64>, false);
-    let mut takers: Vec<_> = fleet.takers(&job.queue, &job.kind, job.revision).collect();
-    takers.truncate(TAKERS);
-    for taker in takers {
+    let mut asked = Vec::new();
+    for taker in fleet.takers(&job.queue, &job.kind, job.revision) {
         let kinds = taker.claims();
+        // Those that differ in slots alone claim the same.
+        let mut claim = (taker.queues.clone(), kinds.names.clone(), kinds.revisions.clone());
+        if !waits_for_key {
+            claim.0.clear();
+        }
+        if asked.len() >= TAKERS || asked.contains(&claim) {
+            continue;
+        }
+        asked.push(claim);
         if job.place != 2 {
             let (before, passed) = store::why_ahead(tx, job, pos, &kinds, COUNTED, !limited).await?;
             in_line = Some(in_line.map_or(before, |fewest| fewest.min(before)));

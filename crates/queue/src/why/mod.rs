@@ -34,7 +34,7 @@ use self::{
     finished::{FinishedFacts, Story},
     gates::Case,
 };
-use crate::{JobId, JobState, ReadError, store};
+use crate::{JobId, JobState, Priority, ReadError, store};
 
 pub use code::WhyCode;
 pub use fix::{Fix, FixAct};
@@ -81,7 +81,11 @@ async fn look_at_job(connection: &mut PgConnection, id: JobId) -> Result<Option<
         Some((job, fleet)) => {
             let mut all = gates::findings(&Case { job: &job, fleet: &fleet }).into_iter();
             let evidence = json!({ "job": job, "fleet": fleet.about(&job.queue, &job.kind) });
-            all.next().map(|first| verdict(first, all.collect(), Some(id), Some(id), fleet.now, evidence))
+            let mut verdict = all.next().map(|first| verdict(first, all.collect(), Some(id), Some(id), fleet.now, evidence));
+            if let Some(verdict) = verdict.as_mut().filter(|_| job.priority == Priority::Urgent) {
+                verdict.fixes.retain(|fix| fix.id != "first");
+            }
+            verdict
         }
         None => past(&mut tx, id).await?,
     };

@@ -202,12 +202,13 @@ impl Words {
                 format!("{} holds a lock that {} for.", who(session), wait(*waiters)),
                 format!("Since {}. {}", self.moment(*waiting_since), self.does(session)),
             ),
-            Finding::SlotBlocked { what, limit, by } => (
+            Finding::SlotBlocked { what, limit, ownerless, by } => (
                 match limit {
                     1 => format!("The one slot of {what} is held by job {} of `{}`, which nobody runs.", by.id, by.kind),
                     n => format!(
-                        "All {} slots of {what} are held by jobs that nobody runs, such as {} of `{}`.",
+                        "All {} slots of {what} are held by {} that nobody runs, such as {} of `{}`.",
                         thousands(*n),
+                        count(*ownerless, "job"),
                         by.id,
                         by.kind
                     ),
@@ -222,14 +223,14 @@ impl Words {
                 };
                 (format!("Only {} of key `{key}` may run at once{held}.", count(*limit, "job")), ahead(*before))
             }
-            Finding::KeyRate { key, limit, next_at, before, .. } => {
+            Finding::KeyRate { key, rate: limit, next_at, before, .. } => {
                 (format!("Key `{key}` may start {}; the next place is free {}.", rate(limit), self.at(*next_at)), ahead(*before))
             }
             Finding::QueueFull { queue, limit, held, before, eta_s, arriving, done, .. } => (
                 format!("Queue `{queue}` is at its limit: {held} of {limit} are running or let in."),
                 self.pace(*before, *eta_s, *arriving, *done),
             ),
-            Finding::QueueRate { queue, limit, next_at, before, .. } => {
+            Finding::QueueRate { queue, rate: limit, next_at, before, .. } => {
                 (format!("Queue `{queue}` may start {}; the next place is free {}.", rate(limit), self.at(*next_at)), ahead(*before))
             }
             Finding::RowLocked { session, locked_since } => (
@@ -279,10 +280,10 @@ impl Words {
                 (format!("{} in the line of `{queue}`{}.", are_before(*before), about(*eta_s)), none())
             }
             Finding::Ready { .. } => ("It can run now and should start within a minute.".into(), none()),
-            Finding::Unexplained { queue, waits_since, last_claim, workers, .. } => (
+            Finding::Unexplained { queue, waits_since, last_claim, workers, busy, .. } => (
                 format!("Nothing we check explains this: it could have run for {}.", self.since(*waits_since)),
                 format!(
-                    "{}; {}.",
+                    "{}; {}.{}",
                     if *workers == 1 {
                         "1 live worker takes such jobs".to_owned()
                     } else {
@@ -291,6 +292,13 @@ impl Words {
                     match last_claim {
                         Some(last) => format!("the last claim from `{queue}` was {}", self.ago(*last)),
                         None => format!("no claim from `{queue}` is known"),
+                    },
+                    match busy {
+                        0 => String::new(),
+                        n => format!(
+                            " {} they may run: if its handler blocks, it may wait for one of their threads.",
+                            capital(&count(*n, "job"))
+                        ),
                     }
                 ),
             ),
