@@ -262,6 +262,24 @@ async fn slot_blocked() {
     fix(&pool, &verdict).await;
     completes(&pool, id).await;
     assert!(cause(&pool, WhyCode::SlotBlocked).await.is_none());
+    // Kinds that nobody knows, together.
+    ana().limit_key(&pool, "tenant:2", Limit::running(2)).await.unwrap();
+    let keyed = |kind: &str| haulage::NamedJob::new(kind, serde_json::json!({ "n": 1 })).limit_key("tenant:2");
+    for kind in ["newer", "older"] {
+        let admitted = haulage::enqueue_named(&pool, &keyed(kind)).await.unwrap().id();
+        sqlx::query("UPDATE haulage.live_jobs SET state = 1, place = 1, parked_for = NULL WHERE id = $1")
+            .bind(admitted.0)
+            .execute(&pool)
+            .await
+            .unwrap();
+    }
+    let id = haulage::enqueue_named(&pool, &keyed("count").queue("mail")).await.unwrap().id();
+    ana().resume_queue(&pool, "mail").await.unwrap();
+    said(
+        &why(&pool, id).await,
+        WhyCode::SlotBlocked,
+        "All 2 slots of key `tenant:2` are held by 2 jobs that nobody runs, such as * of `*`.",
+    );
     worker.shutdown().await;
 }
 

@@ -401,7 +401,13 @@ pub(crate) async fn why_lines(connection: &mut PgConnection, depth: i32) -> Resu
             let parked_for = row.try_get::<Option<i16>, _>("parked_for")?.map(ParkedFor::from_code).transpose()?;
             let mut job = alike(row, if place == 3 { JobState::Parked } else { JobState::Available })?;
             (job.place, job.parked_for) = (place, parked_for);
-            Ok(LineFacts { job, jobs: row.try_get("jobs")?, locked: row.try_get("locked")?, newest: row.try_get("newest")? })
+            Ok(LineFacts {
+                job,
+                jobs: row.try_get("jobs")?,
+                at_least: false,
+                locked: row.try_get("locked")?,
+                newest: row.try_get("newest")?,
+            })
         })
         .collect()
 }
@@ -414,7 +420,7 @@ pub(crate) async fn why_waiting(connection: &mut PgConnection, keys: &[String], 
             let mut job = alike(row, JobState::Parked)?;
             (job.place, job.parked_for) = (3, Some(ParkedFor::Key));
             let newest = job.eligible_at;
-            Ok((row.try_get("key")?, LineFacts { job, jobs: row.try_get("jobs")?, locked: false, newest }))
+            Ok((row.try_get("key")?, LineFacts { job, jobs: row.try_get("jobs")?, at_least: false, locked: false, newest }))
         })
         .collect()
 }

@@ -94,7 +94,7 @@ fn of_line(line: &LineFacts, finding: Finding, also: Vec<Finding>) -> Found {
         also,
         job: Some(job.id),
         jobs: line.jobs,
-        at_least: line.jobs >= DEPTH.into() || job.key.as_ref().is_some_and(|key| key.waiting > line.jobs.min(COUNTED)),
+        at_least: line.at_least || line.jobs >= DEPTH.into(),
         oldest: Some(job.eligible_at),
         queues: vec![job.queue.clone()],
         kind: Some(job.kind.clone()),
@@ -177,7 +177,7 @@ pub(super) fn count(found: &mut [Found], fleet: &Fleet, mut depths: BTreeMap<Str
     for one in found.iter_mut().filter(|one| is_about_queue(&one.finding)) {
         let depth: i64 = one.queues.iter().filter_map(|queue| depths.get(queue)).sum();
         let of_kind = matches!(one.finding.code(), WhyCode::NoHandler | WhyCode::OldRevision);
-        one.at_least |= if of_kind { depth > one.jobs && depth > i64::from(DEPTH) } else { depth > COUNTED };
+        one.at_least = if of_kind { one.at_least || (depth > one.jobs && depth > i64::from(DEPTH)) } else { depth > COUNTED };
         if !of_kind {
             one.jobs = one.jobs.max(depth);
         }

@@ -417,6 +417,8 @@ impl Fleet {
 pub(crate) struct LineFacts {
     pub(crate) job: JobFacts,
     pub(crate) jobs: i64,
+    /// There may be more.
+    pub(crate) at_least: bool,
     /// Somebody has locked their rows.
     pub(crate) locked: bool,
     /// Since when the newest of them could run.

@@ -176,16 +176,21 @@ pub(super) async fn wide(tx: &mut PgConnection) -> Result<Wide, sqlx::Error> {
     let more_keys = keys.len() >= KEYS as usize;
     let standing = store::why_keys(tx, &keys).await?;
     let waiting = store::why_waiting(tx, &keys, WAITING).await?;
-    let mut alone = BTreeMap::<String, usize>::new();
-    for (key, _) in &waiting {
-        *alone.entry(key.clone()).or_default() += 1;
+    let mut seen = BTreeMap::<String, (usize, i64)>::new();
+    for (key, line) in &waiting {
+        let of_key = seen.entry(key.clone()).or_default();
+        *of_key = (of_key.0 + 1, of_key.1 + line.jobs);
     }
     let waiting = waiting.into_iter().map(|(key, mut line)| {
         line.job.key = standing.get(&key).cloned();
         // Of a key with one kind of job the whole count is known.
-        if alone.get(&key) == Some(&1) {
-            line.jobs = line.job.key.as_ref().map_or(line.jobs, |facts| facts.waiting.max(line.jobs));
+        let (kinds, mut jobs) = seen.get(&key).copied().unwrap_or_default();
+        let all = line.job.key.as_ref().map_or(0, |facts| facts.waiting);
+        if kinds == 1 {
+            line.jobs = all.max(line.jobs);
+            jobs = line.jobs;
         }
+        line.at_least = all > jobs || all >= COUNTED.into();
         line
     });
     let waiting = waiting.collect();
@@ -230,16 +235,19 @@ pub(super) fn partial(fleet: &Fleet, wide: &Wide) -> Vec<String> {
 
 /// What can be seen without a look at jobs, each part by itself: a table that is locked, or a statement that takes too long, leaves out
 /// one part.
-pub(super) async fn server(connection: &mut PgConnection) -> Result<ServerFacts, sqlx::Error> {
+/// `locked`: the look itself met a lock.
+pub(super) async fn server(connection: &mut PgConnection, locked: bool) -> Result<ServerFacts, sqlx::Error> {
     let mut tx = begin(connection).await?;
     let now = store::get_clock(&mut tx).await?;
     let mut lock_waits = store::why_lock_waits(&mut tx, TimeDelta::zero()).await?;
-    lock_waits.retain(|wait| wait.exclusive || wait.workers > 0);
+    lock_waits.retain(|wait| wait.workers > 0 && (wait.exclusive || now - wait.since > LOCK));
     lock_waits.sort_by_key(|wait| !wait.exclusive);
-    let known: Vec<i32> = lock_waits.iter().map(|wait| wait.session.pid).collect();
-    // Nobody may wait for it but our own look, which has given up.
-    let lockers = store::why_table_lockers(&mut tx).await?.into_iter().filter(|locker| !known.contains(&locker.session.pid));
-    lock_waits.splice(0..0, lockers);
+    if locked {
+        let known: Vec<i32> = lock_waits.iter().map(|wait| wait.session.pid).collect();
+        // Nobody may wait for it but our own look, which has given up.
+        let lockers = store::why_table_lockers(&mut tx).await?.into_iter().filter(|locker| !known.contains(&locker.session.pid));
+        lock_waits.splice(0..0, lockers);
+    }
     let database = store::why_database(&mut tx).await?;
     tx.rollback().await?;
     let mut tx = begin(connection).await?;

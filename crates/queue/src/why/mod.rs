@@ -66,7 +66,7 @@ const LOCKED: Duration = Duration::from_millis(500);
 pub async fn why(connection: &mut PgConnection, id: JobId) -> Result<Option<Verdict>, ReadError> {
     match look_at_job(connection, id).await {
         Err(error) if gave_up(&error) => {
-            let server = gather::server(connection).await?;
+            let server = gather::server(connection, store::lock_timed_out(&error)).await?;
             let mut found = causes::of_server(&server).into_iter().filter(|found| found.finding.mover() == Mover::Database);
             let cause = found.next().ok_or(error)?.finding;
             Ok(Some(verdict(cause, Vec::new(), Some(id), Some(id), server.now, json!({ "server": server }))))
@@ -104,7 +104,7 @@ pub async fn causes(connection: &mut PgConnection) -> Result<Causes, ReadError> 
     let began = Instant::now();
     let mut causes = match look_at_fleet(connection).await {
         Err(error) if gave_up(&error) => {
-            let server = gather::server(connection).await?;
+            let server = gather::server(connection, store::lock_timed_out(&error)).await?;
             Causes {
                 at: server.now,
                 took_ms: 0,
