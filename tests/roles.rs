@@ -3,8 +3,8 @@
 use std::{str::FromStr, time::Duration};
 
 use haulage::{
-    Ctx, Duty, Job, JobError, JobFilter, JobState, OnConflict, Operator, Unique, Verb, enqueue_all, job, job_detail, list_jobs,
-    list_workers, queues, run_operation,
+    Ctx, Duty, Job, JobError, JobFilter, JobState, OnConflict, Operator, Severity, Unique, Verb, WhyCode, enqueue_all, job, job_detail,
+    list_jobs, list_workers, queues, run_operation,
 };
 use sqlx::{
     PgPool,
@@ -132,6 +132,33 @@ async fn an_application_enqueues_by_crate_and_by_sql_and_reads_no_args() {
 }
 
 #[tokio::test]
+async fn a_role_that_may_not_look_at_sessions_says_so_and_would_end_none() {
+    let roles = Roles::new("sessions").await;
+    let mut viewer = roles.connect("viewer").await.acquire().await.unwrap();
+    let id = Count { n: 1 }.enqueue(&roles.admin).await.unwrap().id();
+    sqlx::raw_sql(
+        "INSERT INTO haulage.workers (id, name, version, queues, slots, kinds, lease_ms, revisions)
+         VALUES (7, 'idle', '0', '{default}', '{5}', '{count}', 600000, '{0}')",
+    )
+    .execute(&roles.admin)
+    .await
+    .unwrap();
+    let mut stranger = roles.admin.begin().await.unwrap();
+    sqlx::query("SELECT FROM haulage.live_jobs WHERE id = $1 FOR UPDATE").bind(id.0).execute(&mut *stranger).await.unwrap();
+    let verdict = haulage::why(&mut viewer, id).await.unwrap().unwrap();
+    assert_eq!((verdict.code, verdict.severity), (WhyCode::RowLocked, Severity::Ok), "how old the transaction is can't be seen");
+    assert_eq!(verdict.detail, "What it does is not visible to this role.");
+    assert!(verdict.fixes.is_empty() && !verdict.evidence.to_string().contains("insufficient privilege"), "{verdict:#?}");
+    let found = haulage::causes(&mut viewer).await.unwrap();
+    assert!(found.causes.is_empty() && found.partial.is_empty(), "{found:#?}");
+    let health = haulage::health(&mut viewer).await.unwrap();
+    assert!(!health.sees_sessions && health.oldest_session.is_none(), "{health:?}");
+    assert!(health.connections > 1, "{health:?}");
+    let mut admin = roles.admin.acquire().await.unwrap();
+    assert!(haulage::health(&mut admin).await.unwrap().sees_sessions);
+}
+
+#[tokio::test]
 async fn a_worker_role_runs_jobs_and_keeps_the_partitions_without_owning_them() {
     let roles = Roles::new("works").await;
     let (owner, app, pool) = (roles.connect("owner").await, roles.connect("app").await, roles.connect("worker").await);
@@ -251,7 +278,7 @@ async fn a_viewer_reads_everything_and_changes_nothing() {
     assert!(list_workers(&viewer).await.unwrap().is_empty());
     haulage::check_schema(&mut viewer.acquire().await.unwrap()).await.unwrap();
     let mut looks = viewer.acquire().await.unwrap();
-    assert_eq!(haulage::why(&mut looks, id).await.unwrap().unwrap().code, haulage::WhyCode::NoLiveWorkers);
+    assert_eq!(haulage::why(&mut looks, id).await.unwrap().unwrap().code, WhyCode::NoLiveWorkers);
     assert!(haulage::why(&mut looks, haulage::JobId(id.0 + 1)).await.unwrap().is_none());
     haulage::causes(&mut looks).await.unwrap();
     haulage::health(&mut looks).await.unwrap();

@@ -22,12 +22,39 @@ use crate::support::{Count, ana, eventually, wait_for_state, worker};
 
 /// What is said about a job.
 async fn why(pool: &PgPool, id: JobId) -> Verdict {
-    haulage::why(&mut pool.acquire().await.unwrap(), id).await.unwrap().unwrap_or_else(|| panic!("nothing is said of job {id}"))
+    let verdict = haulage::why(&mut pool.acquire().await.unwrap(), id).await.unwrap();
+    let verdict = verdict.unwrap_or_else(|| panic!("nothing is said of job {id}"));
+    understood(&verdict);
+    verdict
 }
 
 /// What is said about the fleet.
 async fn causes(pool: &PgPool) -> Vec<Cause> {
-    haulage::causes(&mut pool.acquire().await.unwrap()).await.unwrap().causes
+    let causes = haulage::causes(&mut pool.acquire().await.unwrap()).await.unwrap().causes;
+    causes.iter().for_each(|cause| understood(&cause.verdict));
+    causes
+}
+
+/// Whether a shell and the command take what the fixes say, each once.
+fn understood(verdict: &Verdict) {
+    static ASKED: std::sync::Mutex<std::collections::BTreeSet<String>> = std::sync::Mutex::new(std::collections::BTreeSet::new());
+    if !cfg!(feature = "cli") {
+        return;
+    }
+    for fix in verdict.fixes.iter().filter(|fix| fix.command.starts_with("haulage ")) {
+        let known: String = fix.command.chars().filter(|c| !c.is_ascii_digit()).collect();
+        if !ASKED.lock().unwrap().insert(known) {
+            continue;
+        }
+        assert!(!fix.command.contains('\n'), "{fix:?}");
+        let call = fix.command.replacen("haulage", "exec \"$HAULAGE\"", 1);
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &call]).env("HAULAGE", env!("CARGO_BIN_EXE_haulage")).env("USER", "ana").env("DATABASE_URL", "none");
+        let answer = shell.output().unwrap();
+        let said = String::from_utf8_lossy(&answer.stderr);
+        // 2: it does not understand its arguments.
+        assert_eq!(answer.status.code(), Some(1), "{}: {said}", fix.command);
+    }
 }
 
 async fn cause(pool: &PgPool, code: WhyCode) -> Option<Cause> {

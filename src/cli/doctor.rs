@@ -3,7 +3,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use chrono::{TimeDelta, Utc};
-use haulage::{Cause, CauseGroup, Causes, Health, SCHEMA_VERSION, SchemaError, causes, check_schema, health, notify, store};
+use haulage::{Cause, CauseGroup, Causes, Health, ReadError, SCHEMA_VERSION, SchemaError, causes, check_schema, health, notify, store};
 use serde::Serialize;
 use sqlx::{PgPool, postgres::PgListener};
 
@@ -86,15 +86,24 @@ async fn look(pool: &PgPool) -> anyhow::Result<Report> {
             return Ok(Report { causes: None, checks: vec![schema] });
         }
     };
+    // First: behind such a pooler the other answers may be odd.
+    let mut checks = vec![schema, of_sessions(pool).await?];
     let found = causes(&mut connection).await?;
-    let mut checks = vec![schema];
-    // Behind a table lock nothing else can be asked; the lock is among the causes.
-    if let Ok(standing) = health(&mut connection).await {
-        checks.extend(of_server(&standing));
+    let state = if found.gave_up { State::Bad } else { State::Look };
+    checks.extend(found.partial.iter().map(|partial| check("look", state, partial.clone(), None)));
+    match health(&mut connection).await {
+        Ok(standing) => checks.extend(of_server(&standing)),
+        Err(error) => {
+            checks.push(check("server", State::Bad, format!("the server and the workers could not be looked at: {}", reason(&error)), None))
+        }
     }
-    checks.push(of_sessions(pool).await?);
     checks.push(of_notifications(pool).await?);
     Ok(Report { causes: Some(found), checks })
+}
+
+/// What the database said.
+fn reason(error: &ReadError) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 fn check(name: &'static str, state: State, sentence: String, fix: Option<String>) -> Check {
@@ -117,6 +126,7 @@ fn of_server(standing: &Health) -> Vec<Check> {
     let partitions = "SELECT haulage.make_partitions((now() AT TIME ZONE 'UTC')::date, 5)".to_owned();
     let snapshot = match (&standing.oldest_session, standing.oldest_s) {
         (Some(session), Some(age)) => format!("{session} has the oldest transaction, open for {age:.0} s"),
+        _ if !standing.sees_sessions => "what the sessions of others do is not visible to this role: grant it pg_read_all_stats".to_owned(),
         _ => "no other transaction is open".to_owned(),
     };
     let old = standing.oldest_s.is_some_and(|age| age > OLD_S);
@@ -197,7 +207,7 @@ fn shown(report: &Report) -> String {
                 text.push('\n');
             }
         }
-        if causes.causes.is_empty() {
+        if causes.causes.is_empty() && causes.partial.is_empty() {
             text += match (causes.oldest_ready_s, &causes.oldest_ready_queue) {
                 (Some(age), Some(queue)) => format!("Nothing is stuck. The oldest job that could run has waited {age:.0} s ({queue}).\n\n"),
                 _ => "Nothing is stuck.\n\n".to_owned(),
@@ -225,7 +235,8 @@ fn described(cause: &Cause) -> String {
         (0, _) => String::new(),
         (1, false) => ", 1 job".to_owned(),
         (jobs, false) => format!(", {jobs} jobs"),
-        (jobs, true) => format!(", {}+ jobs", jobs.min(jobs / 1_000 * 1_000)),
+        (jobs @ 1_000.., true) => format!(", {}+ jobs", jobs / 1_000 * 1_000),
+        (jobs, true) => format!(", {jobs}+ jobs"),
     };
     let mut text = format!("  {}{jobs}: {}\n", verdict.code, safe(&verdict.sentence));
     if !verdict.detail.is_empty() {

@@ -112,6 +112,15 @@ async fn dead_and_bad_args() {
 }
 
 #[tokio::test]
+async fn what_a_person_discards_has_not_died() {
+    let pool = database().await.pool();
+    let id = enqueue(&pool, "default", "count").await;
+    ana().because("not needed").discard(&pool, id).await.unwrap();
+    wait_for_state(&pool, id, JobState::Dead).await;
+    assert!(cause(&pool, WhyCode::Dead).await.is_none());
+}
+
+#[tokio::test]
 async fn quarantined() {
     let pool = database().await.pool();
     let id = enqueue(&pool, "default", "count").await;

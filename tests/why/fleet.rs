@@ -6,7 +6,7 @@ use haulage::{CauseGroup, Job, Mover, Schedule, Severity, WhyCode, declare_sched
 use sqlx::{Connection, PgConnection, PgPool};
 
 use super::{cause, causes, completes, enqueue, fix, quick, some_cause, why};
-use crate::support::{Count, PATIENCE, database, eventually};
+use crate::support::{Count, database, eventually};
 
 /// A session of its own, under a name.
 async fn session(pool: &PgPool, name: &str) -> PgConnection {
@@ -20,21 +20,13 @@ async fn table_lock() {
     let mut migrates = session(&pool, "migrate").await;
     sqlx::raw_sql("BEGIN; LOCK TABLE haulage.leases IN ACCESS EXCLUSIVE MODE").execute(&mut migrates).await.unwrap();
     let id = enqueue(&pool, "mail", "count").await;
-    // Our own look must not wait behind the lock for long: it is on a table that the look reads too, so it gives up.
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    let waits = loop {
-        let waits: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'haulage.leases'::regclass AND waitstart < now() - interval '6 s'",
-        )
-        .fetch_one(&pool)
-        .await
-        .unwrap();
-        if waits > 0 || tokio::time::Instant::now() > deadline {
-            break waits;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
-    assert!(waits > 0, "the worker's claim waits");
+    // Our own look does not wait behind the lock for long: it is on a table that the look reads too, so it gives up, and says so.
+    eventually("the worker's claim waits", async || {
+        cause(&pool, WhyCode::TableLock).await.is_some_and(|found| found.verdict.facts["workers"] != 0)
+    })
+    .await;
+    let look = haulage::causes(&mut pool.acquire().await.unwrap()).await.unwrap();
+    assert!(look.gave_up && look.partial.len() == 1, "{:?}", look.partial);
     let found = cause(&pool, WhyCode::TableLock).await.unwrap();
     assert!(
         found.verdict.sentence.contains("(`migrate`)") && found.verdict.sentence.contains("has locked table `leases` against everybody"),
@@ -46,6 +38,75 @@ async fn table_lock() {
     fix(&pool, &found.verdict).await;
     completes(&pool, id).await;
     assert!(cause(&pool, WhyCode::TableLock).await.is_none());
+    worker.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_table_lock_that_nobody_waits_for_is_what_stops_the_look() {
+    let pool = database().await.pool();
+    let mut migrates = session(&pool, "migrate").await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE haulage.live_jobs IN ACCESS EXCLUSIVE MODE").execute(&mut migrates).await.unwrap();
+    let found = cause(&pool, WhyCode::TableLock).await.unwrap();
+    assert!(
+        found.verdict.sentence.contains("(`migrate`)")
+            && found.verdict.sentence.ends_with("has locked table `live_jobs` against everybody."),
+        "{}",
+        found.verdict.sentence
+    );
+}
+
+/// As of VACUUM FULL.
+#[tokio::test]
+async fn a_table_that_no_worker_waits_for_closes_no_gate() {
+    let pool = database().await.pool();
+    let worker = quick(&pool).await;
+    let mut vacuum = session(&pool, "vacuum").await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE haulage.audit IN ACCESS EXCLUSIVE MODE").execute(&mut vacuum).await.unwrap();
+    let mut reader = session(&pool, "reader").await;
+    let reads = tokio::spawn(async move {
+        sqlx::raw_sql("SELECT count(*) FROM haulage.audit").execute(&mut reader).await.unwrap();
+    });
+    eventually("the reader has waited for long", async || {
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'haulage.audit'::regclass AND waitstart < now() - interval '6 s')")
+            .fetch_one(&pool)
+            .await
+            .unwrap()
+    })
+    .await;
+    let id = enqueue(&pool, "nobody", "count").await;
+    assert_eq!(why(&pool, id).await.also.len(), 0, "only that nobody serves its queue");
+    assert!(cause(&pool, WhyCode::TableLock).await.is_none());
+    vacuum.close().await.unwrap();
+    reads.await.unwrap();
+    worker.shutdown().await;
+}
+
+/// Whoever waits for a lock in front of the workers is held up as they are.
+#[tokio::test]
+async fn who_waits_itself_is_not_to_be_ended() {
+    let pool = database().await.pool();
+    let mut dump = session(&pool, "dump").await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE haulage.leases IN ACCESS SHARE MODE").execute(&mut dump).await.unwrap();
+    let mut migrates = session(&pool, "migrate").await;
+    let waits = tokio::spawn(async move {
+        sqlx::raw_sql("BEGIN; LOCK TABLE haulage.leases IN ACCESS EXCLUSIVE MODE; COMMIT").execute(&mut migrates).await.unwrap();
+    });
+    eventually("the migration waits", async || {
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'haulage.leases'::regclass)")
+            .fetch_one(&pool)
+            .await
+            .unwrap()
+    })
+    .await;
+    let worker = quick(&pool).await;
+    let id = enqueue(&pool, "mail", "count").await;
+    let found = some_cause(&pool, WhyCode::DbLock).await;
+    assert!(found.verdict.sentence.contains("(`dump`)"), "{}", found.verdict.sentence);
+    let found = causes(&pool).await;
+    assert!(found.iter().all(|cause| !cause.verdict.sentence.contains("migrate")), "{found:#?}");
+    dump.close().await.unwrap();
+    waits.await.unwrap();
+    completes(&pool, id).await;
     worker.shutdown().await;
 }
 
@@ -102,6 +163,30 @@ async fn old_snapshot() {
     assert_eq!((found.verdict.severity, found.verdict.group), (Severity::Slow, Some(CauseGroup::GettingWorse)));
     fix(&pool, &found.verdict).await;
     eventually("it is gone", async || cause(&pool, WhyCode::OldSnapshot).await.is_none()).await;
+}
+
+#[tokio::test]
+async fn an_old_snapshot_is_told_when_it_has_made_the_look_too_slow() {
+    let pool = database().await.pool();
+    let mut report = session(&pool, "report").await;
+    sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1").execute(&mut report).await.unwrap();
+    // A part of the look stands for a walk over dead rows that takes longer than it may.
+    sqlx::raw_sql(
+        "INSERT INTO haulage.live_jobs (queue, kind, args) SELECT 'q', 'k', '{}' FROM generate_series(1, 25000);
+         DELETE FROM haulage.live_jobs;
+         INSERT INTO haulage.queues (name, rate_count, rate_ms, rate_burst) VALUES ('q', 1, 1000, 1);
+         CREATE OR REPLACE FUNCTION haulage.rate_left(
+             full_at timestamptz, rate_count int, rate_ms int, rate_burst int, at timestamptz, OUT starts int, OUT next_ms double precision
+         ) LANGUAGE sql AS $$ SELECT 1, 0.0::double precision FROM pg_sleep(30) $$",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let found = some_cause(&pool, WhyCode::OldSnapshot).await;
+    assert!(found.verdict.sentence.contains("(`report`)"), "{}", found.verdict.sentence);
+    let look = haulage::causes(&mut pool.acquire().await.unwrap()).await.unwrap();
+    assert!(look.gave_up && look.partial.len() == 1 && look.oldest_ready_s.is_none(), "{look:#?}");
+    fix(&pool, &found.verdict).await;
 }
 
 /// On a server of its own, so that the other tests keep their connections.
@@ -192,64 +277,4 @@ async fn a_look_at_the_fleet_reads_a_bounded_part_of_it() {
     assert_eq!((found[0].verdict.code, found[0].jobs, found[0].at_least), (WhyCode::NoLiveWorkers, 5 * 10_001, true));
     // 5 lines of 1,000, 5,000 scheduled ones, 5,000 newest ones, and 10,001 of each queue that are counted.
     assert!(fetched < 70_000 && scanned == 0, "{fetched} rows by index, {scanned} by a scan of the table");
-}
-
-/// Not a test: how long a look takes. Run it on a quiet machine: `cargo test --all-features --test it -- --ignored --nocapture how_long`.
-#[tokio::test]
-#[ignore = "measures"]
-async fn how_long_a_look_takes() {
-    let pool = database().await.pool();
-    let worker = quick(&pool).await;
-    worker.shutdown().await;
-    // A fleet whose rows live, so that nothing is claimed and all gates are looked at.
-    sqlx::raw_sql(
-        "INSERT INTO haulage.workers (id, name, version, queues, slots, kinds, lease_ms, revisions)
-         SELECT w, 'w' || w, '0', array_agg('q' || q), array_agg(10), '{k0,k1,k2,k3,k4,k5,k6,k7}', 600000, '{0,0,0,0,0,0,0,0}'
-         FROM generate_series(1, 20) AS w, generate_series(0, 48) AS q GROUP BY w;
-         INSERT INTO haulage.queues (name, paused_at) SELECT 'q' || n, now() FROM generate_series(1, 3) AS n;
-         INSERT INTO haulage.queues (name, max_running) SELECT 'q' || n, 5 FROM generate_series(4, 6) AS n;
-         INSERT INTO haulage.key_limits (key, max_running) VALUES ('tenant:*', 2);
-         INSERT INTO haulage.live_jobs (queue, kind, args, priority, eligible_at)
-         SELECT 'q' || n % 50, 'k' || n % 10, '{}', n % 2, now() - interval '10 minutes' FROM generate_series(1, 200000) AS n;
-         INSERT INTO haulage.live_jobs (queue, kind, args, state, place, run_at, failures)
-         SELECT 'q' || n % 50, 'k' || n % 10, '{}', 0, 0, now() + n * interval '1 second', n % 3 FROM generate_series(1, 60000) AS n;
-         INSERT INTO haulage.live_jobs (queue, kind, args, state, place, parked_for, limit_key, eligible_at)
-         SELECT 'q' || n % 50, 'k' || n % 10, '{}', 3, 3, 2, 'tenant:' || n % 1000, now() - interval '10 minutes' FROM generate_series(1, 40000) AS n;
-         INSERT INTO haulage.finished_completed (id, run_at, eligible_at, created_at, claimed_at, attempt, priority, failures, max_attempts, crashes,
-             state, kind_revision, queue, kind, args)
-         SELECT n, now(), now(), now() - interval '1 minute', now() - interval '10 s', 1, 1, 0, 25, 0, 5, 0, 'q' || n % 50, 'k' || n % 10, '{}'
-         FROM generate_series(400001, 500000) AS n;
-         ANALYZE",
-    )
-    .execute(&pool)
-    .await
-    .unwrap();
-    let mut connection = pool.acquire().await.unwrap();
-    for what in ["300,000 jobs of 50 queues", "and 1,000,000 more in one of them"] {
-        let mut took = Vec::new();
-        for _ in 0..21 {
-            took.push(haulage::causes(&mut connection).await.unwrap().took_ms);
-        }
-        let found = haulage::causes(&mut connection).await.unwrap().causes.len();
-        let id =
-            haulage::JobId(sqlx::query_scalar("SELECT max(id) FROM haulage.live_jobs WHERE place = 1").fetch_one(&pool).await.unwrap());
-        let mut of_job = Vec::new();
-        for _ in 0..21 {
-            let began = std::time::Instant::now();
-            haulage::why(&mut connection, id).await.unwrap().unwrap();
-            of_job.push(began.elapsed().as_micros());
-        }
-        took.sort_unstable();
-        of_job.sort_unstable();
-        println!(
-            "{what}: causes() {} ms (median of 21, most {}), {found} causes; why() {} us (most {})",
-            took[10], took[20], of_job[10], of_job[20]
-        );
-        sqlx::raw_sql(
-            "INSERT INTO haulage.live_jobs (queue, kind, args, eligible_at) SELECT 'q7', 'k1', '{}', now() - interval '10 minutes' FROM generate_series(1, 1000000)",
-        )
-        .execute(&pool)
-        .await
-        .unwrap();
-    }
 }

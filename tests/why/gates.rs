@@ -35,14 +35,48 @@ async fn no_worker() {
     completes(&pool, id).await;
     second.shutdown().await;
 
-    // A name that is nearly right leads to the right one, and the fix moves the job there.
+    // A name that is nearly right leads to the right one; moving the job there is offered, second.
     let id = enqueue(&pool, "mails", "count").await;
     let verdict = why(&pool, id).await;
     said(&verdict, WhyCode::NoWorker, "No live worker serves queue `mails`; did you mean `mail`?");
-    assert_eq!(verdict.fixes[0].command, format!("haulage jobs move {id} --to mail"));
-    fix(&pool, &verdict).await;
+    assert_eq!(
+        (verdict.fixes[0].id, verdict.fixes[1].command.as_str()),
+        ("start-worker", format!("haulage jobs move {id} --to mail").as_str())
+    );
+    assert!(ana().apply(&pool, verdict.fixes[1].act.as_ref().unwrap()).await.unwrap());
     completes(&pool, id).await;
+    // Of a queue that somebody has spoken of the name is meant.
+    ana().limit_queue(&pool, "mailz", Limit::running(5)).await.unwrap();
+    let id = enqueue(&pool, "mailz", "count").await;
+    let verdict = why(&pool, id).await;
+    said(&verdict, WhyCode::NoWorker, "No live worker serves queue `mailz`.");
+    assert_eq!(verdict.fixes.len(), 1, "{:?}", verdict.fixes);
     first.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_limited_queue_that_drains_is_explained_all_the_while() {
+    let pool = database().await.pool();
+    ana().limit_queue(&pool, "default", Limit::running(2)).await.unwrap();
+    for _ in 0..60 {
+        let id = enqueue(&pool, "default", "count").await;
+        age(&pool, id, 120).await;
+    }
+    let handler = |_: Count| async { tokio::time::sleep(Duration::from_millis(20)).await };
+    let worker = super::plain(&pool).queue("default", 10).handle(handler).build().unwrap().start().await.unwrap();
+    eventually("one has run", async || jobs_in(&pool, haulage::JobState::Completed).await > 0).await;
+    // As if the worker and the limit had been there for long.
+    sqlx::raw_sql("UPDATE haulage.workers SET started_at = now() - interval '1 hour'; UPDATE haulage.queues SET updated_at = now() - interval '1 hour'")
+        .execute(&pool)
+        .await
+        .unwrap();
+    eventually("all have run", async || {
+        let unexplained = cause(&pool, WhyCode::Unexplained).await;
+        assert!(unexplained.is_none(), "{unexplained:#?}");
+        jobs_in(&pool, haulage::JobState::Completed).await == 60
+    })
+    .await;
+    worker.shutdown().await;
 }
 
 #[tokio::test]
@@ -122,20 +156,26 @@ async fn no_handler_and_old_revision() {
 #[tokio::test]
 async fn queue_full() {
     let pool = database().await.pool();
-    ana().limit_queue(&pool, "default", Limit::running(1).rate(1_000, Duration::from_secs(1))).await.unwrap();
+    ana().limit_queue(&pool, "default", Limit::running(2).rate(1_000, Duration::from_secs(1))).await.unwrap();
     let worker = busy(&pool, 10).await;
-    enqueue(&pool, "default", "count").await;
-    eventually("one runs", async || jobs_in(&pool, haulage::JobState::Running).await == 1).await;
+    for _ in 0..2 {
+        enqueue(&pool, "default", "count").await;
+    }
+    eventually("two run", async || jobs_in(&pool, haulage::JobState::Running).await == 2).await;
     let id = enqueue(&pool, "default", "count").await;
     let verdict = why(&pool, id).await;
-    said(&verdict, WhyCode::QueueFull, "Queue `default` is at its limit: 1 of 1 are running or let in.");
+    said(&verdict, WhyCode::QueueFull, "Queue `default` is at its limit: 2 of 2 are running or let in.");
     assert_eq!(verdict.severity, Severity::Ok, "it has just come");
     age(&pool, id, 90).await;
     assert_eq!(some_cause(&pool, WhyCode::QueueFull).await.verdict.group, Some(CauseGroup::ClearsByItself));
     // The rate stays as it was.
-    assert_eq!(verdict.fixes[0].command, "haulage queues limit default --max 2 --rate 1000/1000ms");
+    assert_eq!(verdict.fixes[0].command, "haulage queues limit default --max 4 --rate 1000/1000ms");
     fix(&pool, &verdict).await;
-    eventually("both run", async || jobs_in(&pool, haulage::JobState::Running).await == 2).await;
+    eventually("all run", async || jobs_in(&pool, haulage::JobState::Running).await == 3).await;
+    // One at a time may be meant as a lock.
+    ana().limit_queue(&pool, "default", Limit::running(1)).await.unwrap();
+    let id = enqueue(&pool, "default", "count").await;
+    assert!(why(&pool, id).await.fixes.is_empty());
     worker.shutdown().await;
 }
 
@@ -171,7 +211,7 @@ async fn key_full_and_key_rate() {
     }
     let full = why(&pool, ids[0]).await;
     said(&full, WhyCode::KeyFull, "Only 1 job of key `tenant:1` may run at once; job * has held it for *.");
-    assert_eq!(full.fixes[0].command, "haulage keys limit tenant:1 --max 2");
+    assert_eq!(full.fixes.iter().map(|fix| fix.id).collect::<Vec<_>>(), ["cancel"], "one at a time may be meant as a lock");
     let rate = why(&pool, ids[1]).await;
     said(&rate, WhyCode::KeyRate, "Key `tenant:2` may start 1 an hour; the next place is free at *, in *.");
     for id in &ids {
@@ -179,7 +219,7 @@ async fn key_full_and_key_rate() {
     }
     assert_eq!(some_cause(&pool, WhyCode::KeyFull).await.jobs, 1);
     assert_eq!(some_cause(&pool, WhyCode::KeyRate).await.verdict.subject.key.as_deref(), Some("tenant:2"));
-    fix(&pool, &full).await;
+    ana().limit_key(&pool, "tenant:1", Limit::running(2)).await.unwrap();
     eventually("the other one of the key runs", async || jobs_in(&pool, haulage::JobState::Running).await == 3).await;
     // A rate that is raised holds at once, and what was used of the one before says nothing.
     assert_eq!(rate.fixes[0].command, "haulage keys limit tenant:2 --rate 2/3600000ms --burst 1");

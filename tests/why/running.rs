@@ -40,10 +40,14 @@ async fn orphaned() {
     let id = running_on_a_silent_worker(&pool, 31.0).await;
     let verdict = why(&pool, id).await;
     said(&verdict, WhyCode::Orphaned, "Recorded as running on `host-8-4711`, which has been silent for 31 s.");
-    assert_eq!((verdict.severity, verdict.mover, verdict.overdue), (Severity::Heals, Mover::Rescuer, false));
-    assert!(verdict.detail.starts_with("Others take over at"), "{}", verdict.detail);
+    assert_eq!(
+        (verdict.severity, verdict.mover, verdict.overdue),
+        (Severity::Stuck, Mover::Person, false),
+        "nobody is there to take it over"
+    );
+    assert!(verdict.detail == "No worker is alive to take over.", "{}", verdict.detail);
     let found = some_cause(&pool, WhyCode::Orphaned).await;
-    assert_eq!((found.jobs, found.verdict.group), (1, Some(CauseGroup::ClearsByItself)));
+    assert_eq!((found.jobs, found.verdict.group), (1, Some(CauseGroup::NeedsYou)));
     assert_eq!(found.verdict.subject.worker.as_deref(), Some("host-8-4711"));
 
     // The promise is not kept, because nobody is there to keep it.

@@ -262,11 +262,29 @@ async fn slot_blocked() {
     fix(&pool, &verdict).await;
     completes(&pool, id).await;
     assert!(cause(&pool, WhyCode::SlotBlocked).await.is_none());
+    // Kinds that nobody knows, together.
+    ana().limit_key(&pool, "tenant:2", Limit::running(2)).await.unwrap();
+    let keyed = |kind: &str| haulage::NamedJob::new(kind, serde_json::json!({ "n": 1 })).limit_key("tenant:2");
+    for kind in ["newer", "older"] {
+        let admitted = haulage::enqueue_named(&pool, &keyed(kind)).await.unwrap().id();
+        sqlx::query("UPDATE haulage.live_jobs SET state = 1, place = 1, parked_for = NULL WHERE id = $1")
+            .bind(admitted.0)
+            .execute(&pool)
+            .await
+            .unwrap();
+    }
+    let id = haulage::enqueue_named(&pool, &keyed("count").queue("mail")).await.unwrap().id();
+    ana().resume_queue(&pool, "mail").await.unwrap();
+    said(
+        &why(&pool, id).await,
+        WhyCode::SlotBlocked,
+        "All 2 slots of key `tenant:2` are held by 2 jobs that nobody runs, such as * of `*`.",
+    );
     worker.shutdown().await;
 }
 
 #[tokio::test]
-async fn slots_full_in_line_and_starved() {
+async fn slots_full() {
     let pool = database().await.pool();
     let worker = busy(&pool, 1).await;
     let running = enqueue(&pool, "default", "count").await;
@@ -284,18 +302,12 @@ async fn slots_full_in_line_and_starved() {
     assert_eq!(found.verdict.group, Some(CauseGroup::GettingWorse));
     assert!((150..=200).contains(&found.jobs) && !found.at_least, "{}", found.jobs);
 
-    // What came later and goes first.
+    // One urgent job that came later starves nobody where all slots are busy.
     age(&pool, id, 600).await;
     Count { n: 2 }.with().priority(Priority::Urgent).enqueue(&pool).await.unwrap();
-    let verdict = why(&pool, id).await;
-    said(
-        &verdict,
-        WhyCode::Starved,
-        "Jobs of a higher priority that came later go first in `default`, so priority normal has waited for 10 m*.",
-    );
-    fix(&pool, &verdict).await;
-    assert_eq!(haulage::job_detail(&pool, id).await.unwrap().unwrap().priority, Priority::Urgent);
     assert_eq!(why(&pool, id).await.code, WhyCode::SlotsFull);
+    ana().reprioritise(&pool, id, Priority::Urgent).await.unwrap();
+    assert!(why(&pool, id).await.fixes.iter().all(|fix| fix.id != "first"), "it is urgent already");
     worker.shutdown().await;
 
     // A worker that comes with more room: the line moves, or has moved.
@@ -343,6 +355,56 @@ async fn ready_in_line_and_unexplained() {
     assert!(!verdict.evidence.to_string().contains("\"n\""), "args are no evidence");
     let found = some_cause(&pool, WhyCode::Unexplained).await;
     assert_eq!((found.verdict.group, found.verdict.subject.queue.as_deref()), (Some(CauseGroup::NeedsYou), Some("default")));
+}
+
+#[tokio::test]
+async fn starved() {
+    let pool = database().await.pool();
+    idle_worker(&pool, 5).await;
+    let id = enqueue(&pool, "default", "count").await;
+    age(&pool, id, 600).await;
+    Count { n: 2 }.with().priority(Priority::Urgent).enqueue(&pool).await.unwrap();
+    let verdict = why(&pool, id).await;
+    said(
+        &verdict,
+        WhyCode::Starved,
+        "Jobs of a higher priority that came later go first in `default`, so priority normal has waited for 10 m*.",
+    );
+    fix(&pool, &verdict).await;
+    assert_eq!(haulage::job_detail(&pool, id).await.unwrap().unwrap().priority, Priority::Urgent);
+    assert_ne!(why(&pool, id).await.code, WhyCode::Starved);
+
+    // What is claimed of its own priority does not starve.
+    let id = enqueue(&pool, "default", "count").await;
+    age(&pool, id, 600).await;
+    let quick = worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
+    completes(&pool, id).await;
+    quick.shutdown().await;
+    let id = enqueue(&pool, "default", "count").await;
+    age(&pool, id, 600).await;
+    Count { n: 2 }.with().priority(Priority::Urgent).enqueue(&pool).await.unwrap();
+    assert_eq!(why(&pool, id).await.code, WhyCode::InLine)
+}
+
+/// What others do who don't know its kind is no room for it.
+#[tokio::test]
+async fn slots_of_workers_that_do_not_know_the_kind_are_none() {
+    let pool = database().await.pool();
+    let busy = busy(&pool, 1).await;
+    let running = enqueue(&pool, "default", "count").await;
+    wait_for_state(&pool, running, JobState::Running).await;
+    sqlx::raw_sql(
+        "INSERT INTO haulage.workers (id, name, version, queues, slots, kinds, lease_ms, revisions, started_at)
+         VALUES (7, 'other', '0', '{default}', '{50}', '{report}', 600000, '{0}', now() - interval '1 hour');
+         UPDATE haulage.workers SET started_at = now() - interval '1 hour'",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let id = enqueue(&pool, "default", "count").await;
+    age(&pool, id, 120).await;
+    said(&why(&pool, id).await, WhyCode::SlotsFull, "The one slot of `default` is busy.");
+    busy.shutdown().await;
 }
 
 #[tokio::test]

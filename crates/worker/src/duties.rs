@@ -297,8 +297,10 @@ impl<'a> Duties<'a> {
                 if self.samples {
                     match sample_fleet(connection).await {
                         Ok(sample) => shared.meters.sampled(sample),
-                        // Beside a wall of dead rows a count can take too long; then there is none.
-                        Err(ReadError::Database(error)) if store::failure(&error) == Failure::Cancelled => {
+                        // Beside a wall of dead rows, or a locked table, a count can take too long; then there is none.
+                        Err(ReadError::Database(error))
+                            if store::failure(&error) == Failure::Cancelled || store::lock_timed_out(&error) =>
+                        {
                             tracing::debug!(%error, "the queues were not counted in time");
                         }
                         Err(ReadError::Schema(error) | ReadError::Unavailable(error) | ReadError::Database(error)) => return Err(error),

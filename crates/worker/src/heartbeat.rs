@@ -28,6 +28,8 @@ const SMALL_STEP: Duration = Duration::from_secs(1);
 const SPANS_PATIENCE: Duration = Duration::from_millis(500);
 /// What only people ask for is told this often.
 const TELL: Duration = Duration::from_secs(15);
+/// And waited for so long.
+const TELL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Starts the thread; it ends when `stop` is cancelled. The worker's row was made after `registered`.
 pub(crate) fn spawn(shared: Arc<Shared>, registered: Instant, stop: CancellationToken) -> std::io::Result<thread::JoinHandle<()>> {
@@ -53,10 +55,12 @@ async fn run(shared: &Shared, registered: Instant, stop: &CancellationToken) {
             Ok(Ok(())) => {
                 answered = asked;
                 link.succeeded();
-                spans.tell(shared, &mut link).await;
+                // Both together: the next beat must not wait for them.
+                let until = Instant::now() + interval / 2;
+                spans.tell(shared, &mut link, SPANS_PATIENCE.min(interval / 2)).await;
                 if told.is_none_or(|told| told.elapsed() >= TELL) {
                     told = Some(asked);
-                    tell(shared, &mut link).await;
+                    tell(shared, &mut link, TELL_PATIENCE.min(until.saturating_duration_since(Instant::now()))).await;
                 }
                 interval
             }
@@ -82,8 +86,8 @@ async fn run(shared: &Shared, registered: Instant, stop: &CancellationToken) {
     link.close().await;
 }
 
-/// Says how the worker is. Nothing depends on it, so it must not cost the heartbeat: it has a second.
-async fn tell(shared: &Shared, link: &mut Link) {
+/// Says how the worker is. Nothing depends on it, so it must not cost the heartbeat.
+async fn tell(shared: &Shared, link: &mut Link, patience: Duration) {
     #[expect(clippy::disallowed_methods, reason = "the database is told this clock, to say how far it is off; nothing is reckoned by it")]
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let clock_ms = i64::try_from(clock.as_millis()).unwrap_or(i64::MAX);
@@ -91,7 +95,7 @@ async fn tell(shared: &Shared, link: &mut Link) {
         let connection = link.get().await?;
         store::tell_worker(connection, shared.worker_id(), clock_ms, shared.settings.poll.is_none(), shared.heard()).await
     };
-    match tokio::time::timeout(Duration::from_secs(1), told).await {
+    match tokio::time::timeout(patience, told).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "the worker's clock and listener were not told"),
         // The statement is under way; only a new connection is free of it.
@@ -148,7 +152,7 @@ struct Spans {
 }
 
 impl Spans {
-    async fn tell(&mut self, shared: &Shared, link: &mut Link) {
+    async fn tell(&mut self, shared: &Shared, link: &mut Link, patience: Duration) {
         let lease = shared.settings.lease;
         let long = shared.attempts(|attempt| attempt.pulse.age().is_some_and(|age| age >= lease));
         let now: HashMap<_, _> = long.iter().filter_map(|attempt| Some((attempt.settled, attempt.record()?.path()))).collect();
@@ -159,7 +163,7 @@ impl Spans {
         }
         let rows: Vec<_> = new.iter().map(|(attempt, (path, since))| (*attempt, path.clone(), since.elapsed().as_secs_f64())).collect();
         let Ok(connection) = link.get().await else { return };
-        match tokio::time::timeout(SPANS_PATIENCE, store::save_spans(connection, &rows)).await {
+        match tokio::time::timeout(patience, store::save_spans(connection, &rows)).await {
             Ok(Ok(true)) => self.told.extend(new),
             // The next beat tries again; and if the connection is gone, it finds that out.
             Ok(Ok(false)) => {}

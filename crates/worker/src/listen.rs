@@ -101,7 +101,12 @@ async fn session(shared: &Shared, asks: &mut mpsc::Receiver<Ask>) -> Result<(), 
                 },
                 None => return Err(sqlx::Error::PoolClosed),
             },
-            _ = calls.tick() => in_time(store::call_oneself(&mut listener, &echo)).await?,
+            _ = calls.tick() => match in_time(store::call_oneself(&mut listener, &echo)).await {
+                Err(error) if store::failure(&error) == store::Failure::Unavailable => return Err(error),
+                // A server that takes no NOTIFY now may still pass those of others.
+                Err(error) => tracing::debug!(%error, "the listening connection could not call itself"),
+                Ok(()) => {}
+            },
             ask = asks.recv() => match ask {
                 Some(Ask::Sleep(answer)) => {
                     // Taken once: the server counts.

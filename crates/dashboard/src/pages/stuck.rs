@@ -31,6 +31,7 @@ async fn read<'a>(app: &App, frame: &'a Frame) -> Result<StuckPage<'a>, Problem>
         summary: summary(&causes),
         at: causes.at,
         took_ms: causes.took_ms,
+        partial: causes.partial.clone(),
         oldest: causes.oldest_ready_s.zip(causes.oldest_ready_queue.clone()).map(|(seconds, queue)| (span(seconds), queue)),
     })
 }
@@ -165,5 +166,7 @@ struct StuckPage<'a> {
     summary: String,
     at: DateTime<Utc>,
     took_ms: u64,
+    /// What was not looked at.
+    partial: Vec<String>,
     oldest: Option<(String, String)>,
 }

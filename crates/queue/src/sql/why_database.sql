@@ -4,7 +4,7 @@ SELECT
     (
         SELECT coalesce(sum(t.n_dead_tup), 0)::bigint FROM pg_stat_all_tables AS t WHERE t.schemaname = 'haulage' AND t.relname = 'live_jobs'
     ) AS dead,
-    (SELECT count(*) FROM pg_stat_activity AS a WHERE a.backend_type = 'client backend') AS connections,
+    (SELECT coalesce(sum(d.numbackends), 0)::bigint FROM pg_stat_database AS d) AS connections,
     current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int AS most,
     s.pid, s.backend_start, s.application_name, s.usename, s.state, s.xact_start, s.query
 FROM (SELECT 1) AS one

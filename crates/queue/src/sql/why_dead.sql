@@ -1,4 +1,5 @@
--- What died in the last hour, by queue, kind and class of error: of the newest $1.
+-- What died in the last hour of its last attempt, by queue, kind and class of error: of the newest $1. What a person discarded has no
+-- attempt that ended then.
 -- Index: finished_failed_state; the primary key of the attempts, which are written with the same time.
 SELECT
     d.queue, d.kind, coalesce(a.error_class, '') AS error_class, count(*) AS jobs, min(d.finished_at) AS first_at,
@@ -11,12 +12,12 @@ FROM (
     ORDER BY f.finished_at DESC
     LIMIT $1::int
 ) AS d
-LEFT JOIN LATERAL (
+CROSS JOIN LATERAL (
     SELECT h.error_class
     FROM haulage.attempts AS h
     WHERE h.job_id = d.id AND h.attempt = d.attempt AND h.ended_at = d.finished_at
     LIMIT 1
-) AS a ON true
+) AS a
 GROUP BY 1, 2, 3
 ORDER BY jobs DESC
 LIMIT 50

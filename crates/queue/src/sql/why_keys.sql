@@ -3,8 +3,8 @@
 -- Index: live_jobs_admitted, live_jobs_waiting.
 SELECT
     k.key, lim.key AS limit_key, lim.updated_at AS limit_updated_at, lim.max_running, lim.rate_count, lim.rate_ms, lim.rate_burst, r.starts, r.next_ms, h.admitted, h.idle,
-    o.id AS holder, o.kind AS holder_kind, o.claimed_at AS holder_since, b.id AS idle_job, b.kind AS idle_kind, b.queue AS idle_queue,
-    b.kind_revision AS idle_revision,
+    o.id AS holder, o.kind AS holder_kind, o.claimed_at AS holder_since, b.jobs AS idle_jobs, b.ids AS idle_ids, b.kinds AS idle_kinds,
+    b.queues AS idle_queues, b.revisions AS idle_revisions,
     (
         SELECT count(*) FROM (SELECT FROM haulage.live_jobs AS w WHERE w.parked_for = 2 AND w.limit_key = k.key LIMIT 10001) AS counted
     ) AS waiting
@@ -41,9 +41,13 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS o ON h.admitted BETWEEN 1 AND 1000
 LEFT JOIN LATERAL (
-    SELECT j.id, j.kind, j.queue, j.kind_revision
-    FROM haulage.live_jobs AS j
-    WHERE j.limit_key = k.key AND j.limit_key IS NOT NULL AND (j.place IN (1, 2) OR j.parked_for = 3) AND j.state = 1
-    ORDER BY j.pos
-    LIMIT 1
+    SELECT
+        array_agg(g.jobs) AS jobs, array_agg(g.id) AS ids, array_agg(g.kind) AS kinds, array_agg(g.queue) AS queues,
+        array_agg(g.kind_revision) AS revisions
+    FROM (
+        SELECT count(*) AS jobs, min(j.id) AS id, j.kind, j.queue, j.kind_revision
+        FROM haulage.live_jobs AS j
+        WHERE j.limit_key = k.key AND j.limit_key IS NOT NULL AND (j.place IN (1, 2) OR j.parked_for = 3) AND j.state = 1
+        GROUP BY j.kind, j.queue, j.kind_revision
+    ) AS g
 ) AS b ON h.idle BETWEEN 1 AND 1000

@@ -4,8 +4,8 @@
 SELECT
     q.name, q.paused_at IS NOT NULL AND (q.paused_until IS NULL OR q.paused_until > now()) AS paused, q.paused_at, q.paused_until, q.paused_by,
     q.paused_why, q.updated_at, q.max_running, q.rate_count, q.rate_ms, q.rate_burst, r.starts, r.next_ms,
-    coalesce(h.held, 0) + coalesce(h.old, 0) + coalesce(h.suspects, 0) AS held, coalesce(h.idle, 0) AS idle, b.id AS idle_job,
-    b.kind AS idle_kind, b.kind_revision AS idle_revision
+    coalesce(h.held, 0) + coalesce(h.old, 0) + coalesce(h.suspects, 0) AS held, coalesce(h.idle, 0) AS idle, b.jobs AS idle_jobs,
+    b.ids AS idle_ids, b.kinds AS idle_kinds, b.revisions AS idle_revisions
 FROM haulage.queues AS q
 LEFT JOIN LATERAL haulage.rate_left(q.full_at, q.rate_count, q.rate_ms, q.rate_burst, clock_timestamp()) AS r ON q.rate_count IS NOT NULL
 LEFT JOIN LATERAL (
@@ -22,11 +22,17 @@ LEFT JOIN LATERAL (
     FROM (SELECT j.state FROM haulage.live_jobs AS j WHERE j.queue = q.name AND j.place = 2 LIMIT 20000) AS c
 ) AS h ON q.max_running IS NOT NULL OR q.rate_count IS NOT NULL
 LEFT JOIN LATERAL (
-    SELECT j.id, j.kind, j.kind_revision
-    FROM haulage.live_jobs AS j
-    WHERE j.queue = q.name AND j.place = 2 AND j.state = 1
-    ORDER BY j.priority, j.pos
-    LIMIT 1
+    SELECT array_agg(g.jobs) AS jobs, array_agg(g.id) AS ids, array_agg(g.kind) AS kinds, array_agg(g.kind_revision) AS revisions
+    FROM (
+        SELECT count(*) AS jobs, min(i.id) AS id, i.kind, i.kind_revision
+        FROM (
+            SELECT j.id, j.kind, j.kind_revision
+            FROM haulage.live_jobs AS j
+            WHERE j.queue = q.name AND j.place = 2 AND j.state = 1
+            LIMIT 1000
+        ) AS i
+        GROUP BY i.kind, i.kind_revision
+    ) AS g
 ) AS b ON h.idle > 0
 WHERE $1::text[] IS NULL OR q.name = ANY ($1::text[])
 ORDER BY q.name

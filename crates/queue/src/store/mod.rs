@@ -83,7 +83,7 @@ pub use why::get_backend;
 pub(crate) use why::{
     end_session, why_ahead, why_ahead_of_key, why_arrivals, why_attempts, why_backoffs, why_database, why_dead, why_depth, why_due,
     why_finished, why_fleet, why_gone, why_health, why_held, why_job, why_keys, why_lines, why_lock_waits, why_locker, why_lockers,
-    why_orphans, why_queues, why_running, why_schedules, why_usual, why_waiting, why_workers,
+    why_orphans, why_queues, why_running, why_schedules, why_table_lockers, why_usual, why_waiting, why_workers,
 };
 
 /// What kind of trouble an error is: it decides between retry, refusal and advice.

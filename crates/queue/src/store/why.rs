@@ -172,7 +172,7 @@ pub(crate) async fn why_queues(connection: &mut PgConnection, names: Option<&[St
                     limit,
                     held: row.try_get("held")?,
                     idle: row.try_get("idle")?,
-                    idle_job: idle(row, Some(&name))?,
+                    idle_by: idle(row, Some(&name))?,
                     starts: row.try_get("starts")?,
                     next_ms: row.try_get("next_ms")?,
                 })
@@ -205,7 +205,7 @@ pub(crate) async fn why_keys(connection: &mut PgConnection, keys: &[String]) -> 
                     limit: limit(row)?,
                     held: row.try_get("admitted")?,
                     idle: row.try_get("idle")?,
-                    idle_job: idle(row, None)?,
+                    idle_by: idle(row, None)?,
                     starts: row.try_get("starts")?,
                     next_ms: row.try_get("next_ms")?,
                 },
@@ -273,6 +273,7 @@ pub(crate) async fn why_running(connection: &mut PgConnection) -> Result<BTreeMa
                 jobs: row.try_get("jobs")?,
                 oldest: row.try_get("oldest")?,
                 newest: row.try_get("newest")?,
+                newest_of: row.try_get("newest_of")?,
                 oldest_job: JobId(row.try_get("oldest_job")?),
                 oldest_worker: row.try_get("oldest_worker")?,
                 late: row.try_get("late")?,
@@ -283,6 +284,7 @@ pub(crate) async fn why_running(connection: &mut PgConnection) -> Result<BTreeMa
                 cancelling: row.try_get("cancelling")?,
                 cancel_at: row.try_get("cancel_at")?,
                 cancel_job: job(row, "cancel_job")?,
+                cancel_worker: row.try_get("cancel_worker")?,
             };
             Ok(((row.try_get("queue")?, row.try_get("kind")?), facts))
         })
@@ -304,6 +306,8 @@ pub(crate) async fn why_usual(connection: &mut PgConnection, newest: i32) -> Res
             p50_s: row.try_get("p50_s")?,
             p95_s: row.try_get("p95_s")?,
             last_claim: row.try_get("last_claim")?,
+            last_claim_of: row.try_get("last_claim_of")?,
+            last_end: row.try_get("last_end")?,
         };
         usual.insert((queue, row.try_get("kind")?), facts);
     }
@@ -327,7 +331,15 @@ pub(crate) async fn why_arrivals(connection: &mut PgConnection, newest: i32) -> 
 /// Sessions that others wait for.
 pub(crate) async fn why_lock_waits(connection: &mut PgConnection, longer_than: TimeDelta) -> Result<Vec<LockWait>> {
     let waited = longer_than.num_milliseconds() as f64 / 1e3;
-    let rows = sqlx::query(include_str!("../sql/why_lock_waits.sql")).bind(waited).fetch_all(connection).await?;
+    lock_waits(&sqlx::query(include_str!("../sql/why_lock_waits.sql")).bind(waited).fetch_all(connection).await?)
+}
+
+/// Sessions that have locked a table of ours against everybody, whether somebody waits for it or not.
+pub(crate) async fn why_table_lockers(connection: &mut PgConnection) -> Result<Vec<LockWait>> {
+    lock_waits(&sqlx::query(include_str!("../sql/why_table_lockers.sql")).fetch_all(connection).await?)
+}
+
+fn lock_waits(rows: &[PgRow]) -> Result<Vec<LockWait>> {
     let wait = |row: &PgRow| {
         let Some(session) = session(row)? else { return Ok(None) };
         Ok(Some(LockWait {
@@ -362,17 +374,22 @@ pub(super) fn session(row: &PgRow) -> Result<Option<Session>> {
         user: row.try_get("usename")?,
         state: row.try_get("state")?,
         since: row.try_get("xact_start")?,
-        query: row.try_get("query")?,
+        // What the server says to roles that may not see it.
+        query: row.try_get::<Option<String>, _>("query")?.filter(|query| query != "<insufficient privilege>"),
     }))
 }
 
-fn idle(row: &PgRow, queue: Option<&str>) -> Result<Option<Idle>> {
-    let Some(id) = row.try_get::<Option<i64>, _>("idle_job")? else { return Ok(None) };
-    let queue = match queue {
-        Some(queue) => queue.to_owned(),
-        None => row.try_get("idle_queue")?,
+/// The jobs that have a slot and wait, those alike together. `queue`: where there is but one.
+fn idle(row: &PgRow, queue: Option<&str>) -> Result<Vec<Idle>> {
+    let Some(jobs) = row.try_get::<Option<Vec<i64>>, _>("idle_jobs")? else { return Ok(Vec::new()) };
+    let (ids, kinds, revisions): (Vec<i64>, Vec<String>, Vec<i16>) =
+        (row.try_get("idle_ids")?, row.try_get("idle_kinds")?, row.try_get("idle_revisions")?);
+    let queues = match queue {
+        Some(queue) => vec![queue.to_owned(); jobs.len()],
+        None => row.try_get("idle_queues")?,
     };
-    Ok(Some(Idle { id: JobId(id), queue, kind: row.try_get("idle_kind")?, revision: row.try_get("idle_revision")? }))
+    let alike = jobs.into_iter().zip(ids).zip(queues).zip(kinds).zip(revisions);
+    Ok(alike.map(|((((jobs, id), queue), kind), revision)| Idle { id: JobId(id), queue, kind, revision, jobs }).collect())
 }
 
 /// What stands at the beginning of each line.
@@ -384,7 +401,13 @@ pub(crate) async fn why_lines(connection: &mut PgConnection, depth: i32) -> Resu
             let parked_for = row.try_get::<Option<i16>, _>("parked_for")?.map(ParkedFor::from_code).transpose()?;
             let mut job = alike(row, if place == 3 { JobState::Parked } else { JobState::Available })?;
             (job.place, job.parked_for) = (place, parked_for);
-            Ok(LineFacts { job, jobs: row.try_get("jobs")?, locked: row.try_get("locked")?, newest: row.try_get("newest")? })
+            Ok(LineFacts {
+                job,
+                jobs: row.try_get("jobs")?,
+                at_least: false,
+                locked: row.try_get("locked")?,
+                newest: row.try_get("newest")?,
+            })
         })
         .collect()
 }
@@ -397,7 +420,7 @@ pub(crate) async fn why_waiting(connection: &mut PgConnection, keys: &[String], 
             let mut job = alike(row, JobState::Parked)?;
             (job.place, job.parked_for) = (3, Some(ParkedFor::Key));
             let newest = job.eligible_at;
-            Ok((row.try_get("key")?, LineFacts { job, jobs: row.try_get("jobs")?, locked: false, newest }))
+            Ok((row.try_get("key")?, LineFacts { job, jobs: row.try_get("jobs")?, at_least: false, locked: false, newest }))
         })
         .collect()
 }
@@ -578,6 +601,7 @@ pub(crate) async fn why_health(connection: &mut PgConnection) -> Result<Health> 
         listening: row.try_get("listen")?,
         polling: row.try_get("poll")?,
         clock_off_ms: row.try_get("clock_off_ms")?,
+        sees_sessions: row.try_get("sees_sessions")?,
         oldest_session: None,
         oldest_pid: None,
         oldest_s: None,

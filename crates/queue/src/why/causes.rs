@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    facts::{Fleet, JobFacts, LineFacts, LockWait, Wide},
+    facts::{Fleet, JobFacts, LineFacts, LockWait, ServerFacts, Wide},
     finding::{Finding, LOCK},
     gates::{Case, findings},
     gather::DEPTH,
@@ -62,11 +62,23 @@ pub(super) fn look(fleet: &Fleet, wide: &Wide) -> Look {
         }
     }
     let mut found: Vec<Found> = merged.into_values().collect();
+    // Of what is parked in a queue only so many are looked at.
+    for held in found.iter_mut().filter(|one| one.finding.code() == WhyCode::Held) {
+        held.at_least |= held.jobs >= i64::from(DEPTH / 5);
+    }
     found.extend(of_running(fleet));
     found.extend(of_orphans(fleet, wide));
     found.extend(of_timed(fleet, wide));
     found.extend(of_dead(wide));
-    found.extend(of_server(fleet, wide));
+    let server = ServerFacts {
+        now: fleet.now,
+        live_workers: fleet.live_workers(),
+        lock_waits: fleet.lock_waits.iter().filter(|wait| wait.workers > 0).cloned().collect(),
+        database: wide.database.clone(),
+        missed: wide.missed.clone(),
+        odd: wide.odd.clone(),
+    };
+    found.extend(of_server(&server));
     Look { found, oldest_ready }
 }
 
@@ -82,7 +94,7 @@ fn of_line(line: &LineFacts, finding: Finding, also: Vec<Finding>) -> Found {
         also,
         job: Some(job.id),
         jobs: line.jobs,
-        at_least: false,
+        at_least: line.at_least || line.jobs >= DEPTH.into(),
         oldest: Some(job.eligible_at),
         queues: vec![job.queue.clone()],
         kind: Some(job.kind.clone()),
@@ -100,6 +112,7 @@ fn merge(merged: &mut BTreeMap<String, Found>, new: Found) {
         return;
     };
     known.jobs += new.jobs;
+    known.at_least |= new.at_least;
     for queue in new.queues {
         if !known.queues.contains(&queue) {
             known.queues.push(queue);
@@ -146,6 +159,7 @@ fn is_about_queue(finding: &Finding) -> bool {
             | WhyCode::QueueRate
             | WhyCode::SlotsFull
             | WhyCode::HeadOfLine
+            | WhyCode::Starved
             | WhyCode::InLine
             | WhyCode::Unexplained
             | WhyCode::NoHandler
@@ -163,7 +177,7 @@ pub(super) fn count(found: &mut [Found], fleet: &Fleet, mut depths: BTreeMap<Str
     for one in found.iter_mut().filter(|one| is_about_queue(&one.finding)) {
         let depth: i64 = one.queues.iter().filter_map(|queue| depths.get(queue)).sum();
         let of_kind = matches!(one.finding.code(), WhyCode::NoHandler | WhyCode::OldRevision);
-        one.at_least |= if of_kind { depth > one.jobs && depth > i64::from(DEPTH) } else { depth > COUNTED };
+        one.at_least = if of_kind { one.at_least || (depth > one.jobs && depth > i64::from(DEPTH)) } else { depth > COUNTED };
         if !of_kind {
             one.jobs = one.jobs.max(depth);
         }
@@ -196,7 +210,7 @@ fn of_running(fleet: &Fleet) -> Vec<Found> {
             found.push(new(finding, job, running.late, Some(deadline)));
         }
         if let (Some(job), Some(asked_at)) = (running.cancel_job, running.cancel_at) {
-            let finding = Finding::Cancelling { job, worker: running.oldest_worker.clone(), asked_at, reason: None };
+            let finding = Finding::Cancelling { job, worker: running.cancel_worker.clone(), asked_at, reason: None };
             if finding.due(fleet.now).is_some_and(|due| due < fleet.now) {
                 found.push(new(finding, job, running.cancelling, Some(asked_at)));
             }
@@ -299,23 +313,24 @@ fn of_dead(wide: &Wide) -> Vec<Found> {
     wide.dead.iter().map(of).collect()
 }
 
-fn of_server(fleet: &Fleet, wide: &Wide) -> Vec<Found> {
-    let locks = fleet.lock_waits.iter().filter(|wait| wait.exclusive || wait.workers > 0).map(LockWait::finding);
-    let database = &wide.database;
+/// Who holds up workers, how the server is, schedules that were missed, odd workers: whoever locked a table first.
+pub(super) fn of_server(server: &ServerFacts) -> Vec<Found> {
+    let locks = server.lock_waits.iter().map(LockWait::finding);
+    let database = &server.database;
     let old = database.oldest.iter().filter(|session| {
-        let open = session.since.map_or(TimeDelta::zero(), |since| fleet.now - since);
+        let open = session.since.map_or(TimeDelta::zero(), |since| server.now - since);
         open > SNAPSHOT.1 || (open > SNAPSHOT.0 && database.dead_rows >= DEAD_ROWS)
     });
     let old = old.map(|session| Finding::OldSnapshot { session: session.clone(), dead_rows: database.dead_rows });
     let connections = (database.connections * 10 >= database.most_connections * 9)
         .then_some(Finding::Connections { used: database.connections, most: database.most_connections });
-    let missed = wide.missed.iter().map(|missed| Finding::ScheduleMissed {
+    let missed = server.missed.iter().map(|missed| Finding::ScheduleMissed {
         schedule: missed.schedule.clone(),
         owner: missed.owner.clone(),
         due_at: missed.due_at,
-        live_workers: fleet.live_workers(),
+        live_workers: server.live_workers,
     });
-    let odd = wide.odd.iter().map(|odd| match odd.clock_offset_ms {
+    let odd = server.odd.iter().map(|odd| match odd.clock_offset_ms {
         Some(offset_ms) => Finding::Clock { worker: odd.worker.clone(), offset_ms },
         None => Finding::Listener { worker: odd.worker.clone(), heard_at: odd.heard_at },
     });
@@ -324,16 +339,6 @@ fn of_server(fleet: &Fleet, wide: &Wide) -> Vec<Found> {
 
 fn of_no_job(finding: Finding) -> Found {
     Found { finding, also: Vec::new(), job: None, jobs: 0, at_least: false, oldest: None, queues: Vec::new(), kind: None }
-}
-
-/// Tables that are locked, when nothing else can be seen for it.
-pub(super) fn of_locks(locked: Vec<LockWait>, now: DateTime<Utc>) -> Vec<Cause> {
-    let of = |wait: &LockWait| {
-        let evidence = serde_json::json!({ "lock_waits": locked });
-        let verdict = super::verdict(wait.finding(), Vec::new(), None, None, now, evidence);
-        Cause { verdict, jobs: 0, at_least: false, oldest_s: None }
-    };
-    locked.iter().map(of).collect()
 }
 
 /// The causes as they are shown: the worst group first, in it what holds up most.

@@ -124,15 +124,15 @@ pub(crate) struct Room {
     pub(crate) held: i64,
     /// Of these, jobs that wait for a worker.
     pub(crate) idle: i64,
-    /// One of those.
-    pub(crate) idle_job: Option<Idle>,
+    /// Those, by queue and kind.
+    pub(crate) idle_by: Vec<Idle>,
     /// Starts that the rate allows now.
     pub(crate) starts: Option<i32>,
     /// When it allows the next.
     pub(crate) next_ms: Option<f64>,
 }
 
-/// A job that has a slot and waits for a worker.
+/// Jobs that have a slot and wait for a worker, of a kind and revision; the first of them.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Idle {
     #[serde(serialize_with = "text_of")]
@@ -140,6 +140,7 @@ pub(crate) struct Idle {
     pub(crate) queue: String,
     pub(crate) kind: String,
     pub(crate) revision: i16,
+    pub(crate) jobs: i64,
 }
 
 /// An admission lets in no more at once.
@@ -222,6 +223,12 @@ impl Shape {
         Some(self.revisions.as_ref().map_or(i16::MAX, |revisions| revisions.get(at).copied().unwrap_or(0)))
     }
 
+    /// Slots of all of them for the queue.
+    pub(crate) fn slots_for(&self, queue: &str) -> i64 {
+        let slots = self.queues.iter().zip(&self.slots).find(|(served, _)| *served == queue);
+        slots.map_or(0, |(_, slots)| i64::from(*slots) * self.workers)
+    }
+
     /// Its kinds with the revisions that a claim of it is given.
     pub(crate) fn claims(&self) -> crate::store::Kinds {
         let revisions = self.revisions.clone().unwrap_or_else(|| vec![i16::MAX; self.kinds.len()]);
@@ -235,6 +242,8 @@ pub(crate) struct RunningFacts {
     pub(crate) jobs: i64,
     pub(crate) oldest: Option<DateTime<Utc>>,
     pub(crate) newest: Option<DateTime<Utc>>,
+    /// By priority.
+    pub(crate) newest_of: Vec<Option<DateTime<Utc>>>,
     #[serde(serialize_with = "text_of")]
     pub(crate) oldest_job: JobId,
     pub(crate) oldest_worker: Option<String>,
@@ -248,6 +257,7 @@ pub(crate) struct RunningFacts {
     pub(crate) cancel_at: Option<DateTime<Utc>>,
     #[serde(serialize_with = "text_of_some")]
     pub(crate) cancel_job: Option<JobId>,
+    pub(crate) cancel_worker: Option<String>,
 }
 
 /// How a kind fared lately in a queue.
@@ -257,6 +267,9 @@ pub(crate) struct UsualFacts {
     pub(crate) p50_s: Option<f64>,
     pub(crate) p95_s: Option<f64>,
     pub(crate) last_claim: Option<DateTime<Utc>>,
+    /// By priority.
+    pub(crate) last_claim_of: Vec<Option<DateTime<Utc>>>,
+    pub(crate) last_end: Option<DateTime<Utc>>,
 }
 
 /// Jobs a second of a queue, lately.
@@ -310,6 +323,19 @@ fn by_names<T: Serialize, S: serde::Serializer>(map: &BTreeMap<(String, String),
 }
 
 impl Fleet {
+    /// When nothing could be asked.
+    pub(crate) fn nothing(now: DateTime<Utc>) -> Self {
+        Self {
+            now,
+            shapes: Vec::new(),
+            queues: BTreeMap::new(),
+            running: BTreeMap::new(),
+            usual: BTreeMap::new(),
+            paces: BTreeMap::new(),
+            lock_waits: Vec::new(),
+        }
+    }
+
     pub(crate) fn live(&self) -> impl Iterator<Item = &Shape> {
         self.shapes.iter().filter(|shape| shape.alive)
     }
@@ -328,16 +354,6 @@ impl Fleet {
         self.serving(queue).filter(move |shape| shape.knows(kind).is_some_and(|known| revision <= known))
     }
 
-    /// Slots of live workers for the queue.
-    pub(crate) fn slots(&self, queue: &str) -> i64 {
-        let of = |shape: &Shape| {
-            let slots =
-                shape.queues.iter().zip(&shape.slots).find(|(served, _)| *served == queue).map_or(0, |(_, slots)| i64::from(*slots));
-            slots * shape.workers
-        };
-        self.serving(queue).map(of).sum()
-    }
-
     /// What runs in the queue, by kind.
     pub(crate) fn running_in<'a>(&'a self, queue: &'a str) -> impl Iterator<Item = (&'a str, &'a RunningFacts)> {
         self.running.iter().filter(move |((of, _), _)| of == queue).map(|((_, kind), facts)| (kind.as_str(), facts))
@@ -351,6 +367,22 @@ impl Fleet {
     pub(crate) fn last_claim(&self, queue: &str) -> Option<DateTime<Utc>> {
         let finished = self.usual.iter().filter(|((of, _), _)| of == queue).filter_map(|(_, usual)| usual.last_claim);
         self.running_in(queue).filter_map(|(_, running)| running.newest).chain(finished).max()
+    }
+
+    /// When a job of this priority was claimed from the queue last, as far as is known.
+    pub(crate) fn last_claim_of(&self, queue: &str, priority: Priority) -> Option<DateTime<Utc>> {
+        let at = |of: &Vec<Option<DateTime<Utc>>>| usize::try_from(priority.code()).ok().and_then(|at| of.get(at).copied().flatten());
+        let finished = self.usual.iter().filter(|((of, _), _)| of == queue).filter_map(|(_, usual)| at(&usual.last_claim_of));
+        self.running_in(queue).filter_map(|(_, running)| at(&running.newest_of)).chain(finished).max()
+    }
+
+    /// When a job of the kind was claimed from the queue or ended last, as far as is known.
+    pub(crate) fn last_move(&self, queue: &str, kind: &str) -> Option<DateTime<Utc>> {
+        let pair = (queue.to_owned(), kind.to_owned());
+        let usual = self.usual.get(&pair);
+        let of =
+            [self.running.get(&pair).and_then(|running| running.newest), usual.and_then(|u| u.last_claim), usual.and_then(|u| u.last_end)];
+        of.into_iter().flatten().max()
     }
 
     pub(crate) fn pace(&self, queue: &str) -> Pace {
@@ -385,6 +417,8 @@ impl Fleet {
 pub(crate) struct LineFacts {
     pub(crate) job: JobFacts,
     pub(crate) jobs: i64,
+    /// There may be more.
+    pub(crate) at_least: bool,
     /// Somebody has locked their rows.
     pub(crate) locked: bool,
     /// Since when the newest of them could run.
@@ -443,11 +477,22 @@ pub(crate) struct DatabaseFacts {
 }
 
 /// A schedule that should have fired.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct MissedFacts {
     pub(crate) schedule: String,
     pub(crate) owner: String,
     pub(crate) due_at: DateTime<Utc>,
+}
+
+/// What the server, the workers and the schedules show by themselves, without a look at jobs.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct ServerFacts {
+    pub(crate) now: DateTime<Utc>,
+    pub(crate) live_workers: i64,
+    pub(crate) lock_waits: Vec<LockWait>,
+    pub(crate) database: DatabaseFacts,
+    pub(crate) missed: Vec<MissedFacts>,
+    pub(crate) odd: Vec<OddFacts>,
 }
 
 /// What only a look at the whole fleet shows.
@@ -463,10 +508,12 @@ pub(crate) struct Wide {
     pub(crate) database: DatabaseFacts,
     pub(crate) missed: Vec<MissedFacts>,
     pub(crate) odd: Vec<OddFacts>,
+    /// Keys that a job waits for were more than are looked at.
+    pub(crate) more_keys: bool,
 }
 
 /// A live worker whose clock is off, or that hears nothing.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct OddFacts {
     pub(crate) worker: String,
     /// `None`: it is right.

@@ -193,6 +193,7 @@ pub(crate) enum Finding {
     SlotBlocked {
         what: String,
         limit: i64,
+        ownerless: i64,
         by: Idle,
     },
     KeyFull {
@@ -211,7 +212,7 @@ pub(crate) enum Finding {
     KeyRate {
         key: String,
         limited_by: String,
-        limit: Limit,
+        rate: Limit,
         before: i64,
         next_at: Time,
         waits_since: Time,
@@ -229,7 +230,7 @@ pub(crate) enum Finding {
     },
     QueueRate {
         queue: String,
-        limit: Limit,
+        rate: Limit,
         before: i64,
         next_at: Time,
         waits_since: Time,
@@ -241,6 +242,7 @@ pub(crate) enum Finding {
 
     Suspect {
         crashes: i16,
+        waits_since: Time,
     },
     HeadOfLine {
         queue: String,
@@ -282,6 +284,8 @@ pub(crate) enum Finding {
         workers: i64,
         running: i64,
         slots: i64,
+        /// Jobs that run on the workers that would take it, or on others that know their kinds.
+        busy: i64,
     },
 
     ScheduleMissed {
@@ -366,7 +370,9 @@ impl Finding {
             Self::Completed { .. } | Self::Cancelled { .. } | Self::Gone { .. } | Self::Running { .. } => Severity::Ok,
             Self::Snoozed { .. } | Self::FarFuture { .. } | Self::Scheduled { .. } => Severity::Ok,
             Self::InLine { waits_since, .. } => if_late(*waits_since, Severity::Slow),
-            Self::Ready { .. } | Self::Suspect { .. } => Severity::Ok,
+            Self::Suspect { waits_since, .. } => if_late(*waits_since, Severity::Slow),
+            Self::Ready { .. } => Severity::Ok,
+            Self::Orphaned { live_workers: 0, .. } => Severity::Stuck,
             Self::Backoff { .. } | Self::Cancelling { .. } | Self::Orphaned { .. } => Severity::Heals,
             Self::Paused { until: Some(_), .. } => Severity::Heals,
             Self::KeyFull { waits_since, .. } | Self::KeyRate { waits_since, .. } | Self::QueueRate { waits_since, .. } => {
@@ -380,6 +386,8 @@ impl Finding {
             }
             Self::HeadOfLine { waits_since, .. } => if_late(*waits_since, Severity::Slow),
             Self::Starved { .. } => Severity::Worse,
+            // Which handlers block is not told: it may wait for a thread that one of those has.
+            Self::Unexplained { busy: 1.., .. } => Severity::Slow,
             Self::LongRunning { .. } => Severity::Slow,
             Self::PromoteLate { due_at, .. } => {
                 if late(*due_at) {
@@ -388,8 +396,9 @@ impl Finding {
                     Severity::Heals
                 }
             }
-            Self::RowLocked { session, .. } if session.since.is_some_and(|since| now - since < LOCK) => Severity::Ok,
-            Self::OldSnapshot { session, .. } if session.since.is_some_and(|since| now - since < TimeDelta::hours(1)) => Severity::Slow,
+            // Of a session that this role may not look at the age is not known: it counts as young.
+            Self::RowLocked { session, .. } if session.since.is_none_or(|since| now - since < LOCK) => Severity::Ok,
+            Self::OldSnapshot { session, .. } if session.since.is_none_or(|since| now - since < TimeDelta::hours(1)) => Severity::Slow,
             Self::Clock { .. } | Self::Listener { .. } => Severity::Slow,
             Self::ScheduleMissed { .. }
             | Self::Dead { .. }
@@ -418,6 +427,7 @@ impl Finding {
     pub(crate) fn mover(&self) -> Mover {
         match self {
             Self::Completed { .. } | Self::Cancelled { .. } | Self::Gone { .. } | Self::Unexplained { .. } => Mover::Nobody,
+            Self::Orphaned { live_workers: 0, .. } => Mover::Person,
             Self::Orphaned { .. } => Mover::Rescuer,
             Self::Backoff { .. } | Self::Snoozed { .. } | Self::FarFuture { .. } | Self::Scheduled { .. } => Mover::Clock,
             Self::Paused { until: Some(_), .. } | Self::KeyRate { .. } | Self::QueueRate { .. } => Mover::Clock,
@@ -466,6 +476,7 @@ impl Finding {
             | Self::SlotsFull { waits_since, .. }
             | Self::InLine { waits_since, .. }
             | Self::Ready { waits_since }
+            | Self::Suspect { waits_since, .. }
             | Self::Unexplained { waits_since, .. } => Some(*waits_since),
             Self::Listener { heard_at, .. } => *heard_at,
             _ => None,

@@ -120,6 +120,9 @@ impl Operator {
     }
 }
 
+/// Fewer jobs a second than this are too few to reckon with: thirty in five minutes.
+const SAMPLE: f64 = 0.1;
+
 /// What to do about one job's verdict (`job`), or about a cause (`None`).
 pub(super) fn fixes(finding: &Finding, job: Option<JobId>, now: DateTime<Utc>) -> Vec<Fix> {
     let queue_of = |queue: &str, kind: Option<&str>, state: JobState| {
@@ -137,9 +140,11 @@ pub(super) fn fixes(finding: &Finding, job: Option<JobId>, now: DateTime<Utc>) -
         Finding::BadArgs { queue, kind, .. } => {
             vec![all("retry", "Retry those of the last hour", Verb::Retry, dead(queue, kind, Some("args"), now))]
         }
-        Finding::Died { queue, kind, error_class, .. } => {
-            vec![all("retry", "Retry those of the last hour", Verb::Retry, dead(queue, kind, error_class.as_deref(), now))]
+        // Without a class the jobs that are meant can't be told from the others that died.
+        Finding::Died { queue, kind, error_class: Some(class), .. } => {
+            vec![all("retry", "Retry those of the last hour", Verb::Retry, dead(queue, kind, Some(class), now))]
         }
+        Finding::Died { error_class: None, .. } => Vec::new(),
         Finding::Quarantined { queue, kind, .. } => {
             vec![all("retry", "Retry them, alone", Verb::Retry, dead(queue, kind, None, now).error("quarantined"))]
         }
@@ -160,11 +165,12 @@ pub(super) fn fixes(finding: &Finding, job: Option<JobId>, now: DateTime<Utc>) -
             .into_iter()
             .flatten()
             .collect(),
+            // A class is wider than the one error that is spoken of: what can't be undone is not offered for it.
             None => failed(queue, kind, error_class.as_deref()).map_or_else(Vec::new, |filter| {
+                let class = error_class.as_deref().unwrap_or_default();
                 vec![
-                    all("hold", "Hold them", Verb::Hold, filter.clone()),
-                    all("run-now", "Try them now", Verb::RunNow, filter.clone()),
-                    all("discard", "Discard them", Verb::Discard, filter),
+                    all("hold", &format!("Hold all that failed with {class}"), Verb::Hold, filter.clone()),
+                    all("run-now", &format!("Try all that failed with {class}"), Verb::RunNow, filter),
                 ]
             }),
         },
@@ -186,13 +192,15 @@ pub(super) fn fixes(finding: &Finding, job: Option<JobId>, now: DateTime<Utc>) -
                     Some(_) => on(job, "move", &format!("Move it to {nearest}"), verb),
                     None => Some(all("move", &format!("Move them to {nearest}"), verb, queue_of(queue, None, JobState::Available))),
                 };
-                fixes.splice(0..0, fix);
+                fixes.extend(fix);
             }
             fixes
         }
         Finding::NoHandler { queue, kind, .. } | Finding::OldRevision { queue, kind, .. } => {
             let hold = match job {
                 Some(_) => on(job, "hold", "Hold it", Verb::Hold),
+                // Nothing tells jobs of one revision from those that run.
+                None if matches!(finding, Finding::OldRevision { .. }) => None,
                 None => Some(all("hold", "Hold them", Verb::Hold, queue_of(queue, Some(kind), JobState::Available))),
             };
             [Some(start(queue, Some(kind))), hold].into_iter().flatten().collect()
@@ -200,36 +208,44 @@ pub(super) fn fixes(finding: &Finding, job: Option<JobId>, now: DateTime<Utc>) -
         Finding::Paused { queue, .. } => vec![Fix {
             id: "resume",
             label: format!("Resume {queue}"),
-            command: format!("haulage queues resume {queue}"),
+            command: named("haulage queues resume", queue, ""),
             act: Some(FixAct::ResumeQueue { queue: queue.clone() }),
             reversible: true,
         }],
         Finding::TableLock { session, .. }
         | Finding::DbLock { session, .. }
         | Finding::RowLocked { session, .. }
-        | Finding::OldSnapshot { session, .. } => vec![Fix {
-            id: "end-session",
-            label: format!("End session {}", session.pid),
-            command: format!("psql \"$DATABASE_URL\" -c 'SELECT pg_terminate_backend({})'", session.pid),
-            act: session.backend_start.map(|backend_start| FixAct::EndSession { pid: session.pid, backend_start }),
-            reversible: false,
-        }],
+        | Finding::OldSnapshot { session, .. } => {
+            // Who may not see a session can't say that it should end.
+            let end = session.backend_start.map(|backend_start| Fix {
+                id: "end-session",
+                label: format!("End session {}", session.pid),
+                command: format!("psql \"$DATABASE_URL\" -c 'SELECT pg_terminate_backend({})'", session.pid),
+                act: Some(FixAct::EndSession { pid: session.pid, backend_start }),
+                reversible: false,
+            });
+            end.into_iter().collect()
+        }
         Finding::SlotBlocked { by, .. } => on(Some(by.id), "hold", "Hold the job that has the slot", Verb::Hold).into_iter().collect(),
         Finding::KeyFull { key, limit, limits, holder, .. } => {
-            let raise = raise_key(key, Limit { running: Some(double(*limit)), ..*limits });
+            // One at a time is a lock.
+            let raise = if *limit == 1 { None } else { raise_key(key, Limit { running: Some(double(*limit)), ..*limits }) };
             let cancel = on(*holder, "cancel", "Ask the job that holds it to stop", Verb::Cancel);
             [raise, cancel].into_iter().flatten().collect()
         }
-        Finding::KeyRate { key, limit, .. } => raise_key(key, quicker(*limit)).into_iter().collect(),
+        Finding::KeyRate { key, rate, .. } => raise_key(key, quicker(*rate)).into_iter().collect(),
+        // One at a time is a lock.
+        Finding::QueueFull { limit: 1, .. } => Vec::new(),
         Finding::QueueFull { queue, limit, limits, before, arriving, done, .. } => {
-            // As many as it takes to be through in six hours, if more slots mean more work.
-            let wanted = match grows(*arriving, *done) {
-                true => (*limit as f64 * (arriving + *before as f64 / 21_600.0) / done).ceil().clamp(1.0, 1e6) as u32,
+            // As many as it takes to be through in six hours, if more slots mean more work; from too few jobs nothing can be reckoned.
+            let most = double(*limit).saturating_mul(2);
+            let wanted = match grows(*arriving, *done) && *done >= SAMPLE {
+                true => (*limit as f64 * (arriving + *before as f64 / 21_600.0) / done).ceil().clamp(*limit as f64 + 1.0, most.into()) as u32,
                 false => double(*limit),
             };
             vec![limit_queue(queue, Limit { running: Some(wanted), ..*limits })]
         }
-        Finding::QueueRate { queue, limit, .. } => vec![limit_queue(queue, quicker(*limit))],
+        Finding::QueueRate { queue, rate, .. } => vec![limit_queue(queue, quicker(*rate))],
         Finding::SlotsFull { queue, .. } | Finding::HeadOfLine { queue, .. } => {
             let first = on(job, "first", "Run it next", Verb::Reprioritise { priority: Priority::Urgent });
             [Some(start(queue, None)), first].into_iter().flatten().collect()
@@ -253,7 +269,7 @@ pub(super) fn fixes(finding: &Finding, job: Option<JobId>, now: DateTime<Utc>) -
             let run = Fix {
                 id: "run-schedule",
                 label: "Run it now".into(),
-                command: format!("haulage schedules run-now {schedule}"),
+                command: named("haulage schedules run-now", schedule, ""),
                 act: Some(FixAct::RunSchedule { schedule: schedule.clone() }),
                 reversible: false,
             };
@@ -291,10 +307,7 @@ fn start(queue: &str, kind: Option<&str>) -> Fix {
     Fix {
         id: "start-worker",
         label: format!("Start a worker that serves {queue}{handles}"),
-        command: match kind {
-            Some(kind) => format!("haulage work --config worker.toml    # with {queue} under [queues], and [kinds.{kind}]"),
-            None => format!("haulage work --config worker.toml    # with {queue} under [queues]"),
-        },
+        command: "haulage work --config worker.toml".into(),
         act: None,
         reversible: true,
     }
@@ -307,11 +320,7 @@ fn start_any() -> Fix {
 /// A verb on one job, if there is one.
 fn on(job: Option<JobId>, id: &'static str, label: &str, verb: Verb) -> Option<Fix> {
     let job = job?;
-    let to = match &verb {
-        Verb::Move { queue } => format!(" --to {queue}"),
-        Verb::Reprioritise { priority } => format!(" --to {priority}"),
-        _ => String::new(),
-    };
+    let to = target(&verb);
     Some(Fix {
         id,
         label: label.to_owned(),
@@ -323,11 +332,7 @@ fn on(job: Option<JobId>, id: &'static str, label: &str, verb: Verb) -> Option<F
 
 /// A verb on all jobs that match.
 fn all(id: &'static str, label: &str, verb: Verb, filter: JobFilter) -> Fix {
-    let to = match &verb {
-        Verb::Move { queue } => format!(" --to {queue}"),
-        Verb::Reprioritise { priority } => format!(" --to {priority}"),
-        _ => String::new(),
-    };
+    let to = target(&verb);
     Fix {
         id,
         label: label.to_owned(),
@@ -337,9 +342,31 @@ fn all(id: &'static str, label: &str, verb: Verb, filter: JobFilter) -> Fix {
     }
 }
 
+fn target(verb: &Verb) -> String {
+    match verb {
+        Verb::Move { queue } => option("to", Some(queue.clone())),
+        Verb::Reprioritise { priority } => option("to", Some(priority.to_string())),
+        _ => String::new(),
+    }
+}
+
+/// A command about a thing with this name. One that looks like an option comes last, behind `--`.
+fn named(command: &str, name: &str, options: &str) -> String {
+    match name.starts_with('-') {
+        true => format!("{command}{options} -- {}", quoted(name)),
+        false => format!("{command} {}{options}", quoted(name)),
+    }
+}
+
+fn option(name: &str, value: Option<String>) -> String {
+    value.map_or_else(String::new, |value| {
+        let between = if value.starts_with('-') { "=" } else { " " };
+        format!(" --{name}{between}{}", quoted(&value))
+    })
+}
+
 /// The filter as the command's options.
 fn options(filter: &JobFilter) -> String {
-    let option = |name: &str, value: Option<String>| value.map(|value| format!(" --{name} {}", quoted(&value))).unwrap_or_default();
     [
         option("state", filter.state.map(|state| state.to_string())),
         option("queue", filter.queue.clone()),
@@ -351,8 +378,19 @@ fn options(filter: &JobFilter) -> String {
     .concat()
 }
 
-/// As a shell takes it for one word.
+/// As a shell takes it for one word, on one line.
 fn quoted(text: &str) -> String {
+    if text.chars().any(char::is_control) {
+        let escaped: String = text
+            .chars()
+            .map(|c| match c {
+                '\'' | '\\' => format!("\\{c}"),
+                c if c.is_control() => format!("\\u{:04x}", u32::from(c)),
+                c => c.to_string(),
+            })
+            .collect();
+        return format!("$'{escaped}'");
+    }
     let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.:/@-".contains(c));
     if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
@@ -397,7 +435,7 @@ fn limit_queue(queue: &str, limit: Limit) -> Fix {
     Fix {
         id: "raise-limit",
         label: format!("Raise the limit of {queue}"),
-        command: format!("haulage queues limit {queue}{}", limits(limit)),
+        command: named("haulage queues limit", queue, &limits(limit)),
         act: Some(FixAct::LimitQueue { queue: queue.to_owned(), limit }),
         reversible: true,
     }
@@ -405,10 +443,10 @@ fn limit_queue(queue: &str, limit: Limit) -> Fix {
 
 /// Only of the key itself: its class is others' business. Those of Haulage itself stay as they are.
 fn raise_key(key: &str, limit: Limit) -> Option<Fix> {
-    (!key.starts_with("haulage-")).then(|| Fix {
+    (!key.starts_with("haulage-") && !key.ends_with(":*")).then(|| Fix {
         id: "raise-limit",
         label: format!("Raise the limit of {key}"),
-        command: format!("haulage keys limit {}{}", quoted(key), limits(limit)),
+        command: named("haulage keys limit", key, &limits(limit)),
         act: Some(FixAct::LimitKey { key: key.to_owned(), limit }),
         reversible: true,
     })
@@ -424,5 +462,9 @@ mod tests {
         let fix = all("retry", "Retry them", Verb::Retry, filter);
         assert_eq!(fix.command, r"haulage jobs retry --state dead --queue mail --error 'can'\''t; rm -rf /' --error-class reqwest::Error");
         assert_eq!(quoted("tenant:*"), "'tenant:*'");
+        assert_eq!(quoted("a\nb'c"), r"$'a\u000ab\'c'");
+        assert_eq!(limit_queue("-f", Limit::running(2)).command, "haulage queues limit --max 2 -- -f");
+        let verb = Verb::Move { queue: "-f x".into() };
+        assert_eq!(on(Some(JobId(1)), "move", "Move it", verb).unwrap().command, "haulage jobs move 1 --to='-f x'");
     }
 }

@@ -6,10 +6,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Connection, PgConnection};
 
 use super::{
-    facts::{Fleet, JobFacts, Pace, Session, Wide},
+    begin,
+    facts::{Fleet, JobFacts, Pace, ServerFacts, Session, Wide},
     finding::{GRACE, LOCK},
     finished::FinishedFacts,
     gates::LOOP,
+    gave_up,
 };
 use crate::{JobId, JobState, ParkedFor, store};
 
@@ -21,7 +23,7 @@ const NEWEST: i32 = 5_000;
 const ATTEMPTS: i32 = 10;
 const ALL_ATTEMPTS: i32 = 1_000;
 /// Kinds of workers that are asked for a job's turn: each is a round trip.
-const TAKERS: usize = 5;
+const TAKERS: usize = 10;
 
 /// What is known of an unfinished job; `None`: there is none with this id.
 pub(super) async fn job(tx: &mut PgConnection, id: JobId) -> Result<Option<(JobFacts, Fleet)>, sqlx::Error> {
@@ -57,10 +59,18 @@ async fn turn(tx: &mut PgConnection, job: &mut JobFacts, fleet: &Fleet) -> Resul
     // One that is let in now comes last in its line.
     let pos = if waits_for_key { i64::MAX } else { job.pos };
     let (mut in_key, mut in_line, mut overtaken) = (None::<i64>, None::<i64>, false);
-    let mut takers: Vec<_> = fleet.takers(&job.queue, &job.kind, job.revision).collect();
-    takers.truncate(TAKERS);
-    for taker in takers {
+    let mut asked = Vec::new();
+    for taker in fleet.takers(&job.queue, &job.kind, job.revision) {
         let kinds = taker.claims();
+        // Those that differ in slots alone claim the same.
+        let mut claim = (taker.queues.clone(), kinds.names.clone(), kinds.revisions.clone());
+        if !waits_for_key {
+            claim.0.clear();
+        }
+        if asked.len() >= TAKERS || asked.contains(&claim) {
+            continue;
+        }
+        asked.push(claim);
         if job.place != 2 {
             let (before, passed) = store::why_ahead(tx, job, pos, &kinds, COUNTED, !limited).await?;
             in_line = Some(in_line.map_or(before, |fewest| fewest.min(before)));
@@ -143,6 +153,11 @@ const CLOCK_OFF: TimeDelta = TimeDelta::seconds(1);
 const DEAF: TimeDelta = TimeDelta::seconds(60);
 /// Locked groups whose locker is asked for.
 const LOCKERS: usize = 20;
+/// The limits of the statements themselves.
+const LINES: usize = 5_000;
+const QUEUES: usize = 1_000;
+const SHAPES: usize = 500;
+const RUNNING: i64 = 20_000;
 
 /// What only a look at the whole fleet shows.
 pub(super) async fn wide(tx: &mut PgConnection) -> Result<Wide, sqlx::Error> {
@@ -158,23 +173,29 @@ pub(super) async fn wide(tx: &mut PgConnection) -> Result<Wide, sqlx::Error> {
         line.job.overtaken = newest.iter().any(passes);
     }
     let keys = store::waiting_keys(tx, "", KEYS).await?;
+    let more_keys = keys.len() >= KEYS as usize;
     let standing = store::why_keys(tx, &keys).await?;
     let waiting = store::why_waiting(tx, &keys, WAITING).await?;
-    let mut alone = BTreeMap::<String, usize>::new();
-    for (key, _) in &waiting {
-        *alone.entry(key.clone()).or_default() += 1;
+    let mut seen = BTreeMap::<String, (usize, i64)>::new();
+    for (key, line) in &waiting {
+        let of_key = seen.entry(key.clone()).or_default();
+        *of_key = (of_key.0 + 1, of_key.1 + line.jobs);
     }
     let waiting = waiting.into_iter().map(|(key, mut line)| {
         line.job.key = standing.get(&key).cloned();
         // Of a key with one kind of job the whole count is known.
-        if alone.get(&key) == Some(&1) {
-            line.jobs = line.job.key.as_ref().map_or(line.jobs, |facts| facts.waiting.max(line.jobs));
+        let (kinds, mut jobs) = seen.get(&key).copied().unwrap_or_default();
+        let all = line.job.key.as_ref().map_or(0, |facts| facts.waiting);
+        if kinds == 1 {
+            line.jobs = all.max(line.jobs);
+            jobs = line.jobs;
         }
+        line.at_least = all > jobs || all >= COUNTED.into();
         line
     });
     let waiting = waiting.collect();
     let mut backoffs = store::why_backoffs(tx, SCHEDULED, LOOP.into()).await?;
-    let ids: Vec<i64> = backoffs.iter().flat_map(|(_, ids)| ids).copied().take(100).collect();
+    let ids: Vec<i64> = backoffs.iter().flat_map(|(_, ids)| ids).copied().collect();
     let mut attempts = store::why_attempts(tx, &ids, ATTEMPTS).await?;
     for (backoff, ids) in &mut backoffs {
         backoff.job.attempts = ids.iter().find_map(|id| attempts.remove(id)).unwrap_or_default();
@@ -189,5 +210,64 @@ pub(super) async fn wide(tx: &mut PgConnection) -> Result<Wide, sqlx::Error> {
         database: store::why_database(tx).await?,
         missed: store::why_schedules(tx, GRACE).await?,
         odd: store::why_workers(tx, CLOCK_OFF, DEAF).await?,
+        more_keys,
     })
+}
+
+/// What was left out of a look at the whole fleet, as sentences.
+pub(super) fn partial(fleet: &Fleet, wide: &Wide) -> Vec<String> {
+    let running: i64 = fleet.running.values().map(|running| running.jobs).sum();
+    let orphans: i64 = wide.orphans.iter().map(|orphan| orphan.jobs).sum();
+    let dead: i64 = wide.dead.iter().map(|dead| dead.jobs).sum();
+    let locked = wide.lines.iter().filter(|line| line.locked).count();
+    let limits = [
+        (wide.lines.len() >= LINES, format!("of the groups of jobs in line only {LINES} were looked at")),
+        (fleet.queues.len() >= QUEUES, format!("of the queues only {QUEUES} were asked for pauses and limits")),
+        (fleet.shapes.len() >= SHAPES, format!("of the groups of workers that are alike only {SHAPES} were looked at")),
+        (wide.more_keys, format!("of the limit keys only the first {KEYS} were looked at")),
+        (running >= RUNNING, format!("of the running jobs only {RUNNING} were looked at")),
+        (orphans >= RUNNING, format!("of the jobs on lost workers only {RUNNING} were looked at")),
+        (dead >= DEAD.into(), format!("of the jobs that died in the last hour only the newest {DEAD} were looked at")),
+        (locked > LOCKERS, format!("of the groups of locked rows only {LOCKERS} were asked for who has locked them")),
+    ];
+    limits.into_iter().filter(|(met, _)| *met).map(|(_, sentence)| sentence).collect()
+}
+
+/// What can be seen without a look at jobs, each part by itself: a table that is locked, or a statement that takes too long, leaves out
+/// one part.
+/// `locked`: the look itself met a lock.
+pub(super) async fn server(connection: &mut PgConnection, locked: bool) -> Result<ServerFacts, sqlx::Error> {
+    let mut tx = begin(connection).await?;
+    let now = store::get_clock(&mut tx).await?;
+    let mut lock_waits = store::why_lock_waits(&mut tx, TimeDelta::zero()).await?;
+    lock_waits.retain(|wait| wait.workers > 0 && (wait.exclusive || now - wait.since > LOCK));
+    lock_waits.sort_by_key(|wait| !wait.exclusive);
+    if locked {
+        let known: Vec<i32> = lock_waits.iter().map(|wait| wait.session.pid).collect();
+        // Nobody may wait for it but our own look, which has given up.
+        let lockers = store::why_table_lockers(&mut tx).await?.into_iter().filter(|locker| !known.contains(&locker.session.pid));
+        lock_waits.splice(0..0, lockers);
+    }
+    let database = store::why_database(&mut tx).await?;
+    tx.rollback().await?;
+    let mut tx = begin(connection).await?;
+    let shapes = unless_given_up(store::why_fleet(&mut tx).await)?;
+    tx.rollback().await?;
+    let mut tx = begin(connection).await?;
+    let missed = unless_given_up(store::why_schedules(&mut tx, GRACE).await)?;
+    tx.rollback().await?;
+    let mut tx = begin(connection).await?;
+    let odd = unless_given_up(store::why_workers(&mut tx, CLOCK_OFF, DEAF).await)?;
+    tx.rollback().await?;
+    let live_workers = shapes.iter().filter(|shape| shape.alive).map(|shape| shape.workers).sum();
+    // Of workers that could not be asked for nothing is said.
+    let missed = if shapes.is_empty() { Vec::new() } else { missed };
+    Ok(ServerFacts { now, live_workers, lock_waits, database, missed, odd })
+}
+
+fn unless_given_up<T: Default>(answer: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+    match answer {
+        Err(error) if gave_up(&error) => Ok(T::default()),
+        answer => answer,
+    }
 }

@@ -21,6 +21,8 @@ pub struct Health {
     pub polling: i64,
     /// How far the worst of their clocks is off, in ms, of those that tell.
     pub clock_off_ms: Option<i64>,
+    /// Whether this role may see what the sessions of others do: that of a superuser, or one with `pg_read_all_stats`.
+    pub sees_sessions: bool,
     /// Who has the oldest transaction open, of those that this role may see: "Session 42 (`psql`) of ana".
     pub oldest_session: Option<String>,
     /// The server's process of that session.
@@ -52,7 +54,7 @@ pub async fn health(connection: &mut PgConnection) -> Result<Health, ReadError> 
     if let Some(session) = database.oldest {
         health.oldest_session = Some(wording::who(&session));
         health.oldest_pid = Some(session.pid);
-        health.oldest_s = session.since.map(|since| (health.clock - since).num_milliseconds() as f64 / 1e3);
+        health.oldest_s = session.since.map(|since| (health.clock - since).num_milliseconds().max(0) as f64 / 1e3);
     }
     Ok(health)
 }

@@ -24,17 +24,17 @@ pub(crate) mod finished;
 
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
 use self::{
-    facts::LockWait,
+    facts::Fleet,
     finding::{Finding, GRACE},
     finished::{FinishedFacts, Story},
     gates::Case,
 };
-use crate::{JobId, JobState, ReadError, store};
+use crate::{JobId, JobState, Priority, ReadError, store};
 
 pub use code::WhyCode;
 pub use fix::{Fix, FixAct};
@@ -65,10 +65,11 @@ const LOCKED: Duration = Duration::from_millis(500);
 /// [`ReadError`].
 pub async fn why(connection: &mut PgConnection, id: JobId) -> Result<Option<Verdict>, ReadError> {
     match look_at_job(connection, id).await {
-        Err(error) if is_waiting(&error) => {
-            let (now, locked) = locked_tables(connection).await?;
-            let lock = locked.first().ok_or(error)?.finding();
-            Ok(Some(verdict(lock, Vec::new(), Some(id), Some(id), now, json!({ "lock_waits": locked }))))
+        Err(error) if gave_up(&error) => {
+            let server = gather::server(connection, store::lock_timed_out(&error)).await?;
+            let mut found = causes::of_server(&server).into_iter().filter(|found| found.finding.mover() == Mover::Database);
+            let cause = found.next().ok_or(error)?.finding;
+            Ok(Some(verdict(cause, Vec::new(), Some(id), Some(id), server.now, json!({ "server": server }))))
         }
         looked => Ok(looked?),
     }
@@ -80,7 +81,11 @@ async fn look_at_job(connection: &mut PgConnection, id: JobId) -> Result<Option<
         Some((job, fleet)) => {
             let mut all = gates::findings(&Case { job: &job, fleet: &fleet }).into_iter();
             let evidence = json!({ "job": job, "fleet": fleet.about(&job.queue, &job.kind) });
-            all.next().map(|first| verdict(first, all.collect(), Some(id), Some(id), fleet.now, evidence))
+            let mut verdict = all.next().map(|first| verdict(first, all.collect(), Some(id), Some(id), fleet.now, evidence));
+            if let Some(verdict) = verdict.as_mut().filter(|_| job.priority == Priority::Urgent) {
+                verdict.fixes.retain(|fix| fix.id != "first");
+            }
+            verdict
         }
         None => past(&mut tx, id).await?,
     };
@@ -98,12 +103,17 @@ async fn look_at_job(connection: &mut PgConnection, id: JobId) -> Result<Option<
 pub async fn causes(connection: &mut PgConnection) -> Result<Causes, ReadError> {
     let began = Instant::now();
     let mut causes = match look_at_fleet(connection).await {
-        Err(error) if is_waiting(&error) => {
-            let (now, locked) = locked_tables(connection).await?;
-            if locked.is_empty() {
-                return Err(error.into());
+        Err(error) if gave_up(&error) => {
+            let server = gather::server(connection, store::lock_timed_out(&error)).await?;
+            Causes {
+                at: server.now,
+                took_ms: 0,
+                causes: causes::causes(causes::of_server(&server), &Fleet::nothing(server.now)),
+                gave_up: true,
+                partial: vec![format!("the jobs could not be looked at in time, only the server: {error}")],
+                oldest_ready_s: None,
+                oldest_ready_queue: None,
             }
-            Causes { at: now, took_ms: 0, causes: causes::of_locks(locked, now), oldest_ready_s: None, oldest_ready_queue: None }
         }
         looked => looked?,
     };
@@ -126,7 +136,15 @@ async fn look_at_fleet(connection: &mut PgConnection) -> Result<Causes, sqlx::Er
         Some((since, queue)) => (Some(((fleet.now - since).num_milliseconds() as f64 / 1e3).max(0.0)), Some(queue)),
         None => (None, None),
     };
-    Ok(Causes { at: fleet.now, causes: causes::causes(look.found, &fleet), took_ms: 0, oldest_ready_s, oldest_ready_queue })
+    Ok(Causes {
+        at: fleet.now,
+        took_ms: 0,
+        causes: causes::causes(look.found, &fleet),
+        gave_up: false,
+        partial: gather::partial(&fleet, &wide),
+        oldest_ready_s,
+        oldest_ready_queue,
+    })
 }
 
 async fn begin(connection: &mut PgConnection) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
@@ -136,20 +154,9 @@ async fn begin(connection: &mut PgConnection) -> Result<Transaction<'_, Postgres
     Ok(tx)
 }
 
-/// Whether a statement was given up because a table is locked against everybody, or took too long.
-fn is_waiting(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    // lock_not_available, query_canceled
-    matches!(code.as_deref(), Some("55P03" | "57014"))
-}
-
-/// Who has locked a table of ours against everybody, when that is all that can be seen; with the database's clock.
-async fn locked_tables(connection: &mut PgConnection) -> Result<(DateTime<Utc>, Vec<LockWait>), sqlx::Error> {
-    let mut tx = begin(connection).await?;
-    let (now, mut waits) = (store::get_clock(&mut tx).await?, store::why_lock_waits(&mut tx, TimeDelta::zero()).await?);
-    tx.rollback().await?;
-    waits.retain(|wait| wait.exclusive);
-    Ok((now, waits))
+/// Whether a statement was given up because a table is locked against everybody, or took too long, as behind an old snapshot.
+fn gave_up(error: &sqlx::Error) -> bool {
+    store::lock_timed_out(error) || store::failure(error) == store::Failure::Cancelled
 }
 
 /// Of a job that is not unfinished.

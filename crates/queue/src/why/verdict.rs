@@ -216,6 +216,10 @@ pub struct Causes {
     pub took_ms: u64,
     /// By group, and in it by how many jobs.
     pub causes: Vec<Cause>,
+    /// The jobs could not be looked at, because a table is locked or the server too slow: these are only the causes that the server shows.
+    pub gave_up: bool,
+    /// What was not looked at, because there is too much of it; empty: all was.
+    pub partial: Vec<String>,
     /// How long the oldest job that could run has waited, in seconds; `None`: there is none.
     pub oldest_ready_s: Option<f64>,
     /// Its queue.

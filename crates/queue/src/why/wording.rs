@@ -74,11 +74,14 @@ impl Words {
                 "Completed jobs are kept for 7 days and failed ones for 30, unless the workers say otherwise.".into(),
             ),
 
-            Finding::Orphaned { worker, silent_since, rescue_at, .. } => {
+            Finding::Orphaned { worker, silent_since, rescue_at, live_workers } => {
                 let on = worker.as_deref().map_or_else(|| "a worker that is gone".to_owned(), |worker| format!("`{worker}`"));
                 let silent = silent_since.map(|since| format!(", which has been silent for {}", self.since(since))).unwrap_or_default();
-                let at = rescue_at
-                    .map_or_else(|| "Any live worker takes it over.".to_owned(), |at| format!("Others take over {}.", self.at(at)));
+                let at = match rescue_at {
+                    _ if *live_workers == 0 => "No worker is alive to take over.".to_owned(),
+                    Some(at) => format!("Others take over {}.", self.at(*at)),
+                    None => "Any live worker takes it over.".to_owned(),
+                };
                 (format!("Recorded as running on {on}{silent}."), at)
             }
             Finding::OverTimeout { job, worker, timeout_ms, deadline, .. } => (
@@ -88,7 +91,7 @@ impl Words {
                     self.since(*deadline),
                     named(worker.as_deref()),
                 ),
-                "WhyCode that blocks can't be interrupted: only the end of its process ends it.".into(),
+                "Code that blocks can't be interrupted: only the end of its process ends it.".into(),
             ),
             Finding::Cancelling { job, asked_at, reason, .. } => (
                 format!(
@@ -188,10 +191,10 @@ impl Words {
 
             Finding::TableLock { session, waiters, workers, waiting_since, relation } => (
                 format!(
-                    "{} has locked {} against everybody; {} for it, {workers} of them of workers.",
+                    "{} has locked {} against everybody{}.",
                     who(session),
                     relation.as_deref().map_or_else(|| "a table of Haulage".to_owned(), |table| format!("table `{table}`")),
-                    wait(*waiters)
+                    if *waiters == 0 { String::new() } else { format!("; {} for it, {workers} of them of workers", wait(*waiters)) },
                 ),
                 format!("Since {}. {}", self.moment(*waiting_since), self.does(session)),
             ),
@@ -199,12 +202,13 @@ impl Words {
                 format!("{} holds a lock that {} for.", who(session), wait(*waiters)),
                 format!("Since {}. {}", self.moment(*waiting_since), self.does(session)),
             ),
-            Finding::SlotBlocked { what, limit, by } => (
+            Finding::SlotBlocked { what, limit, ownerless, by } => (
                 match limit {
                     1 => format!("The one slot of {what} is held by job {} of `{}`, which nobody runs.", by.id, by.kind),
                     n => format!(
-                        "All {} slots of {what} are held by jobs that nobody runs, such as {} of `{}`.",
+                        "All {} slots of {what} are held by {} that nobody runs, such as {} of `{}`.",
                         thousands(*n),
+                        count(*ownerless, "job"),
                         by.id,
                         by.kind
                     ),
@@ -219,14 +223,14 @@ impl Words {
                 };
                 (format!("Only {} of key `{key}` may run at once{held}.", count(*limit, "job")), ahead(*before))
             }
-            Finding::KeyRate { key, limit, next_at, before, .. } => {
+            Finding::KeyRate { key, rate: limit, next_at, before, .. } => {
                 (format!("Key `{key}` may start {}; the next place is free {}.", rate(limit), self.at(*next_at)), ahead(*before))
             }
             Finding::QueueFull { queue, limit, held, before, eta_s, arriving, done, .. } => (
                 format!("Queue `{queue}` is at its limit: {held} of {limit} are running or let in."),
                 self.pace(*before, *eta_s, *arriving, *done),
             ),
-            Finding::QueueRate { queue, limit, next_at, before, .. } => {
+            Finding::QueueRate { queue, rate: limit, next_at, before, .. } => {
                 (format!("Queue `{queue}` may start {}; the next place is free {}.", rate(limit), self.at(*next_at)), ahead(*before))
             }
             Finding::RowLocked { session, locked_since } => (
@@ -240,7 +244,7 @@ impl Words {
                 self.does(session),
             ),
 
-            Finding::Suspect { crashes } => (
+            Finding::Suspect { crashes, .. } => (
                 format!("Its process died {} while it ran, so a worker takes it alone, as soon as one can.", times(i64::from(*crashes))),
                 "A third death makes it dead.".into(),
             ),
@@ -276,10 +280,10 @@ impl Words {
                 (format!("{} in the line of `{queue}`{}.", are_before(*before), about(*eta_s)), none())
             }
             Finding::Ready { .. } => ("It can run now and should start within a minute.".into(), none()),
-            Finding::Unexplained { queue, waits_since, last_claim, workers, .. } => (
+            Finding::Unexplained { queue, waits_since, last_claim, workers, busy, .. } => (
                 format!("Nothing we check explains this: it could have run for {}.", self.since(*waits_since)),
                 format!(
-                    "{}; {}.",
+                    "{}; {}.{}",
                     if *workers == 1 {
                         "1 live worker takes such jobs".to_owned()
                     } else {
@@ -288,6 +292,13 @@ impl Words {
                     match last_claim {
                         Some(last) => format!("the last claim from `{queue}` was {}", self.ago(*last)),
                         None => format!("no claim from `{queue}` is known"),
+                    },
+                    match busy {
+                        0 => String::new(),
+                        n => format!(
+                            " {} they may run: if its handler blocks, it may wait for one of their threads.",
+                            capital(&count(*n, "job"))
+                        ),
                     }
                 ),
             ),
@@ -363,6 +374,7 @@ impl Words {
         match (session.state.as_deref(), session.query.as_deref()) {
             (Some("idle in transaction"), Some(query)) => format!("It is idle; its last statement was: {}", cut(query)),
             (_, Some(query)) if !query.is_empty() => format!("It runs: {}", cut(query)),
+            _ if session.backend_start.is_none() => "What it does is not visible to this role.".into(),
             _ => String::new(),
         }
     }

@@ -6,7 +6,7 @@ use super::Case;
 use crate::{
     JobState, ParkedFor,
     why::{
-        facts::{LockWait, Room, Session},
+        facts::{Idle, LockWait, Room, Session},
         finding::Finding,
     },
 };
@@ -27,17 +27,18 @@ fn room_of_queue<'a>(case: &Case<'a>) -> Option<&'a Room> {
 }
 
 pub(super) fn table_lock(case: &Case<'_>) -> Option<Finding> {
-    case.fleet.lock_waits.iter().find(|wait| wait.exclusive && waits(case)).map(LockWait::finding)
+    case.fleet.lock_waits.iter().find(|wait| wait.exclusive && wait.workers > 0 && waits(case)).map(LockWait::finding)
 }
 
 /// Who has all the slots, and nobody runs them: they wait for a worker that is not there, or in a paused queue.
 pub(super) fn slot_blocked(case: &Case<'_>) -> Option<Finding> {
     let of = |room: &Room, what: String| {
         let limit = room.limit.max_running().map(i64::from)?;
-        let by = room.idle_job.clone()?;
-        let (queue, kind) = (by.queue.clone(), by.kind.clone());
-        let nobody = case.fleet.is_paused(&queue) || case.fleet.takers(&queue, &kind, by.revision).next().is_none();
-        (room.slots() <= 0 && room.idle == room.held && nobody).then_some(Finding::SlotBlocked { what, limit, by })
+        let nobody = |by: &&Idle| case.fleet.is_paused(&by.queue) || case.fleet.takers(&by.queue, &by.kind, by.revision).next().is_none();
+        let ownerless: i64 = room.idle_by.iter().filter(nobody).map(|by| by.jobs).sum();
+        let by = room.idle_by.iter().filter(nobody).max_by_key(|by| by.jobs)?.clone();
+        // One that somebody will run makes room when it ends.
+        (room.slots() <= 0 && ownerless >= room.held).then_some(Finding::SlotBlocked { what, limit, ownerless, by })
     };
     let of_key = waits_for_key(case).then_some(case.job.key.as_ref()).flatten();
     of_key
@@ -69,7 +70,7 @@ pub(super) fn key(case: &Case<'_>) -> Option<Finding> {
         _ => Finding::KeyRate {
             key: facts.key.clone(),
             limited_by,
-            limit: facts.room.limit,
+            rate: facts.room.limit,
             before,
             next_at: now + next(&facts.room, before),
             waits_since: job.eligible_at,
@@ -99,7 +100,7 @@ pub(super) fn queue(case: &Case<'_>) -> Option<Finding> {
         },
         _ => Finding::QueueRate {
             queue: job.queue.clone(),
-            limit: room.limit,
+            rate: room.limit,
             before,
             next_at: fleet.now + next(room, before),
             waits_since: job.eligible_at,

@@ -55,7 +55,7 @@ const CLOSED: [Gate; 21] = [
 
 /// Open gates, and what decides when it is its turn.
 const ORDER: [Gate; 6] =
-    [order::suspect, order::starved, order::head_of_line, order::slots_full, order::in_line, order::ready_or_unexplained];
+    [order::suspect, order::head_of_line, order::slots_full, order::starved, order::in_line, order::ready_or_unexplained];
 
 /// What holds the job up, the first gate first. Never empty.
 pub(crate) fn findings(case: &Case<'_>) -> Vec<Finding> {

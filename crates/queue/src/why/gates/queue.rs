@@ -24,12 +24,14 @@ pub(super) fn no_worker(case: &Case<'_>) -> Option<Finding> {
         return None;
     }
     let last = fleet.shapes.iter().filter(|shape| shape.serves(queue)).max_by_key(|shape| shape.last_beat);
+    let known = fleet.queues.contains_key(queue) || fleet.usual.keys().any(|(of, _)| of == queue);
     let served = fleet.live().flat_map(|shape| &shape.queues);
     Some(Finding::NoWorker {
         queue: queue.clone(),
         last_worker: last.map(|last| last.name.clone()),
         last_beat: last.map(|last| last.last_beat),
-        nearest: if last.is_none() { nearest(queue, served) } else { None },
+        // Of a queue that was ever served or spoken of the name is meant.
+        nearest: if last.is_none() && !known { nearest(queue, served) } else { None },
     })
 }
 
@@ -80,7 +82,14 @@ fn serving(case: &Case<'_>) -> i64 {
 /// A served queue whose name is nearly this one: somebody may have mistyped it.
 fn nearest<'a>(name: &str, served: impl Iterator<Item = &'a String>) -> Option<String> {
     let (distance, nearest) = served.map(|other| (distance(name, other), other)).min()?;
-    (distance <= name.len().min(nearest.len()) / 3).then(|| nearest.clone())
+    (distance <= name.len().min(nearest.len()) / 3 && !are_siblings(name, nearest)).then(|| nearest.clone())
+}
+
+/// Whether two names differ only in a number or in their last word, as those of parts of one thing do.
+fn are_siblings(a: &str, b: &str) -> bool {
+    let letters = |name: &str| name.chars().filter(|c| !c.is_numeric()).collect::<String>();
+    let all_but_last = |name: &str| name.rsplit_once(|c: char| !c.is_alphanumeric()).map(|(start, _)| start.to_owned());
+    letters(a) == letters(b) || (all_but_last(a).is_some() && all_but_last(a) == all_but_last(b))
 }
 
 /// Letters to change, add or leave out.
@@ -110,5 +119,9 @@ mod tests {
         assert_eq!(nearest("report", served.iter()).as_deref(), Some("reports"));
         assert_eq!(nearest("mails", served.iter()).as_deref(), Some("mail"));
         assert_eq!(nearest("billing", served.iter()), None);
+        let parts = ["shard-1".to_owned(), "mail-eu".to_owned(), "mail2".to_owned()];
+        for sibling in ["shard-2", "shard-10", "mail-us", "mail1", "mail"] {
+            assert_eq!(nearest(sibling, parts.iter()), None, "{sibling} is a name of its own");
+        }
     }
 }
