@@ -55,32 +55,6 @@ async fn a_table_lock_that_nobody_waits_for_is_what_stops_the_look() {
     );
 }
 
-/// As of VACUUM FULL.
-#[tokio::test]
-async fn a_table_that_no_worker_waits_for_closes_no_gate() {
-    let pool = database().await.pool();
-    let worker = quick(&pool).await;
-    let mut vacuum = session(&pool, "vacuum").await;
-    sqlx::raw_sql("BEGIN; LOCK TABLE haulage.audit IN ACCESS EXCLUSIVE MODE").execute(&mut vacuum).await.unwrap();
-    let mut reader = session(&pool, "reader").await;
-    let reads = tokio::spawn(async move {
-        sqlx::raw_sql("SELECT count(*) FROM haulage.audit").execute(&mut reader).await.unwrap();
-    });
-    eventually("the reader has waited for long", async || {
-        sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'haulage.audit'::regclass AND waitstart < now() - interval '6 s')")
-            .fetch_one(&pool)
-            .await
-            .unwrap()
-    })
-    .await;
-    let id = enqueue(&pool, "nobody", "count").await;
-    assert_eq!(why(&pool, id).await.also.len(), 0, "only that nobody serves its queue");
-    assert!(cause(&pool, WhyCode::TableLock).await.is_none());
-    vacuum.close().await.unwrap();
-    reads.await.unwrap();
-    worker.shutdown().await;
-}
-
 /// Whoever waits for a lock in front of the workers is held up as they are.
 #[tokio::test]
 async fn who_waits_itself_is_not_to_be_ended() {
