@@ -149,7 +149,7 @@ async fn hostile_texts_in_every_field_are_shown_and_never_taken_for_html() {
     }
     let named = serve(router(pool.clone()).layer(axum::Extension(Identity { name: HOSTILE.to_owned() }))).await;
     let (_, page) = get(&named, "/workers").await;
-    assert!(page.contains(&"<span>&#34;&#62;&#60;script"), "{page}");
+    assert!(page.contains("<span>&#34;&#62;&#60;script"), "{page}");
     let (_, body) = get(&url, "/jobs.json").await;
     assert!(body.contains("<script>alert"), "JSON is data: {body}");
 }

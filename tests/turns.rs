@@ -118,7 +118,7 @@ async fn a_worker_with_a_backlog_waits_for_a_turn_and_goes_on_without() {
     let mut turn = pool.begin().await.unwrap();
     sqlx::query("SELECT pg_advisory_xact_lock(1751217521, hashtext('default'))").execute(&mut *turn).await.unwrap();
     let worker = worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
-    run(&mut *pool.acquire().await.unwrap(), UNTIL_SOMEBODY_WAITS).await;
+    run(&mut pool.acquire().await.unwrap(), UNTIL_SOMEBODY_WAITS).await;
     eventually("all are done beside it", async || crate::support::jobs_in(&pool, haulage::JobState::Completed).await == 20_000).await;
     turn.rollback().await.unwrap();
     worker.shutdown().await;

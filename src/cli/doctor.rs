@@ -94,7 +94,12 @@ async fn look(pool: &PgPool) -> anyhow::Result<Report> {
     match health(&mut connection).await {
         Ok(standing) => checks.extend(of_server(&standing)),
         Err(error) => {
-            checks.push(check("server", State::Bad, format!("the server and the workers could not be looked at: {}", reason(&error)), None))
+            checks.push(check(
+                "server",
+                State::Bad,
+                format!("the server and the workers could not be looked at: {}", reason(&error)),
+                None,
+            ));
         }
     }
     checks.push(of_notifications(pool).await?);

@@ -383,7 +383,7 @@ async fn starved() {
     let id = enqueue(&pool, "default", "count").await;
     age(&pool, id, 600).await;
     Count { n: 2 }.with().priority(Priority::Urgent).enqueue(&pool).await.unwrap();
-    assert_eq!(why(&pool, id).await.code, WhyCode::InLine)
+    assert_eq!(why(&pool, id).await.code, WhyCode::InLine);
 }
 
 /// What others do who don't know its kind is no room for it.

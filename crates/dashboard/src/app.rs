@@ -31,8 +31,11 @@ pub(crate) struct App {
     workers: Last<Workers>,
     causes: Last<Result<Arc<Causes>, Problem>>,
     /// The last that could be read.
-    good: Arc<watch::Sender<Option<(Instant, Arc<Causes>)>>>,
+    good: Arc<watch::Sender<Option<Good>>>,
 }
+
+/// Causes, and when they were read.
+type Good = (Instant, Arc<Causes>);
 
 /// What was read last, and when; `None` inside: it could not be read then, or is being read.
 type Last<T> = Arc<Mutex<Option<(Instant, Option<T>)>>>;

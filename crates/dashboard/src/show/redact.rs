@@ -90,7 +90,7 @@ fn inner_json(text: &str) -> Option<String> {
 
 fn hide_values(value: &mut Value) -> bool {
     match value {
-        Value::Array(values) => values.iter_mut().fold(false, |any, value| hide_values(value) || any),
+        Value::Array(values) => values.iter_mut().map(hide_values).fold(false, bool::max),
         Value::Object(values) => values.iter_mut().fold(false, |any, (name, value)| {
             if is_secret(name) {
                 *value = Value::String(MASK.to_owned());

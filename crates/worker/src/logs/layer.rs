@@ -2,14 +2,17 @@
 
 use std::{cell::RefCell, sync::Arc};
 
-use haulage_queue::telemetry::{TARGET, UNRECORDED};
+use haulage_queue::{
+    redact::Rules,
+    telemetry::{TARGET, UNRECORDED},
+};
 use tracing::{
     Event, Subscriber,
     span::{Attributes, Id},
 };
 use tracing_subscriber::{Layer, filter::LevelFilter, layer::Context, registry::LookupSpan};
 
-use super::{Record, redact::Rules};
+use super::Record;
 
 /// The span of an attempt, among others of the same target.
 const ATTEMPT: &str = "process";

@@ -10,7 +10,6 @@
 
 mod layer;
 mod record;
-mod redact;
 mod tails;
 
 pub use layer::AttemptLogs;

@@ -7,14 +7,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use haulage_queue::{LogLevel, store::StoredLine};
+use haulage_queue::{
+    LogLevel,
+    redact::{CUT, REDACTED, Rules},
+    store::StoredLine,
+};
 use serde_json::{Map, Value};
 use tracing::{
     Event, Level,
     field::{Field, Visit},
 };
-
-use super::redact::{CUT, REDACTED, Rules};
 
 /// The last lines of an attempt: what a person reads, and small enough that a thousand attempts at once hold 16 MB.
 const MOST_LINES: usize = 100;

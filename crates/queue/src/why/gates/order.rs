@@ -59,7 +59,7 @@ fn is_full(case: &Case<'_>) -> bool {
 
 pub(super) fn suspect(case: &Case<'_>) -> Option<Finding> {
     (case.job.parked_for == Some(ParkedFor::Suspect))
-        .then(|| Finding::Suspect { crashes: case.job.crashes, waits_since: case.job.eligible_at })
+        .then_some(Finding::Suspect { crashes: case.job.crashes, waits_since: case.job.eligible_at })
 }
 
 pub(super) fn starved(case: &Case<'_>) -> Option<Finding> {
