@@ -422,6 +422,10 @@ async fn secrets_are_hidden_in_whatever_else_is_said_of_a_job() {
     run("INSERT INTO haulage.finished_jobs (id, run_at, eligible_at, created_at, claimed_at, attempt, priority, failures, max_attempts, crashes, state,
              kind_revision, queue, kind, args, error, parent_id, root_id)
          SELECT nextval('haulage.live_jobs_id_seq'), now(), now(), now(), now(), 1, 1, 1, 1, 0, 6, 0, 'q', 'k', jsonb_build_object('x', $2::text), $1, $3, $3").await;
+    // It died of its attempt, which is a cause.
+    run("INSERT INTO haulage.attempts (job_id, attempt, ended_at, outcome, error_class, message)
+         SELECT id, attempt, finished_at, 'failed', $2, $1 FROM haulage.finished_failed WHERE parent_id = $3")
+    .await;
     run("INSERT INTO haulage.queues (name, paused_at, paused_by, paused_why) SELECT 'q', now(), 'ana', $1 || $2 WHERE $3::bigint > 0")
         .await;
     run("INSERT INTO haulage.schedules (name, owner, cron, zone, missed, overlap, jitter_ms, kind, queue, args, priority, max_attempts, next_at,

@@ -9,7 +9,7 @@ use crate::{
     app::App,
     error::Problem,
     frame::Frame,
-    show::{Look, Prose, ago, capped, encode, prose, span},
+    show::{Look, Prose, ago, capped, encode, mask, prose, span},
 };
 
 /// Causes that are shown of each group.
@@ -79,7 +79,7 @@ pub(crate) struct Remedy {
 
 impl Remedy {
     pub(crate) fn of(fixes: &[haulage_queue::Fix]) -> Vec<Self> {
-        let remedy = |fix: &haulage_queue::Fix| Self { label: fix.label.clone(), command: fix.command.clone() };
+        let remedy = |fix: &haulage_queue::Fix| Self { label: mask(&fix.label).into(), command: mask(&fix.command).into() };
         fixes.iter().take(3).map(remedy).collect()
     }
 }
