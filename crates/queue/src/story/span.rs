@@ -181,7 +181,7 @@ pub struct SpanTrace {
     pub span_id: String,
     /// Whether it was sampled; `None`: that is not stored.
     pub sampled: Option<bool>,
-    /// Its page, if it was asked for with [`Story::with_links`](crate::Story::with_links).
+    /// Its page, if it was asked for with [`Story::with_links`](crate::story::Story::with_links).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
 }
