@@ -60,11 +60,11 @@ impl AttemptSpan {
 
 /// What is current in the handler, for the thread of a blocking one.
 #[derive(Debug)]
-pub(crate) struct Current(tracing::Span);
+pub(crate) struct Current(Span);
 
 impl Current {
     pub(crate) fn take() -> Self {
-        Self(tracing::Span::current())
+        Self(Span::current())
     }
 
     pub(crate) fn run<T>(self, work: impl FnOnce() -> T) -> T {
