@@ -86,6 +86,8 @@ pub(crate) use why::{
     why_orphans, why_queues, why_running, why_schedules, why_table_lockers, why_usual, why_waiting, why_workers,
 };
 
+use crate::JobId;
+
 /// What kind of trouble an error is: it decides between retry, refusal and advice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -144,6 +146,11 @@ pub fn passes(error: &sqlx::Error) -> bool {
 /// Whether a statement gave up waiting for a lock.
 pub fn lock_timed_out(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(|error| error.code()).as_deref() == Some("55P03")
+}
+
+/// As an array.
+fn ids(jobs: &[JobId]) -> Vec<i64> {
+    jobs.iter().map(|job| job.0).collect()
 }
 
 /// The longest error text stored, in bytes: 8 KiB.

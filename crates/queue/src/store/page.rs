@@ -154,8 +154,7 @@ pub async fn page_attempts<'c>(
 
 /// In which state these jobs are, those that are there.
 pub async fn list_states<'c>(executor: impl PgExecutor<'c>, ids: &[JobId]) -> Result<Vec<(JobId, JobState)>, sqlx::Error> {
-    let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
-    let rows = sqlx::query(include_str!("../sql/list_states.sql")).bind(ids).fetch_all(executor).await?;
+    let rows = sqlx::query(include_str!("../sql/list_states.sql")).bind(super::ids(ids)).fetch_all(executor).await?;
     rows.iter().map(|row| Ok((JobId(row.try_get("id")?), JobState::from_code(row.try_get("state")?)?))).collect()
 }
 

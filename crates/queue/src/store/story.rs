@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool, Postgres, Row, Transaction};
 use uuid::Uuid;
 
-use super::inspect::json;
+use super::{ids, inspect::json};
 use crate::{
     JobId, JobState, ParkedFor, TraceContext,
     story::{QueueAct, QueueNow, StoryAct, StoryAttempt, StoryJob},
@@ -59,8 +59,8 @@ pub(crate) async fn list_attempt_traces(
 ) -> Result<Vec<AttemptTrace>, sqlx::Error> {
     let rows = sqlx::query(include_str!("../sql/list_attempt_traces.sql")).bind(ids(jobs)).bind(limit).fetch_all(connection).await?;
     let traces = rows.iter().map(|row| {
-        let trace = TraceContext::from_stored(row.try_get(2)?, row.try_get(3)?, None);
-        Ok(trace.map(|trace| AttemptTrace { job: JobId(row.get(0)), attempt: row.get(1), trace }))
+        let Some(trace) = TraceContext::from_stored(row.try_get("trace_id")?, row.try_get("span_id")?, None) else { return Ok(None) };
+        Ok(Some(AttemptTrace { job: JobId(row.try_get("job_id")?), attempt: row.try_get("attempt")?, trace }))
     });
     traces.filter_map(Result::transpose).collect()
 }
@@ -214,8 +214,4 @@ pub(crate) async fn list_story_queues(connection: &mut PgConnection, jobs: &[(&s
             })
         })
         .collect()
-}
-
-fn ids(jobs: &[JobId]) -> Vec<i64> {
-    jobs.iter().map(|job| job.0).collect()
 }
