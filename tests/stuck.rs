@@ -2,16 +2,16 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use haulage::{Job, JobState, Worker, job_detail, telemetry};
+use haulage::{Job, JobState, job_detail, telemetry};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::PgPool;
-use tokio::io::AsyncWriteExt;
+use tokio::sync::Notify;
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::{
     support::{Count, database, eventually, wait_for_state, worker},
-    telemetry::{Process, parent_gone},
+    telemetry::{Process, announce, parent_gone},
 };
 
 /// Sleeps as no async handler should.
@@ -30,11 +30,18 @@ impl Job for Block {
 async fn stuck_process() {
     let Ok(url) = std::env::var("HAULAGE_TEST_STUCK") else { return };
     let telemetry = telemetry::builder("stuck").metrics(SocketAddr::from(([127, 0, 0, 1], 0))).init().unwrap();
-    let mut out = tokio::io::stdout();
-    out.write_all(format!("\nlistening {}\n", telemetry.metrics_address().unwrap()).as_bytes()).await.unwrap();
-    out.flush().await.unwrap();
-    let lingers = async |job: Count| tokio::time::sleep(Duration::from_millis(job.n.unsigned_abs())).await;
-    let blocks = async |job: Block| std::thread::sleep(Duration::from_millis(job.ms));
+    announce(telemetry.metrics_address().unwrap()).await;
+    // One that lingers goes on when another blocks, so it can't end before that does.
+    static BLOCKS: Notify = Notify::const_new();
+    let lingers = async |job: Count| {
+        if job.n > 0 {
+            BLOCKS.notified().await;
+        }
+    };
+    let blocks = async |job: Block| {
+        BLOCKS.notify_one();
+        std::thread::sleep(Duration::from_millis(job.ms));
+    };
     let worker = worker(&PgPool::connect(&url).await.unwrap()).handle(lingers).handle(blocks).build().unwrap();
     worker.run_until(parent_gone()).await.unwrap();
     drop(telemetry);
@@ -46,20 +53,11 @@ async fn a_handler_that_blocks_the_only_thread_is_named_and_costs_no_other_job_i
     let (pool, url) = (database.pool(), database.url());
     let mut process = Process::start("stuck::stuck_process", &[("HAULAGE_TEST_STUCK", &url)]);
     let address = process.address().await;
-    let beside = Count { n: 1 }.enqueue(&pool).await.unwrap().id();
+    let beside = Count { n: 0 }.enqueue(&pool).await.unwrap().id();
     wait_for_state(&pool, beside, JobState::Completed).await;
     // Takes over what loses its lease, which is 1.5 s.
-    let rescuer = Worker::builder(pool.clone())
-        .queue("default", 1)
-        .heartbeat(Duration::from_millis(100))
-        .lease(Duration::from_millis(1_500))
-        .handle(async |_: Rescued| {})
-        .build()
-        .unwrap()
-        .start()
-        .await
-        .unwrap();
-    let lingering = Count { n: 200 }.enqueue(&pool).await.unwrap().id();
+    let rescuer = worker(&pool).handle(async |_: Rescued| {}).build().unwrap().start().await.unwrap();
+    let lingering = Count { n: 1 }.enqueue(&pool).await.unwrap().id();
     wait_for_state(&pool, lingering, JobState::Running).await;
     let blocking = Block { ms: 5_000 }.enqueue(&pool).await.unwrap().id();
 
@@ -116,16 +114,7 @@ async fn a_log_that_nobody_reads_costs_a_live_worker_no_lease() {
     let database = database().await;
     let (pool, url) = (database.pool(), database.url());
     let process = Process::start("stuck::clogged_process", &[("HAULAGE_TEST_CLOGGED", &url)]);
-    let rescuer = Worker::builder(pool.clone())
-        .queue("default", 1)
-        .heartbeat(Duration::from_millis(100))
-        .lease(Duration::from_millis(1_500))
-        .handle(async |_: Rescued| {})
-        .build()
-        .unwrap()
-        .start()
-        .await
-        .unwrap();
+    let rescuer = worker(&pool).handle(async |_: Rescued| {}).build().unwrap().start().await.unwrap();
     // Told of after a second; a lease of the process and the next look of the rescuer are over long before its end.
     let id = Block { ms: 6_000 }.enqueue(&pool).await.unwrap().id();
     wait_for_state(&pool, id, JobState::Completed).await;
