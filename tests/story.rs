@@ -70,7 +70,7 @@ fn of_job(spans: &[Span], id: JobId) -> Option<&Span> {
 async fn life(pool: &PgPool, id: JobId) -> Vec<String> {
     let story = story(pool, id).await;
     let job = of_job(&story.spans, id).unwrap();
-    let until = (story.ended_at.unwrap_or(story.read_at) - story.started_at).num_microseconds().unwrap() as f64 / 1000.0;
+    let until = story.length_ms();
     let (mut told, mut sum, mut earlier, mut words) = (job.start_ms, 0.0, 0.0, Vec::new());
     for span in &job.children {
         match &span.what {

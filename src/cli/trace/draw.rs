@@ -2,11 +2,11 @@
 
 use haulage::{
     JobState, LogLine,
-    story::{Found, Span, SpanKind, Story, WaitReason},
+    story::{Axis, Found, Span, SpanKind, Story, WaitReason},
 };
 
 use super::{
-    axis::Axis,
+    bar::bar,
     paint::{Paint, Tone},
     tell::{length, sentence},
 };
@@ -31,7 +31,7 @@ struct Row<'a> {
 }
 
 pub(super) fn draw(story: &Story, width: usize, paint: Paint) -> String {
-    let until = until_ms(story);
+    let until = story.length_ms();
     let mut rows = Vec::new();
     for span in &story.spans {
         collect(span, String::new(), String::new(), &mut rows);
@@ -39,11 +39,12 @@ pub(super) fn draw(story: &Story, width: usize, paint: Paint) -> String {
     let labels: Vec<String> = rows.iter().map(|row| label(row.span)).collect();
     let longest = rows.iter().zip(&labels).map(|(row, label)| row.branch.chars().count() + label.chars().count()).max().unwrap_or(0);
     let left = longest.clamp(20, (width - LENGTHS) * 3 / 5);
-    let axis = axis(&rows, until, width - left - LENGTHS);
+    let columns = width - left - LENGTHS;
+    let axis = Axis::of(rows.iter().map(|row| row.span), until, columns as f64);
 
     let mut text = head(story, paint);
     let scale = length(until);
-    let room = (width - left - LENGTHS).saturating_sub(scale.chars().count() + 1);
+    let room = columns.saturating_sub(scale.chars().count() + 1);
     text.push_str(&paint.text(Tone::Quiet, &format!("{:gap$}0{:room$}{scale}", "", "", gap = left + LENGTHS)));
     text.push('\n');
     for (row, label) in rows.iter().zip(&labels) {
@@ -59,17 +60,12 @@ pub(super) fn draw(story: &Story, width: usize, paint: Paint) -> String {
     }
     text.push('\n');
     let mut legend = "█ runs   ░ in line   ▒ held up   · its time has not come".to_owned();
-    if axis.is_shortened() {
+    if axis.breaks().next().is_some() {
         legend.push_str("   / drawn shorter");
     }
     text.push_str(&paint.text(Tone::Quiet, &wrap(&legend, width)));
     text.push_str(&end(story, &rows, until, width, paint));
     text
-}
-
-fn until_ms(story: &Story) -> f64 {
-    let end = story.ended_at.unwrap_or(story.read_at);
-    (end - story.started_at).num_microseconds().map_or(f64::MAX, |us| us as f64 / 1000.0)
 }
 
 fn collect<'a>(span: &'a Span, branch: String, below: String, rows: &mut Vec<Row<'a>>) {
@@ -81,14 +77,6 @@ fn collect<'a>(span: &'a Span, branch: String, below: String, rows: &mut Vec<Row
         let (own, further) = if n + 1 == count { ("└─ ", "   ") } else { ("├─ ", "│  ") };
         collect(child, format!("{below}{own}"), format!("{below}{further}"), rows);
     }
-}
-
-fn axis(rows: &[Row<'_>], until: f64, width: usize) -> Axis {
-    let end = |span: &Span| span.end_ms.unwrap_or(until);
-    let marks: Vec<f64> = rows.iter().flat_map(|row| [row.span.start_ms, end(row.span)]).collect();
-    let runs: Vec<(f64, f64)> =
-        rows.iter().filter(|row| matches!(row.span.what, SpanKind::Attempt { .. })).map(|row| (row.span.start_ms, end(row.span))).collect();
-    Axis::new(until, &runs, &marks, width)
 }
 
 /// What was asked for, and when it was.
@@ -114,7 +102,7 @@ fn line(text: &mut String, row: &Row<'_>, label: &str, left: usize, axis: &Axis,
     let took = if is_moment { String::new() } else { length(span.length_ms(until)) };
     text.push_str(&" ".repeat(left - drawn - name.chars().count()));
     text.push_str(&format!("{took:>width$}  ", width = LENGTHS - 2));
-    let mut bar = axis.bar(span.start_ms, span.end_ms.unwrap_or(until), fill(span));
+    let mut bar = bar(axis, span.start_ms, span.end_ms.unwrap_or(until), fill(span));
     if span.end_ms.is_none() && !matches!(span.what, SpanKind::Job { .. }) {
         bar.pop();
         bar.push('>');

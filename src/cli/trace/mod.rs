@@ -1,6 +1,6 @@
 //! `haulage trace`.
 
-mod axis;
+mod bar;
 mod draw;
 mod paint;
 mod tell;

@@ -10,6 +10,7 @@
 //! The spans of a job stand end to end: its waits and attempts add up to its time. What the tables don't know is said so and not
 //! guessed.
 
+mod axis;
 mod build;
 mod find;
 mod key;
@@ -25,6 +26,8 @@ use sqlx::PgPool;
 
 use crate::{JobId, ReadError, TraceUrl, store};
 
+#[doc(hidden)]
+pub use axis::Axis;
 pub use key::{StoryKey, StoryKeyError};
 pub(crate) use rows::{QueueAct, QueueNow, StoryAct, StoryAttempt, StoryJob};
 pub use span::{Span, SpanKind, SpanTrace, WaitReason};
@@ -96,6 +99,11 @@ pub async fn tell(pool: &PgPool, key: &StoryKey) -> Result<Option<Story>, ReadEr
 }
 
 impl Story {
+    /// How long it is so far, in ms: to its end, or to when it was read.
+    pub fn length_ms(&self) -> f64 {
+        ms(self.started_at, self.ended_at.unwrap_or(self.read_at))
+    }
+
     /// Gives each span that is known to a tracing backend the URL of its page there.
     #[must_use]
     pub fn with_links(mut self, url: &TraceUrl) -> Self {
@@ -105,4 +113,9 @@ impl Story {
         spans.iter_mut().for_each(|span| span.link(url, range, None, request));
         self
     }
+}
+
+/// From one time to another.
+fn ms(from: DateTime<Utc>, to: DateTime<Utc>) -> f64 {
+    (to - from).num_microseconds().unwrap_or(i64::MAX) as f64 / 1000.0
 }

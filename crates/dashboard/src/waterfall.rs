@@ -1,15 +1,12 @@
 //! The story of a job as a picture: a row a span, with a bar where it lies in time. Drawn on the server, as SVG whose places are
 //! percents: it fits any width without a script, and the policy of the page allows no style in an attribute.
 
-mod axis;
-
 use askama::Template;
 use haulage_queue::{
     JobId, JobState,
-    story::{Span, SpanKind, Story, WaitReason},
+    story::{Axis, Span, SpanKind, Story, WaitReason},
 };
 
-use self::axis::Axis;
 use crate::{
     frame::Frame,
     show::{Look, mask, span},
@@ -60,19 +57,14 @@ struct Row {
 
 impl<'a> Waterfall<'a> {
     pub(crate) fn new(frame: &'a Frame, story: &Story) -> Self {
-        let end = story.ended_at.unwrap_or(story.read_at);
-        let until = (end - story.started_at).as_seconds_f64() * 1e3;
+        let until = story.length_ms();
         let mut spans = Vec::new();
         for span in &story.spans {
             collect(span, 0, &mut spans);
         }
         let left_out = spans.len().saturating_sub(MOST);
         spans.truncate(MOST);
-        let end = |span: &Span| span.end_ms.unwrap_or(until);
-        let marks: Vec<f64> = spans.iter().flat_map(|(_, span)| [span.start_ms, end(span)]).collect();
-        let is_run = |span: &Span| matches!(span.what, SpanKind::Attempt { .. });
-        let runs: Vec<(f64, f64)> = spans.iter().filter(|(_, span)| is_run(span)).map(|(_, span)| (span.start_ms, end(span))).collect();
-        let axis = Axis::new(until, &runs, &marks);
+        let axis = Axis::of(spans.iter().map(|(_, span)| *span), until, 100.0);
         let ticks = TICKS.into_iter().map(|place| {
             let at = axis.time(place) / 1e3;
             (place, if place == 0.0 { "0".to_owned() } else { format!("+{}", span(at)) })
