@@ -11,6 +11,7 @@ use std::{
 };
 
 use haulage_queue::store::{self, Claimed, Kinds, Request};
+use sqlx::PgConnection;
 use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
@@ -47,9 +48,16 @@ const NO_TURNS: Duration = Duration::from_secs(1);
 /// Suspects are looked for at most this often, and only when the heartbeat saw one.
 const SUSPECT_EVERY: Duration = Duration::from_secs(1);
 
-pub(crate) async fn run(shared: Arc<Shared>, results: mpsc::Sender<Resolved>, asks: mpsc::Sender<Ask>, stop: CancellationToken) {
+/// Claims with the connection that the worker has started with.
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    connection: PgConnection,
+    results: mpsc::Sender<Resolved>,
+    asks: mpsc::Sender<Ask>,
+    stop: CancellationToken,
+) {
     let mut fetch = Fetch {
-        link: Link::new(&shared, "claim"),
+        link: Link::new(&shared, "claim").on(connection),
         views: [&shared.kinds, &shared.async_kinds].map(|kinds| View::new(&shared, kinds)),
         asks,
         asleep_in: None,
