@@ -7,7 +7,7 @@ use sqlx::{
 };
 
 /// Every migration: number, name, SQL. Append-only.
-const MIGRATIONS: [(i64, &str, &str); 16] = [
+const MIGRATIONS: [(i64, &str, &str); 14] = [
     (1, "jobs", include_str!("../migrations/0001_jobs.sql")),
     (2, "partitions", include_str!("../migrations/0002_partitions.sql")),
     (3, "enqueue", include_str!("../migrations/0003_enqueue.sql")),
@@ -17,13 +17,11 @@ const MIGRATIONS: [(i64, &str, &str); 16] = [
     (7, "operations", include_str!("../migrations/0007_operations.sql")),
     (8, "revisions", include_str!("../migrations/0008_revisions.sql")),
     (9, "audit", include_str!("../migrations/0009_audit.sql")),
-    (10, "attempt_logs", include_str!("../migrations/0010_attempt_logs.sql")),
-    (11, "story", include_str!("../migrations/0011_story.sql")),
-    (12, "history indexes", include_str!("../migrations/0012_history_indexes.sql")),
-    (13, "workers", include_str!("../migrations/0013_workers.sql")),
-    (14, "turns", include_str!("../migrations/0014_turns.sql")),
-    (15, "key_limits", include_str!("../migrations/0015_key_limits.sql")),
-    (16, "attempt_traces", include_str!("../migrations/0016_attempt_traces.sql")),
+    (10, "attempts", include_str!("../migrations/0010_attempts.sql")),
+    (11, "history_indexes", include_str!("../migrations/0011_history_indexes.sql")),
+    (12, "turns", include_str!("../migrations/0012_turns.sql")),
+    (13, "key_limits", include_str!("../migrations/0013_key_limits.sql")),
+    (14, "columns", include_str!("../migrations/0014_columns.sql")),
 ];
 
 /// The schema version that this build needs.

@@ -318,7 +318,9 @@ impl<'a> Duties<'a> {
                 Some(Instant::now() + if left { PRUNE_AGAIN } else { PRUNE_EVERY.mul_f64(rand::random_range(0.5..=1.0)) })
             }
             Due::Index => {
-                shared.index.notify_one();
+                if store::may_lack_index(connection, shared.settings.keep_completed, shared.settings.keep_failed).await? {
+                    shared.index.notify_one();
+                }
                 Some(Instant::now() + INDEX_EVERY.mul_f64(rand::random_range(0.5..=1.0)))
             }
             Due::Unhandled => {

@@ -11,6 +11,7 @@ use std::{
 };
 
 use haulage_queue::store::{self, Claimed, Kinds, Request};
+use sqlx::PgConnection;
 use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
@@ -47,16 +48,23 @@ const NO_TURNS: Duration = Duration::from_secs(1);
 /// Suspects are looked for at most this often, and only when the heartbeat saw one.
 const SUSPECT_EVERY: Duration = Duration::from_secs(1);
 
-pub(crate) async fn run(shared: Arc<Shared>, results: mpsc::Sender<Resolved>, asks: mpsc::Sender<Ask>, stop: CancellationToken) {
+/// Claims with the connection that the worker has started with.
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    connection: PgConnection,
+    results: mpsc::Sender<Resolved>,
+    asks: mpsc::Sender<Ask>,
+    stop: CancellationToken,
+) {
     let mut fetch = Fetch {
-        link: Link::new(&shared, "claim"),
+        link: Link::new(&shared, "claim").on(connection),
         views: [&shared.kinds, &shared.async_kinds].map(|kinds| View::new(&shared, kinds)),
         asks,
         asleep_in: None,
         limited: Vec::new(),
         admit_again: None,
         backlogs: HashSet::new(),
-        no_turns_until: None,
+        turns_from: Instant::now(),
         rest: Rest::new(shared.settings.poll),
         suspect_at: Instant::now(),
         epoch: shared.epoch(),
@@ -119,7 +127,8 @@ struct Fetch {
     admit_again: Option<Duration>,
     /// Lanes whose queues have a backlog, as the last claim has told.
     backlogs: HashSet<usize>,
-    no_turns_until: Option<Instant>,
+    /// None is waited for before.
+    turns_from: Instant,
     suspect_at: Instant,
     /// Of the last round: how often all leases had been lost by then.
     epoch: u64,
@@ -247,7 +256,7 @@ impl Fetch {
         let shared = &Arc::clone(&self.shared);
         let queues: Vec<&str> = wants.iter().map(|(index, _)| shared.lanes[*index].queue.as_str()).collect();
         let numbers: Vec<i32> = wants.iter().map(|(_, want)| i32::try_from(*want).unwrap_or(i32::MAX)).collect();
-        let turns = self.no_turns_until.is_none_or(|until| until <= Instant::now());
+        let turns = self.turns_from <= Instant::now();
         let in_turn: Vec<bool> = wants.iter().map(|(index, _)| turns && self.backlogs.contains(index)).collect();
         let View { kinds, bounds, sweep } = &mut self.views[view];
         let connection = self.link.get().await?;
@@ -268,7 +277,7 @@ impl Fetch {
         // A wait for a turn is no walk.
         let elapsed = started.elapsed().saturating_sub(claim.waited);
         if claim.given_up {
-            self.no_turns_until = Some(Instant::now() + NO_TURNS);
+            self.turns_from = Instant::now() + NO_TURNS;
         }
         sweep.put_off(elapsed);
         let lease = token.keep(claim.jobs.len() + claim.unreadable.len());

@@ -1,11 +1,12 @@
 //! Builds the indexes of days of the history that are over: by trace, request, kind, tags and args. Today's partition goes without, each
 //! would cost every job that finishes.
 //!
-//! A build takes seconds to minutes, and even the look for what is lacking may wait for a partition's lock, so both have a task and a
-//! connection of their own: the sixth of this process, for a moment, and of one process of the fleet while it builds.
+//! A build takes seconds to minutes, and even to see whether a day has rows may wait for its partition's lock, so both have a task and a
+//! connection of their own: the sixth of this process, only if the duties find that an index may be lacking, and of one process of the
+//! fleet while it builds.
 //!
 //! ```text
-//!  duties ──hourly──> index: connect, try the fleet's lock, look, build one after the other, disconnect
+//!  duties ──hourly, if one may be lacking──> index: connect, try the fleet's lock, look, build one after the other, disconnect
 //! ```
 //!
 //! Killed at any point, an index that is not valid is left behind at most; the next look finds it lacking. One that can't be built holds up

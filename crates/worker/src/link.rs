@@ -37,6 +37,11 @@ impl Link {
         }
     }
 
+    /// With a connection that is there already.
+    pub(crate) fn on(self, connection: PgConnection) -> Self {
+        Self { connection: Some(connection), ..self }
+    }
+
     /// The connection; makes one if there is none.
     pub(crate) async fn get(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
         if self.connection.is_none() {

@@ -137,7 +137,6 @@ impl Worker {
         if !shared.settings.without.contains(&Duty::Prune) {
             store::make_partitions(&mut connection, prune::DAYS_AHEAD).await?;
         }
-        connection.close().await?;
 
         let (stop, stop_fetch, stop_rest, broken) =
             (CancellationToken::new(), CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
@@ -148,7 +147,11 @@ impl Worker {
         let parts = Parts {
             heartbeat: heartbeat::spawn(Arc::clone(&shared), registered, stop_rest.clone())?,
             settle: tracker.spawn(part("settle", settle::run(Arc::clone(&shared), settling, SETTLE_AT_STOP), broken.clone())),
-            fetch: tracker.spawn(part("fetch", fetch::run(Arc::clone(&shared), results, asks.clone(), stop_fetch.clone()), broken.clone())),
+            fetch: tracker.spawn(part(
+                "fetch",
+                fetch::run(Arc::clone(&shared), connection, results, asks.clone(), stop_fetch.clone()),
+                broken.clone(),
+            )),
             rest: tracker.clone(),
             _asks: asks,
             stop_fetch,

@@ -56,7 +56,7 @@ pub(crate) struct Shared {
     pub(crate) listening: AtomicU64,
     /// A scheduled job may be due.
     pub(crate) due: Notify,
-    /// A closed day of the history lacks an index.
+    /// A closed day of the history may lack an index.
     pub(crate) index: Notify,
     pub(crate) progress: ProgressReports,
     pub(crate) tails: Tails,

@@ -68,6 +68,11 @@ async fn limit_indexing(connection: &mut PgConnection) -> Result<(), sqlx::Error
     Ok(())
 }
 
+/// Whether a closed day may lack an index, an empty one counted too: a look at the catalog that waits for no lock.
+pub async fn may_lack_index(connection: &mut PgConnection, keep_completed: i32, keep_failed: i32) -> Result<bool, sqlx::Error> {
+    Ok(lacking(connection, keep_completed, keep_failed, &[], false).await?.is_some())
+}
+
 /// The next index that is lacking, but for those of these names; `None`: every closed day has its indexes. The days are those that jobs are
 /// kept.
 pub async fn next_history_index(
@@ -76,8 +81,18 @@ pub async fn next_history_index(
     keep_failed: i32,
     without: &[String],
 ) -> Result<Option<HistoryIndex>, sqlx::Error> {
+    lacking(connection, keep_completed, keep_failed, without, true).await
+}
+
+async fn lacking(
+    connection: &mut PgConnection,
+    keep_completed: i32,
+    keep_failed: i32,
+    without: &[String],
+    skip_empty: bool,
+) -> Result<Option<HistoryIndex>, sqlx::Error> {
     let sql = include_str!("../sql/next_history_index.sql");
-    let query = sqlx::query(sql).bind(keep_completed).bind(keep_failed).bind(without);
+    let query = sqlx::query(sql).bind(keep_completed).bind(keep_failed).bind(without).bind(skip_empty);
     let Some(row) = query.fetch_optional(connection).await? else { return Ok(None) };
     let (family, what): (String, String) = (row.try_get("family")?, row.try_get("what")?);
     // A later version may have others.

@@ -36,7 +36,7 @@ pub(crate) use audit::{AuditRow, write_audit};
 pub(crate) use enqueue::{call_enqueue, enqueue_job, enqueue_jobs, enqueue_unique_jobs};
 pub(crate) use fleet::get_clock;
 pub use fleet::{CauseSample, FleetSample, QueueSample, arbitrate_sample, previous_attempts, sample_fleet};
-pub use index::{HistoryIndex, arbitrate_indexing, build_history_index, next_history_index};
+pub use index::{HistoryIndex, arbitrate_indexing, build_history_index, may_lack_index, next_history_index};
 pub use inspect::list_unhandled;
 pub(crate) use inspect::{find_jobs_by_request, find_jobs_by_trace, get_job, get_job_detail, list_attempts, list_workers};
 pub use lease::{

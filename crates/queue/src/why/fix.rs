@@ -5,10 +5,7 @@ use serde::Serialize;
 use serde_json::json;
 use sqlx::PgPool;
 
-use super::{
-    finding::{Finding, grows},
-    verdict::text_of,
-};
+use super::{finding::Finding, judgement::grows, verdict::text_of};
 use crate::{JobFilter, JobId, JobState, Limit, ManageError, Operator, Priority, Verb, manage::Target, run_operation, store};
 
 /// Something that can be done about it.

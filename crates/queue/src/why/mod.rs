@@ -14,6 +14,7 @@ mod fix;
 mod gates;
 mod gather;
 mod health;
+mod judgement;
 mod sample;
 mod verdict;
 mod wording;

@@ -1,12 +1,15 @@
 //! Every sentence. Present tense, no blame, the thing to act on by its name, numbers where there are any. Names of ours are in
 //! backquotes; what other people wrote is cut, and put between quotes where it is a reason.
+//!
+//! Longer than other files, because all sentences stand side by side: what is said of one thing has to fit what is said of another.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     facts::Session,
-    finding::{Finding, GRACE, grows},
+    finding::{Finding, GRACE},
     finished::Story,
+    judgement::grows,
 };
 use crate::Limit;
 

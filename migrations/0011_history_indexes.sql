@@ -120,4 +120,4 @@ BEGIN
     END IF;
 END $$;
 
-INSERT INTO haulage.compatibility (version, runs_with) VALUES (12, 3);
+INSERT INTO haulage.compatibility (version, runs_with) VALUES (11, 3);

@@ -79,4 +79,4 @@ BEGIN
 END;
 $$;
 
-INSERT INTO haulage.compatibility (version, runs_with) VALUES (14, 3);
+INSERT INTO haulage.compatibility (version, runs_with) VALUES (12, 3);

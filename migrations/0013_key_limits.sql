@@ -115,4 +115,4 @@ BEGIN
     END LOOP;
 END $$;
 
-INSERT INTO haulage.compatibility (version, runs_with) VALUES (15, 3);
+INSERT INTO haulage.compatibility (version, runs_with) VALUES (13, 3);

@@ -1,5 +1,6 @@
--- What handlers said in attempts that failed, and in which span a long attempt is. Safe beside programs from version 3 on, which write none
--- of it: new tables and functions, and two functions that know one table more.
+-- Beside attempts: what handlers said in those that failed, in which span a long one is, and the traces that they have of their own. Safe
+-- beside programs from version 3 on, which write none of it: new tables and functions, and two functions that know two tables more. Nothing
+-- is read and nobody waits.
 
 -- The tail of what an attempt logged, by day like haulage.attempts and pruned with it. In a table of its own, because it is written after
 -- the attempt was settled, by whoever has time: nothing that happens to it can hold up or fail a settle.
@@ -71,7 +72,34 @@ EXCEPTION WHEN lock_not_available THEN
     RETURN false;
 END $$;
 
--- As in 0002, and the logs.
+-- Where an attempt's trace is not that of its job: it was scheduled for later, one of a crowd, or its enqueue had no trace. So that a trace
+-- id in a log line leads to the job. Written by workers apart from the results, a second later at most; by UTC day, like the history.
+CREATE TABLE haulage.attempt_traces (
+    trace_id uuid        NOT NULL,
+    span_id  bigint      NOT NULL,
+    job_id   bigint      NOT NULL,
+    attempt  int         NOT NULL,
+    at       timestamptz NOT NULL DEFAULT now()
+) PARTITION BY RANGE (at);
+CREATE INDEX attempt_traces_trace ON haulage.attempt_traces (trace_id);
+CREATE INDEX attempt_traces_job ON haulage.attempt_traces (job_id);
+
+-- Stores traces that attempts have of their own. Arrays, parallel. False: somebody has locked the table for longer than 50 ms, and nothing
+-- is stored; other duties wait for the same connection.
+CREATE FUNCTION haulage.save_attempt_traces(trace_ids uuid[], span_ids bigint[], jobs bigint[], attempts int[]) RETURNS boolean
+LANGUAGE plpgsql SET lock_timeout = '50ms' AS $$
+BEGIN
+    -- One lost in a server crash is a trace id that leads nowhere.
+    PERFORM set_config('synchronous_commit', 'off', true);
+    INSERT INTO haulage.attempt_traces (trace_id, span_id, job_id, attempt)
+    SELECT u.trace_id, u.span_id, u.job_id, u.attempt
+    FROM unnest(trace_ids, span_ids, jobs, attempts) AS u (trace_id, span_id, job_id, attempt);
+    RETURN true;
+EXCEPTION WHEN lock_not_available THEN
+    RETURN false;
+END $$;
+
+-- As in 0002, and of logs and traces too.
 CREATE OR REPLACE FUNCTION haulage.make_partitions(first_day date, days int) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, haulage, pg_temp AS $$
 DECLARE
@@ -82,7 +110,7 @@ DECLARE
 BEGIN
     -- One maker at a time: two would both find the partition missing.
     PERFORM pg_advisory_xact_lock(1751217518, 1);
-    FOREACH parent IN ARRAY ARRAY['finished_completed', 'finished_failed', 'attempts', 'attempt_logs'] LOOP
+    FOREACH parent IN ARRAY ARRAY['finished_completed', 'finished_failed', 'attempts', 'attempt_logs', 'attempt_traces'] LOOP
         FOR day IN SELECT first_day + n FROM generate_series(0, days - 1) AS n LOOP
             part := parent || to_char(day, '_YYYYMMDD');
             CONTINUE WHEN to_regclass(format('haulage.%I', part)) IS NOT NULL;
@@ -95,13 +123,13 @@ BEGIN
     RETURN made;
 END $$;
 
--- As in 0002, and the logs.
+-- As in 0002, and of logs and traces too.
 CREATE OR REPLACE FUNCTION haulage.drop_partition(parent text, keep_from date) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, haulage, pg_temp AS $$
 DECLARE
     part text;
 BEGIN
-    IF parent IS NULL OR parent NOT IN ('finished_completed', 'finished_failed', 'attempts', 'attempt_logs') THEN
+    IF parent IS NULL OR parent NOT IN ('finished_completed', 'finished_failed', 'attempts', 'attempt_logs', 'attempt_traces') THEN
         RAISE EXCEPTION '% is no part of the history', coalesce(quote_literal(parent), 'NULL') USING ERRCODE = 'invalid_parameter_value';
     END IF;
     -- DROP takes ACCESS EXCLUSIVE on the parent: never wait long for it, or every settle waits behind.
@@ -110,8 +138,8 @@ BEGIN
     FROM pg_inherits AS i
     JOIN pg_class AS c ON c.oid = i.inhrelid
     WHERE i.inhparent = format('haulage.%I', parent)::regclass
-      AND c.relname ~ ('^' || parent || '_\d{8}$')
-      AND to_date(right(c.relname, 8), 'YYYYMMDD') < keep_from
+      -- Conditions have no order: somebody's own partition has no date in its name.
+      AND CASE WHEN c.relname ~ ('^' || parent || '_\d{8}$') THEN to_date(right(c.relname, 8), 'YYYYMMDD') < keep_from END
     ORDER BY c.relname
     LIMIT 1;
     IF part IS NOT NULL THEN
