@@ -1,5 +1,5 @@
 //! The only door to the database: one function per file in `sql/`, named alike; but for searches, whose statements are put together
-//! in `search.rs`. No promise of stability; use the crate's root.
+//! in `search/`. No promise of stability; use the crate's root.
 
 mod audit;
 mod claim;

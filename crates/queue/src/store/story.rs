@@ -6,9 +6,12 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool, Postgres, Row, Transaction};
 use uuid::Uuid;
 
-use super::{ids, inspect::json};
+use super::{
+    ids,
+    inspect::{json, parked_for},
+};
 use crate::{
-    JobId, JobState, ParkedFor, TraceContext,
+    JobId, JobState, TraceContext,
     story::{QueueAct, QueueNow, StoryAct, StoryAttempt, StoryJob},
 };
 
@@ -82,7 +85,7 @@ pub(crate) async fn list_story_jobs(connection: &mut PgConnection, jobs: &[JobId
                 kind: row.try_get("kind")?,
                 queue: row.try_get("queue")?,
                 state: JobState::from_code(row.try_get("state")?)?,
-                parked_for: row.try_get::<Option<i16>, _>("parked_for")?.map(ParkedFor::from_code).transpose()?,
+                parked_for: parked_for(row)?,
                 attempt: row.try_get("attempt")?,
                 failures: row.try_get("failures")?,
                 max_attempts: row.try_get("max_attempts")?,
