@@ -1,8 +1,12 @@
 //! Handlers that block the thread they run on: said while they do, by name, and no reason for others to lose their leases.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
-use haulage::{Job, JobState, job_detail, telemetry};
+use haulage::{Job, JobId, JobState, job_detail, telemetry};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::PgPool;
@@ -14,14 +18,41 @@ use crate::{
     telemetry::{Process, announce, parent_gone},
 };
 
-/// Sleeps as no async handler should.
-#[derive(Debug, Serialize, Deserialize)]
+/// Blocks its thread, as no async handler should, until a file is there.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Block {
-    ms: u64,
+    until: PathBuf,
 }
 
 impl Job for Block {
     const KIND: &'static str = "block";
+}
+
+impl Block {
+    fn new() -> Self {
+        Self { until: std::env::temp_dir().join(format!("haulage-stuck-{}-{:x}", std::process::id(), rand::random::<u64>())) }
+    }
+
+    fn run(&self) {
+        while !self.until.exists() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Lets it end.
+    async fn end(&self, pool: &PgPool, id: JobId) {
+        std::fs::write(&self.until, "").unwrap();
+        wait_for_state(pool, id, JobState::Completed).await;
+        std::fs::remove_file(&self.until).unwrap();
+    }
+}
+
+/// Waits until the worker that runs the job has beaten so long after it began that others had taken it otherwise: its lease is 1.5 s.
+async fn outlives_a_lease(pool: &PgPool, id: JobId) {
+    let beaten = "SELECT extract(epoch FROM w.heartbeat_at - j.claimed_at)::float8 FROM haulage.live_jobs AS j
+        JOIN haulage.leases AS l ON l.id = j.lease JOIN haulage.workers AS w ON w.id = l.worker WHERE j.id = $1";
+    let seconds = async || sqlx::query_scalar::<_, f64>(beaten).bind(id.0).fetch_optional(pool).await.unwrap();
+    eventually("its worker goes on beating", async || seconds().await.is_some_and(|seconds| seconds > 4.0)).await;
 }
 
 /// Not a test: the body of the process below, whose runtime has one thread.
@@ -40,7 +71,7 @@ async fn stuck_process() {
     };
     let blocks = async |job: Block| {
         BLOCKS.notify_one();
-        std::thread::sleep(Duration::from_millis(job.ms));
+        job.run();
     };
     let worker = worker(&PgPool::connect(&url).await.unwrap()).handle(lingers).handle(blocks).build().unwrap();
     worker.run_until(parent_gone()).await.unwrap();
@@ -55,15 +86,19 @@ async fn a_handler_that_blocks_the_only_thread_is_named_and_costs_no_other_job_i
     let address = process.address().await;
     let beside = Count { n: 0 }.enqueue(&pool).await.unwrap().id();
     wait_for_state(&pool, beside, JobState::Completed).await;
-    // Takes over what loses its lease, which is 1.5 s.
+    // Takes over what loses its lease.
     let rescuer = worker(&pool).handle(async |_: Rescued| {}).build().unwrap().start().await.unwrap();
     let lingering = Count { n: 1 }.enqueue(&pool).await.unwrap().id();
     wait_for_state(&pool, lingering, JobState::Running).await;
-    let blocking = Block { ms: 5_000 }.enqueue(&pool).await.unwrap().id();
+    let (block, began) = (Block::new(), Instant::now());
+    let blocking = block.clone().enqueue(&pool).await.unwrap().id();
 
     let scrape = async || reqwest::get(format!("http://{address}/metrics")).await.unwrap().text().await.unwrap();
     let stalled = async || scrape().await.lines().any(|line| line.starts_with("haulage_runtime_stalled{") && line.ends_with(" 1"));
     eventually("it is counted while it blocks", stalled).await;
+    let blocked = began.elapsed().as_secs_f64();
+    outlives_a_lease(&pool, blocking).await;
+    block.end(&pool, blocking).await;
     for id in [lingering, blocking] {
         wait_for_state(&pool, id, JobState::Completed).await;
         let detail = job_detail(&pool, id).await.unwrap().unwrap();
@@ -84,7 +119,7 @@ async fn a_handler_that_blocks_the_only_thread_is_named_and_costs_no_other_job_i
     assert_eq!((told[0]["level"].as_str(), fields["job"].as_str()), (Some("WARN"), Some(blocking.to_string().as_str())));
     assert_eq!((&fields["kind"], &fields["queue"]), (&"block".into(), &"default".into()));
     let seconds = fields["seconds"].as_f64().unwrap();
-    assert!((1.0..5.0).contains(&seconds), "while it blocked: {seconds}");
+    assert!((1.0..blocked).contains(&seconds), "while it blocked: {seconds}");
 }
 
 /// Says nothing, and never comes back when it is told of a handler that blocks: as if nobody read the log.
@@ -104,7 +139,7 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Clogged {
 async fn clogged_process() {
     let Ok(url) = std::env::var("HAULAGE_TEST_CLOGGED") else { return };
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Clogged)).unwrap();
-    let blocks = async |job: Block| std::thread::sleep(Duration::from_millis(job.ms));
+    let blocks = async |job: Block| job.run();
     let worker = worker(&PgPool::connect(&url).await.unwrap()).handle(blocks).build().unwrap();
     worker.run_until(parent_gone()).await.unwrap();
 }
@@ -115,9 +150,11 @@ async fn a_log_that_nobody_reads_costs_a_live_worker_no_lease() {
     let (pool, url) = (database.pool(), database.url());
     let process = Process::start("stuck::clogged_process", &[("HAULAGE_TEST_CLOGGED", &url)]);
     let rescuer = worker(&pool).handle(async |_: Rescued| {}).build().unwrap().start().await.unwrap();
-    // Told of after a second; a lease of the process and the next look of the rescuer are over long before its end.
-    let id = Block { ms: 6_000 }.enqueue(&pool).await.unwrap().id();
-    wait_for_state(&pool, id, JobState::Completed).await;
+    // Told of after a second.
+    let block = Block::new();
+    let id = block.clone().enqueue(&pool).await.unwrap().id();
+    outlives_a_lease(&pool, id).await;
+    block.end(&pool, id).await;
     let detail = job_detail(&pool, id).await.unwrap().unwrap();
     assert_eq!((detail.status.attempt, detail.crashes, detail.attempts.len()), (1, 0, 0));
     rescuer.shutdown().await;
