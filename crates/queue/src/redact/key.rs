@@ -1,5 +1,7 @@
 //! Keys that are known by their looks.
 
+use super::CUT;
+
 /// How well-known keys begin: of GitHub, GitLab, Stripe, Slack, AWS.
 const KEYS: [&str; 11] = ["ghp_", "gho_", "ghs_", "ghu_", "github_pat_", "glpat-", "sk_live_", "rk_live_", "xoxb-", "xoxp-", "AKIA"];
 /// Shorter than this, what follows "bearer" or begins like a key is a word.
@@ -16,9 +18,14 @@ pub(super) fn private_key(text: &str) -> Option<usize> {
     })
 }
 
-/// Where in a word a token of JSON (JWT) begins, or a key of a well-known service.
-pub(super) fn key_in(word: &str) -> Option<usize> {
-    let jwt = word.find("eyJ").filter(|at| word.len() - at >= 20 && word[*at..].contains('.'));
+/// Where in a word a token of JSON (JWT) begins, or the beginning of one that was cut off, or a key of a well-known service.
+pub(super) fn key_in(word: &str, after: &str, strict: bool) -> Option<usize> {
+    let jwt = word.find("eyJ").filter(|at| {
+        let token = &word[*at..];
+        let points = token.matches('.').count();
+        let is_long = token.len() >= 20 && (points == 1 || (strict && after.is_empty()));
+        points >= 2 || is_long || after.starts_with(CUT)
+    });
     let known = || KEYS.iter().filter_map(|key| word.find(key).filter(|at| word.len() - at - key.len() >= SHORT)).min();
     jwt.or_else(known)
 }

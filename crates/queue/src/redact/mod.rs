@@ -38,15 +38,28 @@ const NAMES: [&str; 13] = [
 #[derive(Debug, Clone)]
 pub struct Rules {
     names: Vec<String>,
+    strict: bool,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { names: NAMES.map(ToOwned::to_owned).to_vec() }
+        Self { names: NAMES.map(ToOwned::to_owned).to_vec(), strict: false }
     }
 }
 
 impl Rules {
+    /// For what is only shown, and loses nothing: hides a word after `Basic` too, and what may be a secret whose end was cut off at the end
+    /// of the text without the sign.
+    pub fn strict(mut self) -> Self {
+        self.strict = true;
+        self
+    }
+
+    /// The names, plain; those of [`add`](Self::add) come last.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// Hides the values of this name too.
     pub fn add(&mut self, name: &str) {
         let name = plain(name);
@@ -121,6 +134,10 @@ mod tests {
             "postgres://app:S3CRET…",
             "bearer S3CRET…",
             "password: S3CRET…",
+            "it says “can't reach postgres://app:S3CRET…”. Next",
+            "it says “sent bearer S3CRET…”. Next",
+            "has eyJS3CRET…",
+            "has eyJ.S3.CRET",
             // As Debug has it.
             "Login {\n    password: Some(\n        \"S3CRET\",\n    ),\n}",
             "Login { password: Password { inner: \"S3CRET\", of: [1] }, n: 1 }",
@@ -203,6 +220,31 @@ mod tests {
     }
 
     #[test]
+    fn what_may_be_a_secret_is_hidden_by_strict_rules_alone() {
+        let strict = Rules::default().strict();
+        for (text, hidden) in [
+            ("sent Basic S3CRET12, sorry", "sent Basic [redacted], sorry"),
+            ("can't reach postgres://app:S3CRET", "can't reach postgres://app:[redacted]"),
+            ("has eyJS3CRETS3CRETS3CRET", "has [redacted]"),
+        ] {
+            assert_eq!(strict.clean(text), hidden);
+            assert_eq!(Rules::default().clean(text), text);
+            assert_eq!(strict.clean(hidden), hidden, "and what is clean stays");
+        }
+        for text in [
+            "basic auth failed",
+            "see http://example.org:8080",
+            "see http://example.org:8080.",
+            "http://[fe80::1]",
+            "http://[::1]:80",
+            "amqp://h:",
+            "eyJust a word",
+        ] {
+            assert_eq!(strict.clean(text), text);
+        }
+    }
+
+    #[test]
     fn whatever_stands_there_it_ends() {
         let pieces = [
             "password", ":", "=", "\"", "'", "\\", "\\n", "(", "]", "{", ",", " ", "\n", "%3A", "%", "://", "@", "ä", "…", "Bearer ", "|",
@@ -213,6 +255,7 @@ mod tests {
                 for c in pieces {
                     let text = format!("token{a}{b}{c}{a}x{c}{b}");
                     Rules::default().clean(&text);
+                    Rules::default().strict().clean(&text);
                 }
             }
         }

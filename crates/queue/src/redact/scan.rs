@@ -65,22 +65,23 @@ impl<'a> Scan<'a> {
         {
             return self.hide(begin, length);
         }
-        if let Some(begin) = key_in(word) {
+        let (before, after) = (&self.text[..self.at], &rest[word.len()..]);
+        if let Some(begin) = key_in(word, after, self.rules.strict) {
             return self.hide(begin, word.len() - begin);
         }
-        let (before, after) = (&self.text[..self.at], &rest[word.len()..]);
         if after.starts_with("://") {
             self.keep(word.len() + 3);
             let is_http = ["http", "https"].iter().any(|http| ends_with(word, http));
-            let (kept, hidden) = user_of_url(self.rest(), is_http);
+            let (kept, hidden) = user_of_url(self.rest(), is_http, self.rules.strict);
             return self.hide(kept, hidden);
         }
         // After the backslash of an escape its letter is no part of the word.
         let bare = Some(word).filter(|_| before.ends_with('\\')).and_then(|word| word.strip_prefix(['n', 'r', 't'])).unwrap_or(word);
-        if bare.eq_ignore_ascii_case("bearer") {
+        if bare.eq_ignore_ascii_case("bearer") || (self.rules.strict && bare.eq_ignore_ascii_case("basic")) {
             let space = blank(after);
-            let credential = run(&after[space..], |c| !c.is_whitespace() && !matches!(c, '"' | '\'' | ',' | ';'));
-            if space > 0 && (credential >= SHORT || after.ends_with(CUT) && credential > 0) {
+            let credential = run(&after[space..], |c| !c.is_whitespace() && !matches!(c, '"' | '\'' | ',' | ';' | CUT));
+            let is_cut = after[space + credential..].starts_with(CUT);
+            if space > 0 && (credential >= SHORT || (is_cut && credential > 0)) {
                 return self.hide(word.len() + space, credential);
             }
         }
