@@ -59,11 +59,11 @@ pub use page::{
     list_states, page_attempts, sample_kinds, start_reading,
 };
 #[cfg(feature = "schedules")]
-pub use schedule::{Due, Fire, Fired, Instant, Unreadable, list_fires, page_schedules};
+pub use schedule::{Due, Fire, Fired, Instant, Unreadable, list_fires, list_schedules};
 #[cfg(feature = "schedules")]
 pub(crate) use schedule::{
-    declare_schedules, delete_schedule, drop_schedules, fire_schedules, list_schedules, lock_due_schedules, lock_schedule, next_schedule,
-    pause_schedule, resume_schedule, run_schedule, trace_jobs,
+    declare_schedules, delete_schedule, drop_schedules, fire_schedules, lock_due_schedules, lock_schedule, next_schedule, pause_schedule,
+    resume_schedule, run_schedule, trace_jobs,
 };
 pub(crate) use search::{PAGE_REACH, Parts, count_jobs, lock_jobs, pick_jobs, search_audit, search_jobs};
 pub use settle::{
