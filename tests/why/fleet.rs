@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use haulage::{CauseGroup, Job, Mover, Schedule, Severity, WhyCode, declare_schedules};
 use sqlx::{Connection, PgConnection, PgPool};
+use tokio::task::JoinSet;
 
 use super::{age, cause, cause_in, causes, completes, enqueue, fix, idle_worker, quick, said, some_cause, why};
 use crate::support::{Count, database, eventually};
@@ -63,9 +64,10 @@ async fn a_table_lock_holds_a_job_up_only_if_a_worker_waits_for_it() {
     let mut migrates = session(&pool, "migrate").await;
     // No claim of this job, and no look at it, reads this table.
     sqlx::raw_sql("BEGIN; LOCK TABLE haulage.attempts IN ACCESS EXCLUSIVE MODE").execute(&mut migrates).await.unwrap();
-    let waits = async |name: &str| {
+    let mut waiting = JoinSet::new();
+    let mut waits = async |name: &str| {
         let mut waiter = session(&pool, name).await;
-        let waiting = tokio::spawn(async move { sqlx::raw_sql("SELECT FROM haulage.attempts").execute(&mut waiter).await.unwrap() });
+        waiting.spawn(async move { sqlx::raw_sql("SELECT FROM haulage.attempts").execute(&mut waiter).await.unwrap() });
         eventually("it has waited for longer than ordinary transactions last", async || {
             sqlx::query_scalar::<_, bool>(
                 "SELECT EXISTS (SELECT FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid WHERE NOT l.granted
@@ -77,16 +79,15 @@ async fn a_table_lock_holds_a_job_up_only_if_a_worker_waits_for_it() {
             .unwrap()
         })
         .await;
-        waiting
     };
-    let person = waits("psql").await;
+    waits("psql").await;
     let verdict = why(&pool, id).await;
     assert_eq!(verdict.code, WhyCode::NoLiveWorkers, "{verdict:#?}");
     assert!(verdict.also.iter().all(|other| other.code != WhyCode::TableLock), "{verdict:#?}");
     idle_worker(&pool, 5).await;
     age(&pool, id, 0).await;
     assert_eq!(why(&pool, id).await.code, WhyCode::Ready);
-    let claims = waits("haulage worker idle").await;
+    waits("haulage worker idle").await;
     let verdict = why(&pool, id).await;
     said(
         &verdict,
@@ -95,8 +96,7 @@ async fn a_table_lock_holds_a_job_up_only_if_a_worker_waits_for_it() {
     );
     assert_eq!(verdict.facts["workers"], 1);
     sqlx::raw_sql("ROLLBACK").execute(&mut migrates).await.unwrap();
-    person.await.unwrap();
-    claims.await.unwrap();
+    waiting.join_all().await;
     age(&pool, id, 0).await;
     assert_eq!(why(&pool, id).await.code, WhyCode::Ready);
 }
