@@ -31,9 +31,9 @@ const MOST_COUNTED: i64 = 10_000;
 
 /// Columns of a list, and those that filters need. NULL stands for what only the other table has.
 const LIVE: &str = "SELECT id, kind, queue, state, attempt, failures, max_attempts, priority, run_at, created_at, claimed_at, \
-     NULL::timestamptz AS finished_at, crashes, NULL::text AS error, tags, unique_key, parent_id, parked_for, args, trace_id FROM haulage.live_jobs";
+     NULL::timestamptz AS finished_at, crashes, NULL::text AS error, tags, unique_key, parent_id, parked_for, args, trace_id, fingerprint FROM haulage.live_jobs";
 const FINISHED: &str = "SELECT id, kind, queue, state, attempt, failures, max_attempts, priority, run_at, created_at, claimed_at, finished_at, \
-     crashes, error, tags, unique_key, parent_id, NULL::smallint AS parked_for, args, trace_id FROM ";
+     crashes, error, tags, unique_key, parent_id, NULL::smallint AS parked_for, args, trace_id, fingerprint FROM ";
 const COLUMNS: &str = "j.id, j.kind, j.queue, j.state, j.attempt, j.failures, j.max_attempts, j.priority, j.run_at, j.created_at, j.claimed_at, \
      j.finished_at, j.crashes, j.error, j.parked_for";
 /// Of a job that is retried, what its last attempt said.
@@ -67,6 +67,9 @@ impl Parts {
     pub(crate) fn of(filter: &JobFilter) -> Self {
         let finished = filter.finished_from.is_some() || filter.finished_before.is_some();
         let history = match filter.state {
+            // A job that completed has no error.
+            None if filter.error_group.is_some() => Some("haulage.finished_failed"),
+            Some(JobState::Completed) if filter.error_group.is_some() => None,
             None => Some("haulage.finished_jobs"),
             Some(JobState::Completed) => Some("haulage.finished_completed"),
             Some(state) if state.is_final() => Some("haulage.finished_failed"),
@@ -205,8 +208,8 @@ pub(crate) async fn search_jobs<'c>(
 
 /// What of a filter the indexes of closed days answer: the one whose days are asked for, the choosiest first.
 fn indexed(filter: &JobFilter) -> Option<&'static str> {
-    // A root's family has an index everywhere.
-    if filter.root.is_some() || filter.parent.is_some() {
+    // A root's family has an index everywhere, and so has an error.
+    if filter.root.is_some() || filter.parent.is_some() || filter.error_group.is_some() {
         return None;
     }
     let held = [
@@ -334,7 +337,7 @@ pub(crate) async fn lock_jobs(connection: &mut PgConnection, filter: &JobFilter,
 fn push_both(query: &mut QueryBuilder<Postgres>, filter: &JobFilter, parts: Parts, window: &Window) {
     match (parts.live, parts.history) {
         (true, Some(table)) => {
-            query.push("(SELECT w.id, w.kind, w.queue, w.state, w.failures, w.crashes, w.created_at, w.finished_at, w.error, w.tags, w.unique_key, w.parent_id, w.args, w.trace_id FROM (");
+            query.push("(SELECT w.id, w.kind, w.queue, w.state, w.failures, w.crashes, w.created_at, w.finished_at, w.error, w.tags, w.unique_key, w.parent_id, w.args, w.trace_id, w.fingerprint FROM (");
             push_rows(query, None, filter, window);
             query.push(" UNION ALL ");
             push_rows(query, Some(table), filter, window);
@@ -380,6 +383,9 @@ fn push_rows(query: &mut QueryBuilder<Postgres>, table: Option<&'static str>, fi
         _ => {}
     }
     if table.is_some() {
+        if let Some(group) = &filter.error_group {
+            query.push(" AND fingerprint = ").push_bind(group.clone());
+        }
         if let Some(time) = filter.finished_from {
             query.push(" AND finished_at >= ").push_bind(time);
         }
@@ -440,6 +446,9 @@ fn push_conditions(query: &mut QueryBuilder<Postgres>, filter: &JobFilter, last_
     }
     if let Some(parent) = filter.parent {
         query.push(" AND j.parent_id = ").push_bind(parent.0);
+    }
+    if let Some(group) = &filter.error_group {
+        query.push(" AND j.fingerprint = ").push_bind(group.clone());
     }
     if let Some(text) = &filter.error {
         query.push(format_args!(" AND strpos(lower({last_error}), lower(")).push_bind(text.clone()).push(")) > 0");
