@@ -116,8 +116,7 @@ async fn hot_statements_use_their_indexes_and_never_scan_the_jobs() {
         ("reschedule_jobs", &format!("{verdict}, {last}"), vec!["live_jobs_pkey", "Tid Scan"]),
         (
             "bury_jobs",
-            &format!("{verdict}, {last}")
-                .replace("ARRAY[1.5]::double precision[]", "ARRAY[6]::smallint[]"),
+            &format!("{verdict}, {last}").replace("ARRAY[1.5]::double precision[]", "ARRAY[6]::smallint[]"),
             vec!["live_jobs_pkey", "Tid Scan"],
         ),
         (

@@ -63,8 +63,11 @@ impl Frame {
             ("q", "queues", "Queues"),
             ("w", "workers", "Workers"),
             ("c", "schedules", "Schedules"),
+            ("t", "traces", "Traces"),
+            ("e", "errors", "Errors"),
             ("p", "operations", "Operations"),
             ("a", "audit", "Audit"),
+            (",", "settings", "Settings"),
         ]
     }
 

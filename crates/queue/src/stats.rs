@@ -112,6 +112,15 @@ impl Lengths {
         usize::try_from(u64::BITS - ms.leading_zeros()).unwrap_or(LENGTHS).min(LENGTHS - 1)
     }
 
+    /// Adds others.
+    pub fn add(&mut self, others: &Self) {
+        self.total_ms += others.total_ms;
+        if self.counts.len() < others.counts.len() {
+            self.counts.resize(others.counts.len(), 0);
+        }
+        self.counts.iter_mut().zip(&others.counts).for_each(|(own, other)| *own += other);
+    }
+
     /// How many.
     pub fn count(&self) -> i64 {
         self.counts.iter().sum()

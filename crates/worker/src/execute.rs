@@ -260,7 +260,15 @@ fn snoozed(attempt: &Attempt, delay: Duration, ran: Option<Duration>) -> Resolut
 
 /// Without a reason of the handler's own, that of the request to cancel is stored.
 fn cancelled(reason: Option<&str>, ran: Option<Duration>) -> Resolution {
-    let end = End { outcome: "cancelled", class: None, message: reason.map(store::clean_text), ran, failed: false, hold: None, fingerprint: None };
+    let end = End {
+        outcome: "cancelled",
+        class: None,
+        message: reason.map(store::clean_text),
+        ran,
+        failed: false,
+        hold: None,
+        fingerprint: None,
+    };
     Resolution::Bury { cancelled: true, end }
 }
 

@@ -13,7 +13,8 @@ const ID: usize = 8;
 /// The fingerprint of an error: 16 hex digits. `rescue_jobs.sql` computes the same for lost workers.
 pub fn fingerprint(kind: &str, class: &str, message: &str) -> String {
     let message = if class == WORKER_LOST { String::new() } else { common(message) };
-    let digest = Sha256::new().chain_update(kind).chain_update("\n").chain_update(class).chain_update("\n").chain_update(message).finalize();
+    let digest =
+        Sha256::new().chain_update(kind).chain_update("\n").chain_update(class).chain_update("\n").chain_update(message).finalize();
     digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -53,12 +53,7 @@ pub(crate) struct Facts {
 
 impl Facts {
     pub(crate) fn new(job: &Claimed) -> Self {
-        Self {
-            relation: job.relation,
-            crashes: job.crashes,
-            previous: job.previous,
-            span: OnceLock::new(),
-        }
+        Self { relation: job.relation, crashes: job.crashes, previous: job.previous, span: OnceLock::new() }
     }
 
     /// The attempt's own span, sampled or not.
