@@ -260,7 +260,6 @@ fn what_a_handler_says_on_other_threads_counts_if_it_is_inside_its_span() {
         let pool = database().await.pool();
         let blocking = |_: Count, ctx: Ctx| {
             tracing::info!("on a thread of its own");
-            std::thread::sleep(Duration::from_millis(1));
             Err::<(), _>(JobError::fatal(format!("{}", ctx.id())))
         };
         let spawning = async |_: Told| {

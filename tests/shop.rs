@@ -1,13 +1,6 @@
 //! The example shop as a user runs it: real processes, HTTP, mail, and a partner that fails.
 
-use std::{
-    collections::HashSet,
-    io::Cursor,
-    net::TcpListener,
-    path::PathBuf,
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::{collections::HashSet, io::Cursor, net::TcpListener, path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use haulage::{
@@ -20,7 +13,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::{
     process::{Child, Command},
-    time::{sleep, timeout},
+    time::timeout,
 };
 
 use crate::support;
@@ -277,20 +270,18 @@ impl Shop {
     }
 
     async fn ready(&mut self) -> anyhow::Result<()> {
-        let began = Instant::now();
-        loop {
-            if let Ok(answer) = self.client.get(format!("{}/live.json", self.url)).send().await {
-                ensure!(answer.status() == StatusCode::OK, "the shop answered {}", answer.status());
-                return Ok(());
-            }
+        let mut status = None;
+        support::within(DEADLINE, "the shop answers", async || {
+            status = self.client.get(format!("{}/live.json", self.url)).send().await.ok().map(|answer| answer.status());
             for (role, child) in &mut self.children {
-                if let Some(status) = child.try_wait()? {
-                    bail!("the shop's {role} ended at once: {status}");
-                }
+                let ended = child.try_wait().unwrap();
+                assert!(ended.is_none(), "the shop's {role} ended at once: {ended:?}");
             }
-            ensure!(began.elapsed() < DEADLINE, "the shop did not start");
-            sleep(Duration::from_millis(50)).await;
-        }
+            status.is_some()
+        })
+        .await;
+        ensure!(status == Some(StatusCode::OK), "the shop answered {status:?}");
+        Ok(())
     }
 
     async fn post(&self, path: &str, body: &Value, expected: StatusCode) -> anyhow::Result<Value> {
@@ -345,16 +336,12 @@ fn free_ports() -> anyhow::Result<[u16; 4]> {
 }
 
 async fn completed(pool: &PgPool, id: JobId) -> anyhow::Result<JobStatus> {
-    let began = Instant::now();
-    loop {
-        let job = haulage::job(pool, id).await?.with_context(|| format!("there is no job {id}"))?;
-        if job.state == JobState::Completed {
-            return Ok(job);
-        }
-        ensure!(!job.state.is_final(), "job {id} ended {}: {job:?}", job.state);
-        ensure!(began.elapsed() < DEADLINE, "job {id} is not completed: {job:?}");
-        sleep(Duration::from_millis(50)).await;
-    }
+    let job = async || haulage::job(pool, id).await.unwrap().unwrap_or_else(|| panic!("there is no job {id}"));
+    let ended = async || job().await.state.is_final();
+    support::within(DEADLINE, &format!("job {id} ends"), ended).await;
+    let job = job().await;
+    ensure!(job.state == JobState::Completed, "job {id} ended {}: {job:?}", job.state);
+    Ok(job)
 }
 
 fn number_in(value: &Value, field: &str) -> anyhow::Result<i64> {

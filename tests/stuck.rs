@@ -1,27 +1,58 @@
 //! Handlers that block the thread they run on: said while they do, by name, and no reason for others to lose their leases.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
-use haulage::{Job, JobState, Worker, job_detail, telemetry};
+use haulage::{Job, JobId, JobState, job_detail, telemetry};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::PgPool;
-use tokio::io::AsyncWriteExt;
+use tokio::sync::Notify;
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::{
     support::{Count, database, eventually, wait_for_state, worker},
-    telemetry::{Process, parent_gone},
+    telemetry::{Process, announce, parent_gone},
 };
 
-/// Sleeps as no async handler should.
-#[derive(Debug, Serialize, Deserialize)]
+/// Blocks its thread, as no async handler should, until a file is there.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Block {
-    ms: u64,
+    until: PathBuf,
 }
 
 impl Job for Block {
     const KIND: &'static str = "block";
+}
+
+impl Block {
+    fn new() -> Self {
+        Self { until: std::env::temp_dir().join(format!("haulage-stuck-{}-{:x}", std::process::id(), rand::random::<u64>())) }
+    }
+
+    fn run(&self) {
+        while !self.until.exists() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Lets it end.
+    async fn end(&self, pool: &PgPool, id: JobId) {
+        std::fs::write(&self.until, "").unwrap();
+        wait_for_state(pool, id, JobState::Completed).await;
+        std::fs::remove_file(&self.until).unwrap();
+    }
+}
+
+/// Waits until the worker that runs the job has beaten so long after it began that others had taken it otherwise: its lease is 1.5 s.
+async fn outlives_a_lease(pool: &PgPool, id: JobId) {
+    let beaten = "SELECT extract(epoch FROM w.heartbeat_at - j.claimed_at)::float8 FROM haulage.live_jobs AS j
+        JOIN haulage.leases AS l ON l.id = j.lease JOIN haulage.workers AS w ON w.id = l.worker WHERE j.id = $1";
+    let seconds = async || sqlx::query_scalar::<_, f64>(beaten).bind(id.0).fetch_optional(pool).await.unwrap();
+    eventually("its worker goes on beating", async || seconds().await.is_some_and(|seconds| seconds > 4.0)).await;
 }
 
 /// Not a test: the body of the process below, whose runtime has one thread.
@@ -30,11 +61,18 @@ impl Job for Block {
 async fn stuck_process() {
     let Ok(url) = std::env::var("HAULAGE_TEST_STUCK") else { return };
     let telemetry = telemetry::builder("stuck").metrics(SocketAddr::from(([127, 0, 0, 1], 0))).init().unwrap();
-    let mut out = tokio::io::stdout();
-    out.write_all(format!("\nlistening {}\n", telemetry.metrics_address().unwrap()).as_bytes()).await.unwrap();
-    out.flush().await.unwrap();
-    let lingers = async |job: Count| tokio::time::sleep(Duration::from_millis(job.n.unsigned_abs())).await;
-    let blocks = async |job: Block| std::thread::sleep(Duration::from_millis(job.ms));
+    announce(telemetry.metrics_address().unwrap()).await;
+    // One that lingers goes on when another blocks, so it can't end before that does.
+    static BLOCKS: Notify = Notify::const_new();
+    let lingers = async |job: Count| {
+        if job.n > 0 {
+            BLOCKS.notified().await;
+        }
+    };
+    let blocks = async |job: Block| {
+        BLOCKS.notify_one();
+        job.run();
+    };
     let worker = worker(&PgPool::connect(&url).await.unwrap()).handle(lingers).handle(blocks).build().unwrap();
     worker.run_until(parent_gone()).await.unwrap();
     drop(telemetry);
@@ -46,26 +84,21 @@ async fn a_handler_that_blocks_the_only_thread_is_named_and_costs_no_other_job_i
     let (pool, url) = (database.pool(), database.url());
     let mut process = Process::start("stuck::stuck_process", &[("HAULAGE_TEST_STUCK", &url)]);
     let address = process.address().await;
-    let beside = Count { n: 1 }.enqueue(&pool).await.unwrap().id();
+    let beside = Count { n: 0 }.enqueue(&pool).await.unwrap().id();
     wait_for_state(&pool, beside, JobState::Completed).await;
-    // Takes over what loses its lease, which is 1.5 s.
-    let rescuer = Worker::builder(pool.clone())
-        .queue("default", 1)
-        .heartbeat(Duration::from_millis(100))
-        .lease(Duration::from_millis(1_500))
-        .handle(async |_: Rescued| {})
-        .build()
-        .unwrap()
-        .start()
-        .await
-        .unwrap();
-    let lingering = Count { n: 200 }.enqueue(&pool).await.unwrap().id();
+    // Takes over what loses its lease.
+    let rescuer = worker(&pool).handle(async |_: Rescued| {}).build().unwrap().start().await.unwrap();
+    let lingering = Count { n: 1 }.enqueue(&pool).await.unwrap().id();
     wait_for_state(&pool, lingering, JobState::Running).await;
-    let blocking = Block { ms: 5_000 }.enqueue(&pool).await.unwrap().id();
+    let (block, began) = (Block::new(), Instant::now());
+    let blocking = block.clone().enqueue(&pool).await.unwrap().id();
 
     let scrape = async || reqwest::get(format!("http://{address}/metrics")).await.unwrap().text().await.unwrap();
     let stalled = async || scrape().await.lines().any(|line| line.starts_with("haulage_runtime_stalled{") && line.ends_with(" 1"));
     eventually("it is counted while it blocks", stalled).await;
+    let blocked = began.elapsed().as_secs_f64();
+    outlives_a_lease(&pool, blocking).await;
+    block.end(&pool, blocking).await;
     for id in [lingering, blocking] {
         wait_for_state(&pool, id, JobState::Completed).await;
         let detail = job_detail(&pool, id).await.unwrap().unwrap();
@@ -86,7 +119,7 @@ async fn a_handler_that_blocks_the_only_thread_is_named_and_costs_no_other_job_i
     assert_eq!((told[0]["level"].as_str(), fields["job"].as_str()), (Some("WARN"), Some(blocking.to_string().as_str())));
     assert_eq!((&fields["kind"], &fields["queue"]), (&"block".into(), &"default".into()));
     let seconds = fields["seconds"].as_f64().unwrap();
-    assert!((1.0..5.0).contains(&seconds), "while it blocked: {seconds}");
+    assert!((1.0..blocked).contains(&seconds), "while it blocked: {seconds}");
 }
 
 /// Says nothing, and never comes back when it is told of a handler that blocks: as if nobody read the log.
@@ -106,7 +139,7 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Clogged {
 async fn clogged_process() {
     let Ok(url) = std::env::var("HAULAGE_TEST_CLOGGED") else { return };
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Clogged)).unwrap();
-    let blocks = async |job: Block| std::thread::sleep(Duration::from_millis(job.ms));
+    let blocks = async |job: Block| job.run();
     let worker = worker(&PgPool::connect(&url).await.unwrap()).handle(blocks).build().unwrap();
     worker.run_until(parent_gone()).await.unwrap();
 }
@@ -116,19 +149,12 @@ async fn a_log_that_nobody_reads_costs_a_live_worker_no_lease() {
     let database = database().await;
     let (pool, url) = (database.pool(), database.url());
     let process = Process::start("stuck::clogged_process", &[("HAULAGE_TEST_CLOGGED", &url)]);
-    let rescuer = Worker::builder(pool.clone())
-        .queue("default", 1)
-        .heartbeat(Duration::from_millis(100))
-        .lease(Duration::from_millis(1_500))
-        .handle(async |_: Rescued| {})
-        .build()
-        .unwrap()
-        .start()
-        .await
-        .unwrap();
-    // Told of after a second; a lease of the process and the next look of the rescuer are over long before its end.
-    let id = Block { ms: 6_000 }.enqueue(&pool).await.unwrap().id();
-    wait_for_state(&pool, id, JobState::Completed).await;
+    let rescuer = worker(&pool).handle(async |_: Rescued| {}).build().unwrap().start().await.unwrap();
+    // Told of after a second.
+    let block = Block::new();
+    let id = block.clone().enqueue(&pool).await.unwrap().id();
+    outlives_a_lease(&pool, id).await;
+    block.end(&pool, id).await;
     let detail = job_detail(&pool, id).await.unwrap().unwrap();
     assert_eq!((detail.status.attempt, detail.crashes, detail.attempts.len()), (1, 0, 0));
     rescuer.shutdown().await;

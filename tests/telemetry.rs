@@ -64,8 +64,6 @@ async fn handle_order(job: Order, ctx: Ctx) -> Result<(), JobError> {
         return Err(JobError::retry_after(Duration::from_millis(50), "the partner is away"));
     }
     ctx.child(Receipt { n: job.n, secret: job.secret }).enqueue(ctx.pool()).await?;
-    // Long enough for the other worker to have its share.
-    tokio::time::sleep(Duration::from_millis(20)).await;
     Ok(())
 }
 
@@ -101,6 +99,13 @@ pub(crate) async fn parent_gone() {
     stop.await.ok();
 }
 
+/// Says to the test where this process listens.
+pub(crate) async fn announce(address: SocketAddr) {
+    let mut out = tokio::io::stdout();
+    out.write_all(format!("\nlistening {address}\n").as_bytes()).await.unwrap();
+    out.flush().await.unwrap();
+}
+
 /// Not a test: the body of the web processes below.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "run by the other tests as a process of its own"]
@@ -115,9 +120,7 @@ async fn web_process() {
     let app =
         Router::new().route("/orders", post(place)).layer(OriginLayer::new("shop-web")).with_state(PgPool::connect(&url).await.unwrap());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut out = tokio::io::stdout();
-    out.write_all(format!("\nlistening {}\n", listener.local_addr().unwrap()).as_bytes()).await.unwrap();
-    out.flush().await.unwrap();
+    announce(listener.local_addr().unwrap()).await;
     axum::serve(listener, app).with_graceful_shutdown(parent_gone()).await.unwrap();
     drop(telemetry);
 }
@@ -136,18 +139,14 @@ async fn worker_process() {
     }
     let telemetry = telemetry.init().unwrap();
     if let Some(address) = telemetry.metrics_address() {
-        let mut out = tokio::io::stdout();
-        out.write_all(format!("\nlistening {address}\n").as_bytes()).await.unwrap();
-        out.flush().await.unwrap();
+        announce(address).await;
     }
-    let worker = Worker::builder(PgPool::connect(&url).await.unwrap())
-        .queue("orders", 2)
-        .queue("mail", 2)
-        .handle(handle_order)
-        .handle(handle_errand)
-        .handle(async |_: Receipt| {})
-        .build()
-        .unwrap();
+    let only = std::env::var("HAULAGE_TEST_QUEUE").ok();
+    let mut worker = Worker::builder(PgPool::connect(&url).await.unwrap());
+    for queue in ["orders", "mail"].into_iter().filter(|queue| only.as_deref().is_none_or(|only| only == *queue)) {
+        worker = worker.queue(queue, 2);
+    }
+    let worker = worker.handle(handle_order).handle(handle_errand).handle(async |_: Receipt| {}).build().unwrap();
     worker.run_until(parent_gone()).await.unwrap();
     drop(telemetry);
 }
@@ -205,8 +204,11 @@ async fn run_shop(endpoint: &str, protocol: &str) -> (Vec<String>, PgPool) {
     let (pool, url) = (database.pool(), database.url());
     let otlp = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)];
     let mut web = Process::start("telemetry::web_process", &[&otlp[..], &[("HAULAGE_TEST_WEB", &url)]].concat());
-    let workers =
-        [(); 2].map(|()| Process::start("telemetry::worker_process", &[&otlp[..], &[("HAULAGE_TEST_WORKER_OF_SHOP", &url)]].concat()));
+    // One of orders and one of mail, so that each journey goes through both.
+    let workers = ["orders", "mail"].map(|queue| {
+        let own = [("HAULAGE_TEST_WORKER_OF_SHOP", url.as_str()), ("HAULAGE_TEST_QUEUE", queue)];
+        Process::start("telemetry::worker_process", &[&otlp[..], &own].concat())
+    });
     let address = web.address().await;
     let client = reqwest::Client::new();
     for n in 1..=30 {
@@ -261,13 +263,11 @@ async fn check(received: &Received, pool: &PgPool) {
     }
     let traces: BTreeSet<&[u8]> = named("POST /orders").iter().map(|(_, span)| span.trace_id.as_slice()).collect();
     assert_eq!(traces.len(), 30);
+    let workers =
+        |of_trace: &BTreeSet<String>| of_trace.iter().filter(|process| process.starts_with("shop-worker ") && process.len() > 12).count();
     assert!(
-        processes.values().any(|of_trace| of_trace
-            .iter()
-            .filter(|process| process.starts_with("shop-worker ") && process.len() > 12)
-            .count()
-            == 2),
-        "no trace went through the web process and both workers: {processes:?}"
+        traces.iter().all(|trace| processes[trace].contains("shop-web ") && workers(&processes[trace]) == 2),
+        "not every trace went through the web process and both workers: {processes:?}"
     );
     let metrics: BTreeSet<&str> = received.metrics.iter().map(String::as_str).collect();
     for name in ["messaging.process.duration", "haulage.jobs.finished", "haulage.lease.renewals", "haulage.worker.slots"] {

@@ -16,13 +16,18 @@ mod states;
 use std::time::Duration;
 
 use haulage::{Cause, JobId, JobState, NamedJob, Verdict, WhyCode, WorkerHandle, enqueue_named};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use crate::support::{Count, ana, eventually, wait_for_state, worker};
 
 /// What is said about a job.
 async fn why(pool: &PgPool, id: JobId) -> Verdict {
-    let verdict = haulage::why(&mut pool.acquire().await.unwrap(), id).await.unwrap();
+    why_in(&mut pool.acquire().await.unwrap(), id).await
+}
+
+/// The same on this connection: in a transaction, whose clock stands still, times are exact however slow the machine is.
+async fn why_in(connection: &mut PgConnection, id: JobId) -> Verdict {
+    let verdict = haulage::why(connection, id).await.unwrap();
     let verdict = verdict.unwrap_or_else(|| panic!("nothing is said of job {id}"));
     understood(&verdict);
     verdict
@@ -30,7 +35,11 @@ async fn why(pool: &PgPool, id: JobId) -> Verdict {
 
 /// What is said about the fleet.
 async fn causes(pool: &PgPool) -> Vec<Cause> {
-    let causes = haulage::causes(&mut pool.acquire().await.unwrap()).await.unwrap().causes;
+    causes_in(&mut pool.acquire().await.unwrap()).await
+}
+
+async fn causes_in(connection: &mut PgConnection) -> Vec<Cause> {
+    let causes = haulage::causes(connection).await.unwrap().causes;
     causes.iter().for_each(|cause| understood(&cause.verdict));
     causes
 }
@@ -58,7 +67,11 @@ fn understood(verdict: &Verdict) {
 }
 
 async fn cause(pool: &PgPool, code: WhyCode) -> Option<Cause> {
-    causes(pool).await.into_iter().find(|cause| cause.verdict.code == code)
+    cause_in(&mut pool.acquire().await.unwrap(), code).await
+}
+
+async fn cause_in(connection: &mut PgConnection, code: WhyCode) -> Option<Cause> {
+    causes_in(connection).await.into_iter().find(|cause| cause.verdict.code == code)
 }
 
 /// Waits for a cause.
@@ -106,6 +119,35 @@ fn plain(pool: &PgPool) -> haulage::Builder {
         .heartbeat(Duration::from_millis(100))
         .lease(Duration::from_millis(1_500))
         .backoff(|_| Duration::from_millis(10))
+}
+
+/// A worker whose row lives and that claims nothing: the test is in its place.
+async fn idle_worker(pool: &PgPool, slots: i32) {
+    sqlx::query(
+        "INSERT INTO haulage.workers (id, name, version, queues, slots, kinds, lease_ms, revisions, started_at)
+         VALUES (7, 'idle', '0', '{default}', ARRAY[$1], '{count,report}', 600000, '{0,0}', now() - interval '1 hour')",
+    )
+    .bind(slots)
+    .execute(pool)
+    .await
+    .unwrap();
+}
+
+/// It claims so many jobs by the real statement, and nobody runs them.
+async fn claim(pool: &PgPool, jobs: usize) {
+    let kinds = [("count".to_owned(), 0), ("report".to_owned(), 0)].into_iter().collect();
+    let request = haulage::store::Request {
+        token: 42,
+        worker: 7,
+        kinds: &kinds,
+        queues: &["default"],
+        wants: &[10],
+        bounds: &[0, 0, 0, 0],
+        exempt: 0,
+        in_turn: &[],
+    };
+    let claim = haulage::store::claim_jobs(&mut pool.acquire().await.unwrap(), &request).await.unwrap();
+    assert_eq!(claim.jobs.len(), jobs);
 }
 
 /// A worker whose jobs never end by themselves.

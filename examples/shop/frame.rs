@@ -14,7 +14,10 @@ use axum::{
     routing::get,
 };
 
-use crate::{input::wants_json, problem::Problem};
+use crate::{
+    input::{request_id, wants_json},
+    problem::Problem,
+};
 
 const NAV: &[(&str, &str)] =
     &[("/", "Shop"), ("/signup", "Sign up"), ("/reports", "Reports"), ("/mails", "Mails"), ("/partner", "Partner"), ("/queue", "Jobs")];
@@ -47,8 +50,7 @@ pub(crate) async fn around_outside(request: Request, next: Next) -> Response {
 async fn respond(nav: &[(&str, &str)], request: Request, next: Next) -> Response {
     let started = Instant::now();
     let json = wants_json(request.headers());
-    // From the client, or made up by the layer around this one: `haulage trace` takes it.
-    let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).map(ToOwned::to_owned);
+    let id = request_id(request.headers());
     let mut response = next.run(request).await;
     let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
 

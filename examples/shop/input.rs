@@ -44,6 +44,11 @@ pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
     has(headers, header::ACCEPT) || sends_json(headers)
 }
 
+/// The request's id: from the client, or made up by the layer around the shop. `haulage trace` takes it.
+pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
+    headers.get("x-request-id").and_then(|id| id.to_str().ok()).map(ToOwned::to_owned)
+}
+
 fn has(headers: &HeaderMap, name: header::HeaderName) -> bool {
     headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("application/json"))
 }

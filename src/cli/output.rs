@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, Write};
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
+use haulage::LogLine;
 use serde::Serialize;
 
 /// Writes to standard output. A reader that has seen enough, as `head` has, is no error.
@@ -50,6 +51,15 @@ pub(crate) fn safe(text: &str) -> String {
             plain.then_some(c).into_iter().chain((!plain).then(|| c.escape_default()).into_iter().flatten())
         })
         .collect()
+}
+
+/// What a handler logged: the message, and the fields after it.
+pub(crate) fn said(line: &LogLine) -> String {
+    let mut text = line.message.clone();
+    for (name, value) in &line.fields {
+        text.push_str(&format!(" {name}={}", value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)));
+    }
+    text
 }
 
 #[cfg(test)]

@@ -129,8 +129,7 @@ fn client() -> Result<HyperClient<hyper_rustls::HttpsConnector<hyper_util::clien
         .with_root_certificates(roots)
         .with_no_client_auth();
     let connector = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
-    let timeout =
-        ["OTEL_EXPORTER_OTLP_TIMEOUT"].into_iter().find_map(variable).and_then(|ms| ms.parse().ok()).map_or(TIMEOUT, Duration::from_millis);
+    let timeout = variable("OTEL_EXPORTER_OTLP_TIMEOUT").and_then(|ms| ms.parse().ok()).map_or(TIMEOUT, Duration::from_millis);
     Ok(HyperClient::new(connector, timeout, None))
 }
 

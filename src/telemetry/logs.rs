@@ -6,7 +6,7 @@ use std::{
     time::SystemTime,
 };
 
-use haulage_queue::telemetry::{TARGET, UNRECORDED};
+use haulage_queue::telemetry::{TARGET, UNRECORDED, is_attempt};
 use opentelemetry::{Context as OtelContext, trace::TraceContextExt};
 use serde_json::{Map, Value};
 use tracing::{
@@ -153,9 +153,7 @@ where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let metadata = attributes.metadata();
-        if [TARGET, UNRECORDED].contains(&metadata.target())
-            && metadata.name() == "process"
+        if is_attempt(attributes.metadata())
             && let Some(span) = context.span(id)
         {
             let mut job = Job::default();

@@ -56,8 +56,13 @@ pub(crate) async fn wait_for_state(pool: &PgPool, id: JobId, state: JobState) {
 }
 
 /// Waits until the condition holds.
-pub(crate) async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+pub(crate) async fn eventually(what: &str, condition: impl AsyncFnMut() -> bool) {
+    within(PATIENCE, what, condition).await;
+}
+
+/// The same with a patience of the test's own.
+pub(crate) async fn within(patience: Duration, what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + patience;
     while !condition().await {
         assert!(Instant::now() < deadline, "should have come true: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;

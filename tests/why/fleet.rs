@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use haulage::{CauseGroup, Job, Mover, Schedule, Severity, WhyCode, declare_schedules};
 use sqlx::{Connection, PgConnection, PgPool};
+use tokio::task::JoinSet;
 
-use super::{cause, causes, completes, enqueue, fix, quick, some_cause, why};
+use super::{age, cause, cause_in, causes, completes, enqueue, fix, idle_worker, quick, said, some_cause, why};
 use crate::support::{Count, database, eventually};
 
 /// A session of its own, under a name.
@@ -53,6 +54,51 @@ async fn a_table_lock_that_nobody_waits_for_is_what_stops_the_look() {
         "{}",
         found.verdict.sentence
     );
+}
+
+/// Whoever else waits for it says nothing of jobs, nor does it where no worker lives.
+#[tokio::test]
+async fn a_table_lock_holds_a_job_up_only_if_a_worker_waits_for_it() {
+    let pool = database().await.pool();
+    let id = enqueue(&pool, "default", "count").await;
+    let mut migrates = session(&pool, "migrate").await;
+    // No claim of this job, and no look at it, reads this table.
+    sqlx::raw_sql("BEGIN; LOCK TABLE haulage.attempts IN ACCESS EXCLUSIVE MODE").execute(&mut migrates).await.unwrap();
+    let mut waiting = JoinSet::new();
+    let mut waits = async |name: &str| {
+        let mut waiter = session(&pool, name).await;
+        waiting.spawn(async move { sqlx::raw_sql("SELECT FROM haulage.attempts").execute(&mut waiter).await.unwrap() });
+        eventually("it has waited for longer than ordinary transactions last", async || {
+            sqlx::query_scalar::<_, bool>(
+                "SELECT EXISTS (SELECT FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid WHERE NOT l.granted
+                     AND a.datname = current_database() AND a.application_name = $1 AND l.waitstart < now() - interval '6 seconds')",
+            )
+            .bind(name)
+            .fetch_one(&pool)
+            .await
+            .unwrap()
+        })
+        .await;
+    };
+    waits("psql").await;
+    let verdict = why(&pool, id).await;
+    assert_eq!(verdict.code, WhyCode::NoLiveWorkers, "{verdict:#?}");
+    assert!(verdict.also.iter().all(|other| other.code != WhyCode::TableLock), "{verdict:#?}");
+    idle_worker(&pool, 5).await;
+    age(&pool, id, 0).await;
+    assert_eq!(why(&pool, id).await.code, WhyCode::Ready);
+    waits("haulage worker idle").await;
+    let verdict = why(&pool, id).await;
+    said(
+        &verdict,
+        WhyCode::TableLock,
+        "Session * (`migrate`) of * has locked table `attempts` against everybody; 2 sessions wait for it, 1 of them of workers.",
+    );
+    assert_eq!(verdict.facts["workers"], 1);
+    sqlx::raw_sql("ROLLBACK").execute(&mut migrates).await.unwrap();
+    waiting.join_all().await;
+    age(&pool, id, 0).await;
+    assert_eq!(why(&pool, id).await.code, WhyCode::Ready);
 }
 
 /// Whoever waits for a lock in front of the workers is held up as they are.
@@ -110,8 +156,10 @@ async fn schedule_missed() {
     let schedule = Schedule::new("nightly", "0 3 * * *", Count { n: 1 });
     declare_schedules(&mut *pool.acquire().await.unwrap(), "it", vec![schedule]).await.unwrap();
     assert!(cause(&pool, WhyCode::ScheduleMissed).await.is_none());
-    sqlx::raw_sql("UPDATE haulage.schedules SET next_at = now() - interval '2 minutes'").execute(&pool).await.unwrap();
-    let found = some_cause(&pool, WhyCode::ScheduleMissed).await;
+    let mut tx = pool.begin().await.unwrap();
+    sqlx::raw_sql("UPDATE haulage.schedules SET next_at = now() - interval '2 minutes'").execute(&mut *tx).await.unwrap();
+    let found = cause_in(&mut tx, WhyCode::ScheduleMissed).await.unwrap();
+    tx.commit().await.unwrap();
     assert_eq!(found.verdict.sentence, "Schedule `nightly` should have fired 2 m ago, and has not.");
     assert_eq!((found.verdict.detail.as_str(), found.verdict.fixes[0].id), ("No worker is alive.", "start-worker"));
     let worker = quick(&pool).await;
@@ -200,11 +248,14 @@ async fn clock_and_listener() {
     })
     .await;
     assert!(cause(&pool, WhyCode::Clock).await.is_none() && cause(&pool, WhyCode::Listener).await.is_none());
-    sqlx::raw_sql("UPDATE haulage.workers SET clock_offset_ms = -93000, heard_at = now() - interval '5 minutes', started_at = now() - interval '1 hour'").execute(&pool).await.unwrap();
-    let clock = some_cause(&pool, WhyCode::Clock).await;
+    // In a transaction, so that it can't say otherwise meanwhile.
+    let mut tx = pool.begin().await.unwrap();
+    sqlx::raw_sql("UPDATE haulage.workers SET clock_offset_ms = -93000, heard_at = now() - interval '5 minutes', started_at = now() - interval '1 hour'").execute(&mut *tx).await.unwrap();
+    let clock = cause_in(&mut tx, WhyCode::Clock).await.unwrap();
     assert!(clock.verdict.sentence.ends_with("is 1 m 33 s behind that of the database."), "{}", clock.verdict.sentence);
-    sqlx::raw_sql("UPDATE haulage.workers SET clock_offset_ms = 20").execute(&pool).await.unwrap();
-    let deaf = some_cause(&pool, WhyCode::Listener).await;
+    sqlx::raw_sql("UPDATE haulage.workers SET clock_offset_ms = 20").execute(&mut *tx).await.unwrap();
+    let deaf = cause_in(&mut tx, WhyCode::Listener).await.unwrap();
+    tx.commit().await.unwrap();
     assert!(deaf.verdict.sentence.ends_with("hears no notifications, so it finds jobs only when it polls."), "{}", deaf.verdict.sentence);
     assert_eq!((deaf.verdict.severity, deaf.verdict.fixes[0].id), (Severity::Slow, "listener"));
     // It hears itself within seconds, and says so.

@@ -1,8 +1,9 @@
 //! Who serves the queue, and who is let in.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use haulage::{CauseGroup, Job, Limit, Mover, NamedJob, Severity, WhyCode, enqueue_named};
+use tokio::sync::Semaphore;
 
 use super::{age, ana, busy, cause, completes, enqueue, fix, quick, said, some_cause, why};
 use crate::support::{Count, database, eventually, jobs_in, worker};
@@ -62,7 +63,15 @@ async fn a_limited_queue_that_drains_is_explained_all_the_while() {
         let id = enqueue(&pool, "default", "count").await;
         age(&pool, id, 120).await;
     }
-    let handler = |_: Count| async { tokio::time::sleep(Duration::from_millis(20)).await };
+    // Two may end for each look, so that it drains while it is looked at.
+    let ends = Arc::new(Semaphore::new(1));
+    let end = ends.clone();
+    let handler = move |_: Count| {
+        let end = end.clone();
+        async move {
+            end.acquire().await.unwrap().forget();
+        }
+    };
     let worker = super::plain(&pool).queue("default", 10).handle(handler).build().unwrap().start().await.unwrap();
     eventually("one has run", async || jobs_in(&pool, haulage::JobState::Completed).await > 0).await;
     // As if the worker and the limit had been there for long.
@@ -71,6 +80,7 @@ async fn a_limited_queue_that_drains_is_explained_all_the_while() {
         .await
         .unwrap();
     eventually("all have run", async || {
+        ends.add_permits(2);
         let unexplained = cause(&pool, WhyCode::Unexplained).await;
         assert!(unexplained.is_none(), "{unexplained:#?}");
         jobs_in(&pool, haulage::JobState::Completed).await == 60

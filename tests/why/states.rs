@@ -6,7 +6,7 @@ use haulage::{CauseGroup, Duty, Job, JobError, JobState, Limit, Mover, Outcome, 
 use serde::{Deserialize, Serialize};
 use sqlx::Connection;
 
-use super::{age, ana, busy, cause, completes, enqueue, fix, quick, said, some_cause, why};
+use super::{age, ana, busy, cause, claim, completes, enqueue, fix, idle_worker, quick, said, some_cause, why, why_in};
 use crate::support::{Count, database, eventually, jobs_in, wait_for_state, worker};
 
 #[tokio::test]
@@ -105,11 +105,12 @@ async fn backoff_and_snoozed() {
 async fn retry_loop() {
     let pool = database().await.pool();
     let quick = flaky(&pool, Duration::from_millis(1)).await;
-    let id = Flaky { failures: 100, snoozes: false }.with().max_attempts(1_000).enqueue(&pool).await.unwrap().id();
+    let id = Flaky { failures: 30_000, snoozes: false }.with().max_attempts(32_000).enqueue(&pool).await.unwrap().id();
     eventually("it failed five times", async || haulage::job(&pool, id).await.unwrap().unwrap().failures >= 5).await;
     quick.shutdown().await;
+    let failed = haulage::job(&pool, id).await.unwrap().unwrap().failures;
     let slow = flaky(&pool, Duration::from_secs(3_600)).await;
-    wait_for_state(&pool, id, JobState::Scheduled).await;
+    eventually("it failed once more", async || haulage::job(&pool, id).await.unwrap().unwrap().failures > failed).await;
     let verdict = why(&pool, id).await;
     said(&verdict, WhyCode::RetryLoop, "`flaky` has failed * times with the same error since *: no paper in tray 2.");
     let found = some_cause(&pool, WhyCode::RetryLoop).await;
@@ -125,19 +126,18 @@ async fn retry_loop() {
 async fn due_no_worker_and_promote_late() {
     let pool = database().await.pool();
     let id = Count { n: 1 }.with().delay(Duration::from_secs(1)).enqueue(&pool).await.unwrap().id();
-    sqlx::query("UPDATE haulage.live_jobs SET run_at = now() - interval '70 seconds' WHERE id = $1")
-        .bind(id.0)
-        .execute(&pool)
-        .await
-        .unwrap();
-    said(&why(&pool, id).await, WhyCode::DueNoWorker, "It was due 1 m 10 s ago but no worker is alive to put it in line.");
+    let mut tx = pool.begin().await.unwrap();
+    sqlx::raw_sql("UPDATE haulage.live_jobs SET run_at = now() - interval '70 seconds'").execute(&mut *tx).await.unwrap();
+    said(&why_in(&mut tx, id).await, WhyCode::DueNoWorker, "It was due 1 m 10 s ago but no worker is alive to put it in line.");
+    tx.commit().await.unwrap();
     assert_eq!(some_cause(&pool, WhyCode::DueNoWorker).await.jobs, 1);
+    sqlx::raw_sql("UPDATE haulage.live_jobs SET run_at = now() - interval '10 minutes'").execute(&pool).await.unwrap();
     // Somebody has its row, so that nobody can put it in line.
     let mut stranger = pool.begin().await.unwrap();
     sqlx::query("SELECT FROM haulage.live_jobs WHERE id = $1 FOR UPDATE").bind(id.0).execute(&mut *stranger).await.unwrap();
     let worker = quick(&pool).await;
     let verdict = why(&pool, id).await;
-    said(&verdict, WhyCode::PromoteLate, "It was due 1 m 1* s ago and the one live worker has not put it in line.");
+    said(&verdict, WhyCode::PromoteLate, "It was due 10 m* ago and the one live worker has not put it in line.");
     assert_eq!((verdict.severity, verdict.overdue), (Severity::Stuck, true));
     some_cause(&pool, WhyCode::PromoteLate).await;
     stranger.rollback().await.unwrap();
@@ -318,18 +318,6 @@ async fn slots_full() {
     worker.shutdown().await;
 }
 
-/// A worker whose row lives and that claims nothing: the test is in its place.
-async fn idle_worker(pool: &sqlx::PgPool, slots: i32) {
-    sqlx::query(
-        "INSERT INTO haulage.workers (id, name, version, queues, slots, kinds, lease_ms, revisions, started_at)
-         VALUES (7, 'idle', '0', '{default}', ARRAY[$1], '{count,report}', 600000, '{0,0}', now() - interval '1 hour')",
-    )
-    .bind(slots)
-    .execute(pool)
-    .await
-    .unwrap();
-}
-
 #[tokio::test]
 async fn ready_in_line_and_unexplained() {
     let pool = database().await.pool();
@@ -414,20 +402,8 @@ async fn head_of_line() {
     for _ in 0..2 {
         enqueue(&pool, "default", "report").await;
     }
-    // They are claimed by the real statement, and hold their slots for long.
-    let mut connection = pool.acquire().await.unwrap();
-    let kinds = [("count".to_owned(), 0), ("report".to_owned(), 0)].into_iter().collect();
-    let request = haulage::store::Request {
-        token: 42,
-        worker: 7,
-        kinds: &kinds,
-        queues: &["default"],
-        wants: &[2],
-        bounds: &[0, 0, 0, 0],
-        exempt: 0,
-        in_turn: &[],
-    };
-    assert_eq!(haulage::store::claim_jobs(&mut connection, &request).await.unwrap().jobs.len(), 2);
+    // They hold their slots for long.
+    claim(&pool, 2).await;
     sqlx::raw_sql("UPDATE haulage.live_jobs SET claimed_at = now() - interval '10 minutes' WHERE kind = 'report'")
         .execute(&pool)
         .await

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     frame::{Page, Text},
-    input::{Input, wants_json},
+    input::{Input, request_id, wants_json},
     mail::money,
     order::{self, NewLine, NewOrder},
     problem::Problem,
@@ -33,8 +33,7 @@ pub(crate) async fn place(
     let took = Took::start();
     let placed = order::place(&app.pool, &new).await?;
     if wants_json(&headers) {
-        let request = headers.get("x-request-id").and_then(|id| id.to_str().ok()).map(ToOwned::to_owned);
-        Ok((StatusCode::CREATED, Json(Answer { placed, request })).into_response())
+        Ok((StatusCode::CREATED, Json(Answer { placed, request: request_id(&headers) })).into_response())
     } else {
         Ok(Redirect::to(&format!("/orders/{}?{took}", placed.order)).into_response())
     }

@@ -30,6 +30,33 @@ pub(crate) enum Obstacle {
     LockedRow,
     /// The worker gathers what handlers log.
     Logs,
+    /// The worker has set up telemetry, and no trace is sampled.
+    Unsampled,
+    /// And the spans of what is not sampled are left out.
+    LeftOut,
+}
+
+impl Obstacle {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::None => "drain",
+            Self::Strangers => "strangers",
+            Self::LockedRow => "locked",
+            Self::Logs => "logs",
+            Self::Unsampled => "traced, none sampled",
+            Self::LeftOut => "the same, their spans left out",
+        }
+    }
+
+    /// Of the worker.
+    const fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::None | Self::Strangers | Self::LockedRow => &[],
+            Self::Logs => &["--logs"],
+            Self::Unsampled => &["--unsampled"],
+            Self::LeftOut => &["--unsampled", "--left-out"],
+        }
+    }
 }
 
 /// Whether the time until the first job, in which a worker connects and walks over what stands before the jobs it handles, is a
@@ -75,25 +102,22 @@ pub(crate) async fn hindered(stage: &Stage, jobs: u64, obstacle: Obstacle) -> an
 /// What OpenTelemetry costs when it is set up: metrics collected, no trace sampled, beside the same without any of it; and with the spans
 /// of what is not sampled left out.
 pub(crate) async fn traced(stage: &Stage, jobs: u64) -> anyhow::Result<Vec<Row>> {
-    const WAYS: [(&str, &[&str]); 2] =
-        [("traced, none sampled", &["--unsampled"]), ("the same, their spans left out", &["--unsampled", "--left-out"])];
+    const WAYS: [Obstacle; 2] = [Obstacle::Unsampled, Obstacle::LeftOut];
     let mut rows = WAYS.map(|_| Vec::new());
     let mut more_us = WAYS.map(|_| Vec::new());
     for _ in 0..ROUNDS {
-        let without = drained(stage, jobs, stage.concurrency, Obstacle::None, Walk::Within, &[]).await?;
-        for (((name, options), rows), more_us) in WAYS.into_iter().zip(&mut rows).zip(&mut more_us) {
-            let mut row = drained(stage, jobs, stage.concurrency, Obstacle::None, Walk::Within, options).await?;
-            row.scenario = name.into();
+        let without = once(stage, jobs, stage.concurrency, Obstacle::None, Walk::Within).await?;
+        for ((way, rows), more_us) in WAYS.into_iter().zip(&mut rows).zip(&mut more_us) {
+            let mut row = once(stage, jobs, stage.concurrency, way, Walk::Within).await?;
             row.ratio_to_baseline = row.jobs_per_s.zip(without.jobs_per_s).map(|(rate, without)| rate / without);
             more_us.extend(row.client_cpu_us_per_job.zip(without.client_cpu_us_per_job).map(|(with, without)| with - without));
             rows.push(row);
         }
     }
     let mut result = Vec::new();
-    for (rows, mut more_us) in rows.into_iter().zip(more_us) {
+    for (rows, more_us) in rows.into_iter().zip(more_us) {
         let row = median(rows, |row| row.ratio_to_baseline)?;
-        more_us.sort_by(f64::total_cmp);
-        if let Some(more) = more_us.get(more_us.len() / 2) {
+        if let Ok(more) = median(more_us, |us| Some(*us)) {
             output::remark(&format!("  {}: {more:.2} us of the client's CPU a job more than without", row.scenario));
         }
         let ratio = row.ratio_to_baseline;
@@ -103,10 +127,6 @@ pub(crate) async fn traced(stage: &Stage, jobs: u64) -> anyhow::Result<Vec<Row>>
 }
 
 async fn once(stage: &Stage, jobs: u64, concurrency: u32, obstacle: Obstacle, walk: Walk) -> anyhow::Result<Row> {
-    drained(stage, jobs, concurrency, obstacle, walk, &[]).await
-}
-
-async fn drained(stage: &Stage, jobs: u64, concurrency: u32, obstacle: Obstacle, walk: Walk, options: &[&str]) -> anyhow::Result<Row> {
     let database = stage.database().await?;
     if obstacle == Obstacle::Strangers {
         sqlx::raw_sql(include_str!("strangers.sql")).execute(&database.pool).await?;
@@ -118,14 +138,7 @@ async fn drained(stage: &Stage, jobs: u64, concurrency: u32, obstacle: Obstacle,
         sqlx::raw_sql("SELECT FROM haulage.live_jobs ORDER BY id LIMIT 1 FOR UPDATE").execute(&mut *lock).await?;
         left = 1;
     }
-    let name = match obstacle {
-        Obstacle::None => "drain",
-        Obstacle::Strangers => "strangers",
-        Obstacle::LockedRow => "locked",
-        Obstacle::Logs => "logs",
-    };
-    let options = if obstacle == Obstacle::Logs { &["--logs"] } else { options };
-    let mut worker = stage.worker_with(&database, concurrency, options).await?;
+    let mut worker = stage.worker_with(&database, concurrency, obstacle.options()).await?;
     let mut meter = Meter::start(&database.pool, stage.server_pid, &[worker.pid()]).await?;
     let asked = Instant::now();
     worker.go().await?;
@@ -138,12 +151,25 @@ async fn drained(stage: &Stage, jobs: u64, concurrency: u32, obstacle: Obstacle,
     let first_job_ms = asked.elapsed().as_secs_f64() * 1e3;
     until(&mut worker, jobs - left).await?;
     database.settled().await?;
-    let mut row = Row::new(name, jobs - left - before, &meter.stop().await?, stage.config_with(concurrency));
+    let mut row = Row::new(obstacle.name(), jobs - left - before, &meter.stop().await?, stage.config_with(concurrency));
     row.first_job_ms = (walk == Walk::Apart).then_some(first_job_ms);
     row.peak_rss_mb = peak_rss_mb(worker.pid());
     lock.rollback().await?;
     worker.stop().await?;
     stage.remove(database).await?;
+    Ok(row)
+}
+
+/// Works off all jobs that the database holds, so many, in so many queues.
+pub(crate) async fn work_off(stage: &Stage, database: &Database, name: &str, jobs: u64, queues: u32) -> anyhow::Result<Row> {
+    let mut worker = stage.worker(database, queues).await?;
+    let meter = Meter::start(&database.pool, stage.server_pid, &[worker.pid()]).await?;
+    worker.go().await?;
+    until(&mut worker, jobs).await?;
+    database.settled().await?;
+    let mut row = Row::new(name, jobs, &meter.stop().await?, stage.config());
+    row.peak_rss_mb = peak_rss_mb(worker.pid());
+    worker.stop().await?;
     Ok(row)
 }
 

@@ -4,9 +4,8 @@ use anyhow::ensure;
 use haulage::{Job, Limit, Operator, enqueue_all};
 
 use super::{
-    drain::{ROUNDS, until},
+    drain::{ROUNDS, work_off},
     jobs::Noop,
-    measure::{Meter, peak_rss_mb},
     report::{Row, median},
     stage::{Database, Stage},
 };
@@ -65,14 +64,7 @@ async fn once(stage: &Stage, jobs: u64, limits: Limits) -> anyhow::Result<Row> {
     };
     enqueue_all(&database.pool, (0..jobs).map(job)).await?;
     database.settle_down().await?;
-    let mut worker = stage.worker(&database, 1).await?;
-    let meter = Meter::start(&database.pool, stage.server_pid, &[worker.pid()]).await?;
-    worker.go().await?;
-    until(&mut worker, jobs).await?;
-    database.settled().await?;
-    let mut row = Row::new(name, jobs, &meter.stop().await?, stage.config());
-    row.peak_rss_mb = peak_rss_mb(worker.pid());
-    worker.stop().await?;
+    let row = work_off(stage, &database, name, jobs, 1).await?;
     if limits == Limits::Keys {
         check(&database).await?;
     }

@@ -5,9 +5,8 @@ use std::time::Duration;
 use haulage::{Job, Priority, Unique, enqueue_all};
 
 use super::{
-    drain::{ROUNDS, floor, until},
+    drain::{ROUNDS, floor, work_off},
     jobs::{Flaky, Noop},
-    measure::{Meter, peak_rss_mb},
     report::{Row, median},
     stage::{Database, Stage},
     worker::queues,
@@ -61,14 +60,7 @@ async fn once(stage: &Stage, jobs: u64, mix: Mix) -> anyhow::Result<Row> {
     let database = stage.database().await?;
     store(&database, jobs, mix).await?;
     tokio::time::sleep(SCHEDULED).await;
-    let mut worker = stage.worker(&database, mix.queues).await?;
-    let meter = Meter::start(&database.pool, stage.server_pid, &[worker.pid()]).await?;
-    worker.go().await?;
-    until(&mut worker, jobs).await?;
-    database.settled().await?;
-    let mut row = Row::new(mix.name, jobs, &meter.stop().await?, stage.config());
-    row.peak_rss_mb = peak_rss_mb(worker.pid());
-    worker.stop().await?;
+    let row = work_off(stage, &database, mix.name, jobs, mix.queues).await?;
     stage.remove(database).await?;
     Ok(row)
 }

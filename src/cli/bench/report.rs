@@ -141,11 +141,11 @@ impl Row {
     }
 }
 
-/// The row in the middle by this figure.
-pub(crate) fn median(mut rows: Vec<Row>, figure: impl Fn(&Row) -> Option<f64>) -> anyhow::Result<Row> {
-    rows.sort_by(|a, b| figure(a).unwrap_or_default().total_cmp(&figure(b).unwrap_or_default()));
-    let middle = rows.len() / 2;
-    rows.into_iter().nth(middle).ok_or_else(|| anyhow::anyhow!("nothing was measured"))
+/// The one in the middle by this figure.
+pub(crate) fn median<T>(mut measured: Vec<T>, figure: impl Fn(&T) -> Option<f64>) -> anyhow::Result<T> {
+    measured.sort_by(|a, b| figure(a).unwrap_or_default().total_cmp(&figure(b).unwrap_or_default()));
+    let middle = measured.len() / 2;
+    measured.into_iter().nth(middle).ok_or_else(|| anyhow::anyhow!("nothing was measured"))
 }
 
 /// Of sorted values, by the nearest rank.

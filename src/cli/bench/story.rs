@@ -2,14 +2,13 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use haulage::{find_jobs_by_request, find_jobs_by_trace, store};
 use sqlx::{ConnectOptions, Executor};
 
 use super::{
     depth::grow,
-    drain::{ROUNDS, until},
-    measure::Meter,
+    drain::{ROUNDS, work_off},
     report::{Row, median},
     stage::{Database, Stage},
 };
@@ -83,8 +82,7 @@ pub(crate) async fn further(stage: &Stage, jobs: u64) -> anyhow::Result<Vec<Row>
             rows.push(row);
             inserts.push(plain / indexed);
         }
-        inserts.sort_by(f64::total_cmp);
-        let insert = inserts.get(inserts.len() / 2).context("nothing was measured")?;
+        let insert = median(inserts, |ratio| Some(*ratio))?;
         output::remark(&format!("  {name}: jobs are stored by one statement at {insert:.2} of the rate without"));
         all.push(median(rows, |row| row.ratio_to_baseline)?);
     }
@@ -101,13 +99,7 @@ async fn drained(stage: &Stage, jobs: u64, name: &str, index: Option<&'static st
     sqlx::query(include_str!("story_waiting.sql")).bind(i64::try_from(jobs)?).execute(&database.pool).await?;
     let stored = started.elapsed().as_secs_f64();
     database.settle_down().await?;
-    let mut worker = stage.worker(&database, 1).await?;
-    let meter = Meter::start(&database.pool, stage.server_pid, &[worker.pid()]).await?;
-    worker.go().await?;
-    until(&mut worker, jobs).await?;
-    database.settled().await?;
-    let row = Row::new(name, jobs, &meter.stop().await?, stage.config());
-    worker.stop().await?;
+    let row = work_off(stage, &database, name, jobs, 1).await?;
     stage.remove(database).await?;
     Ok((row, stored))
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::super::{
     NotFound,
     connect::DatabaseUrl,
-    output::{print, print_json, safe, time},
+    output::{print, print_json, safe, said, time},
 };
 
 /// Shows one job: state, arguments, attempts that failed with what they logged, progress, output
@@ -141,11 +141,8 @@ fn describe_log(log: &AttemptLog) -> String {
         text.push_str(&format!("    ({} earlier lines were not kept)\n", log.earlier));
     }
     for line in &log.lines {
-        let mut said = format!("{} {:5} {}: {}", line.at.format("%H:%M:%S%.3fZ"), line.level, line.target, line.message);
-        for (name, value) in &line.fields {
-            said.push_str(&format!(" {name}={}", value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)));
-        }
-        text.push_str(&format!("    {}\n", safe(&said).replace('\n', "\n      ")));
+        let told = format!("{} {:5} {}: {}", line.at.format("%H:%M:%S%.3fZ"), line.level, line.target, said(line));
+        text.push_str(&format!("    {}\n", safe(&told).replace('\n', "\n      ")));
     }
     text
 }

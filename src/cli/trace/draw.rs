@@ -1,7 +1,7 @@
 //! A story as a waterfall of characters: a tree on the left, lengths, and bars along the time.
 
 use haulage::{
-    JobState, LogLine,
+    JobState,
     story::{Axis, Found, Span, SpanKind, Story, WaitReason},
 };
 
@@ -10,7 +10,7 @@ use super::{
     paint::{Paint, Tone},
     tell::{length, sentence},
 };
-use crate::cli::output::{safe, time};
+use crate::cli::output::{safe, said, time};
 
 /// Lines of an error, and of what an attempt logged.
 const ERROR_LINES: usize = 3;
@@ -198,22 +198,12 @@ fn remarks(span: &Span) -> Vec<(Tone, String)> {
                 tell(Tone::Quiet, &format!("on {worker}"), 1);
             }
             let earlier = log.len().saturating_sub(LOG_LINES);
-            log.iter().skip(earlier).for_each(|line| tell(Tone::Quiet, &logged(line), 1));
+            log.iter().skip(earlier).for_each(|line| tell(Tone::Quiet, &format!("{:5} {}", line.level, said(line)).replace('\n', " "), 1));
         }
         _ => {}
     }
     lines.extend(span.notes.iter().map(|note| (Tone::Quiet, one_line(note))));
     lines
-}
-
-/// A line that a handler logged.
-fn logged(line: &LogLine) -> String {
-    let mut text = format!("{:5} {}", line.level.as_str(), line.message.replace('\n', " "));
-    for (name, value) in &line.fields {
-        let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-        text.push_str(&format!(" {name}={}", value.replace('\n', " ")));
-    }
-    text
 }
 
 /// Whether the attempt that ended a job has its error already.

@@ -35,7 +35,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, after: &str) -> Result<SchedulesP
     }
     let mut reading = app.read().await?;
     let clock = reading.clock;
-    let mut schedules = store::page_schedules(reading.db(), after, i32::from(PAGE) + 1).await?;
+    let mut schedules = store::list_schedules(reading.db(), None, after, Some(i32::from(PAGE) + 1)).await?;
     let more = schedules.len() > usize::from(PAGE);
     schedules.truncate(PAGE.into());
     let last: Vec<_> = schedules.iter().filter_map(|schedule| schedule.last_job).collect();

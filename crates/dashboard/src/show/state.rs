@@ -33,19 +33,6 @@ impl Look {
         }
     }
 
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Scheduled => "scheduled",
-            Self::Retrying => "retrying",
-            Self::Available => "available",
-            Self::Running => "running",
-            Self::Parked => "parked",
-            Self::Completed => "completed",
-            Self::Dead => "dead",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
     const fn word(self) -> &'static str {
         match self {
             Self::Scheduled => "Scheduled",
@@ -57,6 +44,10 @@ impl Look {
             Self::Dead => "Dead",
             Self::Cancelled => "Cancelled",
         }
+    }
+
+    fn name(self) -> String {
+        self.word().to_lowercase()
     }
 
     /// The class that gives the color.

@@ -19,8 +19,8 @@ use crate::{TraceCarrier, telemetry::RequestSpan};
 const REQUEST_ID: &str = "x-request-id";
 
 /// Tells every job that a request enqueues where it comes from: the request's id (the header `x-request-id`; one that is missing is made up,
-/// and handlers find it in their request as the client finds it in the response), its route, the service and its version. Also takes the request's W3C trace headers, and with the
-/// feature `otel` opens the request's span, unless one is open.
+/// and handlers find it in their request as the client finds it in the response), its route, the service and its version. Also takes the
+/// request's W3C trace headers, and with the feature `otel` opens the request's span, unless one is open.
 ///
 /// ```
 /// use axum::{Router, routing::post};
@@ -86,7 +86,7 @@ where
         let method = request.method().as_str().to_owned();
         let matched = request.extensions().get::<MatchedPath>().map(|matched| matched.as_str().to_owned());
         let span = RequestSpan::open(&method, matched.as_deref(), &trace);
-        let mut origin = Arc::unwrap_or_clone(Arc::clone(&self.service)).request_id(&id).trace(trace);
+        let mut origin = Origin::clone(&self.service).request_id(&id).trace(trace);
         if let Some(route) = matched {
             origin = origin.route(format!("{method} {route}"));
         }

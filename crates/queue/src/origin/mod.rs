@@ -56,8 +56,7 @@ impl Origin {
     fn part(mut self, name: &str, mut text: String) -> Self {
         // What Postgres can't store as JSON would fail the job.
         text.retain(|c| !c.is_control());
-        let end = (0..=MAX.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-        text.truncate(end);
+        text.truncate(text.floor_char_boundary(MAX));
         self.parts.insert(name.to_owned(), text.into());
         self
     }

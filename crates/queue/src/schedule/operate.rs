@@ -66,7 +66,7 @@ impl ScheduleStatus {
 /// # Errors
 /// [`ScheduleError`] of the database.
 pub async fn list_schedules<'c>(executor: impl PgExecutor<'c>) -> Result<Vec<ScheduleStatus>, ScheduleError> {
-    Ok(store::list_schedules(executor, None).await?)
+    Ok(store::list_schedules(executor, None, "", None).await?)
 }
 
 /// One schedule.
@@ -74,7 +74,7 @@ pub async fn list_schedules<'c>(executor: impl PgExecutor<'c>) -> Result<Vec<Sch
 /// # Errors
 /// [`ScheduleError::NotFound`], or another of the database.
 pub async fn schedule<'c>(executor: impl PgExecutor<'c>, name: &str) -> Result<ScheduleStatus, ScheduleError> {
-    store::list_schedules(executor, Some(name)).await?.pop().ok_or_else(|| not_found(name))
+    store::list_schedules(executor, Some(name), "", None).await?.pop().ok_or_else(|| not_found(name))
 }
 
 impl Operator {
@@ -168,7 +168,7 @@ impl Operator {
 }
 
 async fn stands(tx: &mut PgConnection, name: &str) -> Result<ScheduleStatus, ManageError> {
-    Ok(store::list_schedules(tx, Some(name)).await?.pop().ok_or_else(|| not_found(name))?)
+    Ok(store::list_schedules(tx, Some(name), "", None).await?.pop().ok_or_else(|| not_found(name))?)
 }
 
 fn not_found(name: &str) -> ScheduleError {

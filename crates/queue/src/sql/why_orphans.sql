@@ -1,7 +1,7 @@
 -- Jobs that are recorded as running on workers that are dead, gone or silent, by worker and queue; at most 20,000 jobs.
 -- Index: the primary keys.
 SELECT
-    r.worker, r.name, r.heartbeat_at, r.dead_at, r.lease_ms, r.queue, count(*) AS jobs, min(r.id) AS job, min(r.claimed_at) AS oldest
+    r.name AS worker, r.heartbeat_at, r.dead_at, r.lease_ms, r.queue, count(*) AS jobs, min(r.id) AS job, min(r.claimed_at) AS oldest
 FROM (
     SELECT l.worker, w.name, w.heartbeat_at, w.dead_at, w.lease_ms, j.id, j.queue, j.claimed_at
     FROM haulage.leases AS l
@@ -13,6 +13,6 @@ FROM (
     WHERE w.id IS NULL OR w.dead_at IS NOT NULL OR w.heartbeat_at <= now() - make_interval(secs => w.lease_ms / 1000.0)
     LIMIT 20000
 ) AS r
-GROUP BY 1, 2, 3, 4, 5, 6
+GROUP BY r.worker, r.name, r.heartbeat_at, r.dead_at, r.lease_ms, r.queue
 ORDER BY jobs DESC
 LIMIT 200

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection, Row};
 use uuid::Uuid;
 
-use super::limit_statement;
+use super::{ids, limit_statement};
 use crate::{CauseGroup, JobId, TraceContext};
 
 /// A sample takes no longer than this: beside a wall of dead rows none is better than a slow one.
@@ -88,8 +88,7 @@ pub async fn arbitrate_sample(connection: &mut PgConnection, wanted: bool) -> Re
 /// The spans of the last attempts of these jobs, of those that are known. Whether they were sampled is not stored: only the spans
 /// of sampled attempts are.
 pub async fn previous_attempts(connection: &mut PgConnection, jobs: &[JobId]) -> Result<Vec<(JobId, TraceContext)>, sqlx::Error> {
-    let ids: Vec<i64> = jobs.iter().map(|job| job.0).collect();
-    let rows = sqlx::query(include_str!("../sql/previous_attempts.sql")).bind(ids).fetch_all(connection).await?;
+    let rows = sqlx::query(include_str!("../sql/previous_attempts.sql")).bind(ids(jobs)).fetch_all(connection).await?;
     let spans = rows.iter().map(|row| {
         let trace: Option<Uuid> = row.try_get(1)?;
         Ok(TraceContext::from_stored(trace, row.try_get(2)?, Some(1)).map(|span| (JobId(row.get(0)), span)))

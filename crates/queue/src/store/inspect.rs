@@ -29,7 +29,7 @@ pub(crate) async fn get_job_detail<'c>(executor: impl PgExecutor<'c>, status: Jo
             root: row.try_get::<Option<i64>, _>("root_id")?.map(JobId),
             crashes: row.try_get("crashes")?,
             revision: row.try_get("kind_revision")?,
-            parked_for: row.try_get::<Option<i16>, _>("parked_for")?.map(ParkedFor::from_code).transpose()?,
+            parked_for: parked_for(&row)?,
             origin: json(row.try_get("origin")?),
             span: match row.try_get("span_path")? {
                 Some(path) => Some(RunningSpan { path, since: row.try_get("span_since")? }),
@@ -149,7 +149,6 @@ pub(super) fn attempt(row: &PgRow) -> Result<Attempt, sqlx::Error> {
 }
 
 fn status(row: &PgRow) -> Result<JobStatus, sqlx::Error> {
-    let percent: Option<i16> = row.try_get("percent")?;
     Ok(JobStatus {
         id: JobId(row.try_get("id")?),
         kind: row.try_get("kind")?,
@@ -162,13 +161,21 @@ fn status(row: &PgRow) -> Result<JobStatus, sqlx::Error> {
         created_at: row.try_get("created_at")?,
         claimed_at: row.try_get("claimed_at")?,
         finished_at: row.try_get("finished_at")?,
-        progress: match percent {
-            Some(percent) => Some(Progress { percent: u8::try_from(percent).unwrap_or(0), message: row.try_get("message")? }),
-            None => None,
-        },
+        progress: progress(row)?,
         output: json(row.try_get("output")?),
         error: row.try_get("error")?,
     })
+}
+
+/// What a parked job waits for.
+pub(super) fn parked_for(row: &PgRow) -> Result<Option<ParkedFor>, sqlx::Error> {
+    row.try_get::<Option<i16>, _>("parked_for")?.map(ParkedFor::from_code).transpose()
+}
+
+/// What the running attempt last reported.
+pub(super) fn progress(row: &PgRow) -> Result<Option<Progress>, sqlx::Error> {
+    let Some(percent) = row.try_get::<Option<i16>, _>("percent")? else { return Ok(None) };
+    Ok(Some(Progress { percent: u8::try_from(percent).unwrap_or(0), message: row.try_get("message")? }))
 }
 
 /// A value that Postgres can hold and this program can't read is shown as its text, so that it hides nothing else.

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sqlx::{PgConnection, PgExecutor, Row};
 
-use crate::{AttemptLog, JobId, LogLevel, LogLine, store::Settled};
+use super::{Settled, ids};
+use crate::{AttemptLog, JobId, LogLevel, LogLine};
 
 /// The end of what an attempt logged, to be stored.
 #[derive(Debug, Clone)]
@@ -61,8 +62,7 @@ pub async fn save_spans(connection: &mut PgConnection, spans: &[(Settled, String
 
 /// What the attempts of jobs logged, by job and attempt.
 pub(crate) async fn list_attempt_logs<'c>(executor: impl PgExecutor<'c>, jobs: &[JobId]) -> Result<Vec<AttemptLog>, sqlx::Error> {
-    let ids: Vec<i64> = jobs.iter().map(|id| id.0).collect();
-    let rows = sqlx::query(include_str!("../sql/list_attempt_logs.sql")).bind(ids).fetch_all(executor).await?;
+    let rows = sqlx::query(include_str!("../sql/list_attempt_logs.sql")).bind(ids(jobs)).fetch_all(executor).await?;
     rows.iter()
         .map(|row| {
             Ok(AttemptLog {

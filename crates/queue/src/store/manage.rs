@@ -6,7 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor, Row};
 
-use crate::{JobId, JobState, ParkedFor, Priority, manage::Standing};
+use super::inspect::parked_for;
+use crate::{JobId, JobState, Priority, manage::Standing};
 
 /// Between which times the finished ones of some jobs finished, so that only the partitions of these days are looked at. `None`:
 /// any time.
@@ -26,7 +27,7 @@ pub(crate) async fn look_at_jobs(connection: &mut PgConnection, ids: &[i64]) -> 
             Ok(Standing {
                 id: JobId(row.try_get("id")?),
                 state: JobState::from_code(row.try_get("state")?)?,
-                parked_for: row.try_get::<Option<i16>, _>("parked_for")?.map(ParkedFor::from_code).transpose()?,
+                parked_for: parked_for(row)?,
                 queue: row.try_get("queue")?,
                 priority: Priority::from_code(row.try_get("priority")?)?,
                 run_at: row.try_get("run_at")?,

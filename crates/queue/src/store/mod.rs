@@ -1,5 +1,5 @@
 //! The only door to the database: one function per file in `sql/`, named alike; but for searches, whose statements are put together
-//! in `search.rs`. No promise of stability; use the crate's root.
+//! in `search/`. No promise of stability; use the crate's root.
 
 mod audit;
 mod claim;
@@ -67,11 +67,11 @@ pub use page::{
     list_states, page_attempts, sample_kinds, start_reading,
 };
 #[cfg(feature = "schedules")]
-pub use schedule::{Due, Fire, Fired, Instant, Unreadable, list_fires, page_schedules};
+pub use schedule::{Due, Fire, Fired, Instant, Unreadable, list_fires, list_schedules};
 #[cfg(feature = "schedules")]
 pub(crate) use schedule::{
-    declare_schedules, delete_schedule, drop_schedules, fire_schedules, list_schedules, lock_due_schedules, lock_schedule, next_schedule,
-    pause_schedule, resume_schedule, run_schedule, trace_jobs,
+    declare_schedules, delete_schedule, drop_schedules, fire_schedules, lock_due_schedules, lock_schedule, next_schedule, pause_schedule,
+    resume_schedule, run_schedule, trace_jobs,
 };
 pub(crate) use search::{PAGE_REACH, Parts, count_jobs, lock_jobs, pick_jobs, search_audit, search_jobs};
 pub use server::{HistoryDays, ServerFacts, describe_server, list_history_days};
@@ -95,6 +95,8 @@ pub(crate) use why::{
     why_finished, why_fleet, why_gone, why_health, why_held, why_job, why_keys, why_lines, why_lock_waits, why_locker, why_lockers,
     why_orphans, why_queues, why_running, why_schedules, why_table_lockers, why_usual, why_waiting, why_workers,
 };
+
+use crate::JobId;
 
 /// What kind of trouble an error is: it decides between retry, refusal and advice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,6 +156,11 @@ pub fn passes(error: &sqlx::Error) -> bool {
 /// Whether a statement gave up waiting for a lock.
 pub fn lock_timed_out(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(|error| error.code()).as_deref() == Some("55P03")
+}
+
+/// As an array.
+fn ids(jobs: &[JobId]) -> Vec<i64> {
+    jobs.iter().map(|job| job.0).collect()
 }
 
 /// The longest error text stored, in bytes: 8 KiB.

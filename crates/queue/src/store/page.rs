@@ -5,6 +5,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::{PgExecutor, PgPool, Postgres, Row, Transaction};
 
+use super::{
+    ids,
+    inspect::{parked_for, progress},
+};
 use crate::{Attempt, JobId, JobState, ParkedFor, Priority, Progress};
 
 /// A transaction that only reads, and whose statements end after this long; and the database's clock.
@@ -100,8 +104,6 @@ pub async fn get_job_sheet<'c>(executor: impl PgExecutor<'c>, id: JobId, most: i
         let text: Option<String> = row.try_get(name)?;
         Ok(text.zip(length).map(|(text, length)| JsonText { text, length: usize::try_from(length).unwrap_or(0) }))
     };
-    let percent: Option<i16> = row.try_get("percent")?;
-    let message: Option<String> = row.try_get("message")?;
     let worker: Option<String> = row.try_get("worker")?;
     let worker_name: Option<String> = row.try_get("worker_name")?;
     let cancel_reason: Option<String> = row.try_get("cancel_reason")?;
@@ -112,7 +114,7 @@ pub async fn get_job_sheet<'c>(executor: impl PgExecutor<'c>, id: JobId, most: i
         revision: row.try_get("kind_revision")?,
         queue: row.try_get("queue")?,
         state: JobState::from_code(row.try_get("state")?)?,
-        parked_for: row.try_get::<Option<i16>, _>("parked_for")?.map(ParkedFor::from_code).transpose()?,
+        parked_for: parked_for(&row)?,
         attempt: row.try_get("attempt")?,
         failures: row.try_get("failures")?,
         max_attempts: row.try_get("max_attempts")?,
@@ -135,7 +137,7 @@ pub async fn get_job_sheet<'c>(executor: impl PgExecutor<'c>, id: JobId, most: i
         meta: value("meta", "meta_length")?,
         output: value("output", "output_length")?,
         error: row.try_get("error")?,
-        progress: percent.map(|percent| Progress { percent: u8::try_from(percent).unwrap_or(0), message }),
+        progress: progress(&row)?,
         worker: worker.map(|id| (id, worker_name)),
         cancel: cancel_reason.zip(cancel_at),
     }))
@@ -153,9 +155,8 @@ pub async fn page_attempts<'c>(
 }
 
 /// In which state these jobs are, those that are there.
-pub async fn list_states<'c>(executor: impl PgExecutor<'c>, ids: &[JobId]) -> Result<Vec<(JobId, JobState)>, sqlx::Error> {
-    let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
-    let rows = sqlx::query(include_str!("../sql/list_states.sql")).bind(ids).fetch_all(executor).await?;
+pub async fn list_states<'c>(executor: impl PgExecutor<'c>, jobs: &[JobId]) -> Result<Vec<(JobId, JobState)>, sqlx::Error> {
+    let rows = sqlx::query(include_str!("../sql/list_states.sql")).bind(ids(jobs)).fetch_all(executor).await?;
     rows.iter().map(|row| Ok((JobId(row.try_get("id")?), JobState::from_code(row.try_get("state")?)?))).collect()
 }
 
@@ -207,8 +208,6 @@ pub async fn list_running<'c>(
     let rows = query.fetch_all(executor).await?;
     rows.iter()
         .map(|row| {
-            let percent: Option<i16> = row.try_get("percent")?;
-            let message: Option<String> = row.try_get("message")?;
             Ok(RunningJob {
                 id: JobId(row.try_get("id")?),
                 kind: row.try_get("kind")?,
@@ -216,7 +215,7 @@ pub async fn list_running<'c>(
                 attempt: row.try_get("attempt")?,
                 claimed_at: row.try_get("claimed_at")?,
                 worker: (row.try_get("worker")?, row.try_get("worker_name")?),
-                progress: percent.map(|percent| Progress { percent: u8::try_from(percent).unwrap_or(0), message }),
+                progress: progress(row)?,
                 cancel_at: row.try_get("cancel_at")?,
             })
         })

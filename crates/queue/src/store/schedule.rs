@@ -187,15 +187,15 @@ pub(crate) async fn next_schedule(connection: &mut PgConnection, unreadable: &Un
     sqlx::query_scalar(include_str!("../sql/next_schedule.sql")).bind(&unreadable.crons).bind(&unreadable.zones).fetch_one(connection).await
 }
 
-/// Schedules by name, or one.
-pub(crate) async fn list_schedules<'c>(executor: impl PgExecutor<'c>, name: Option<&str>) -> Result<Vec<ScheduleStatus>, sqlx::Error> {
-    let rows = sqlx::query(include_str!("../sql/list_schedules.sql")).bind(name).fetch_all(executor).await?;
-    rows.iter().map(status).collect()
-}
-
-/// Schedules by name, those after `after`.
-pub async fn page_schedules<'c>(executor: impl PgExecutor<'c>, after: &str, limit: i32) -> Result<Vec<ScheduleStatus>, sqlx::Error> {
-    let rows = sqlx::query(include_str!("../sql/page_schedules.sql")).bind(after).bind(limit).fetch_all(executor).await?;
+/// Schedules by name: one, or those after `after`.
+pub async fn list_schedules<'c>(
+    executor: impl PgExecutor<'c>,
+    name: Option<&str>,
+    after: &str,
+    limit: Option<i32>,
+) -> Result<Vec<ScheduleStatus>, sqlx::Error> {
+    let query = sqlx::query(include_str!("../sql/list_schedules.sql")).bind(name).bind(after).bind(limit);
+    let rows = query.fetch_all(executor).await?;
     rows.iter().map(status).collect()
 }
 

@@ -6,9 +6,12 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool, Postgres, Row, Transaction};
 use uuid::Uuid;
 
-use super::inspect::json;
+use super::{
+    ids,
+    inspect::{json, parked_for},
+};
 use crate::{
-    JobId, JobState, ParkedFor, TraceContext,
+    JobId, JobState, TraceContext,
     story::{QueueAct, QueueNow, StoryAct, StoryAttempt, StoryJob},
 };
 
@@ -59,8 +62,8 @@ pub(crate) async fn list_attempt_traces(
 ) -> Result<Vec<AttemptTrace>, sqlx::Error> {
     let rows = sqlx::query(include_str!("../sql/list_attempt_traces.sql")).bind(ids(jobs)).bind(limit).fetch_all(connection).await?;
     let traces = rows.iter().map(|row| {
-        let trace = TraceContext::from_stored(row.try_get(2)?, row.try_get(3)?, None);
-        Ok(trace.map(|trace| AttemptTrace { job: JobId(row.get(0)), attempt: row.get(1), trace }))
+        let Some(trace) = TraceContext::from_stored(row.try_get("trace_id")?, row.try_get("span_id")?, None) else { return Ok(None) };
+        Ok(Some(AttemptTrace { job: JobId(row.try_get("job_id")?), attempt: row.try_get("attempt")?, trace }))
     });
     traces.filter_map(Result::transpose).collect()
 }
@@ -82,7 +85,7 @@ pub(crate) async fn list_story_jobs(connection: &mut PgConnection, jobs: &[JobId
                 kind: row.try_get("kind")?,
                 queue: row.try_get("queue")?,
                 state: JobState::from_code(row.try_get("state")?)?,
-                parked_for: row.try_get::<Option<i16>, _>("parked_for")?.map(ParkedFor::from_code).transpose()?,
+                parked_for: parked_for(row)?,
                 attempt: row.try_get("attempt")?,
                 failures: row.try_get("failures")?,
                 max_attempts: row.try_get("max_attempts")?,
@@ -214,8 +217,4 @@ pub(crate) async fn list_story_queues(connection: &mut PgConnection, jobs: &[(&s
             })
         })
         .collect()
-}
-
-fn ids(jobs: &[JobId]) -> Vec<i64> {
-    jobs.iter().map(|job| job.0).collect()
 }

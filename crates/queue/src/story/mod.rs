@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!  key ──find──> ids of jobs ──read──> rows ──build──> spans
-//!                (bounded)             (one moment)    (pure; wait.rs cuts each wait by its reason)
+//!                (bounded)             (one moment)    (pure; life.rs tells each job, wait.rs cuts its waits by their reason)
 //! ```
 //!
 //! The spans of a job stand end to end: its waits and attempts add up to its time. What the tables don't know is said so and not
@@ -14,9 +14,11 @@ mod axis;
 mod build;
 mod find;
 mod key;
+mod life;
 mod rows;
 mod span;
 mod wait;
+mod window;
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::WaitReason;
+use super::{WaitReason, window::Window};
 
 /// A wait as the rows of job and attempts have it.
 #[derive(Debug, Clone)]
@@ -25,28 +25,6 @@ pub(super) struct Wait {
     pub(super) key: Option<String>,
     /// What it waits for in the end: the line, or to run alone.
     pub(super) last: WaitReason,
-}
-
-/// A stretch of time in which something else made jobs wait.
-#[derive(Debug, Clone)]
-pub(super) struct Window {
-    pub(super) from: DateTime<Utc>,
-    pub(super) to: DateTime<Utc>,
-    pub(super) reason: WaitReason,
-    pub(super) detail: Option<String>,
-}
-
-impl Window {
-    /// Whether this is the reason where the other would be it.
-    fn outranks(&self, other: WaitReason) -> bool {
-        use WaitReason::{Backoff, Ended, Held, Limit, Line, Paused, Scheduled, Snoozed};
-        match self.reason {
-            Held | Ended => true,
-            Paused => !matches!(other, Held | Ended | Scheduled | Backoff | Snoozed),
-            Limit => other == Line,
-            _ => false,
-        }
-    }
 }
 
 /// A part of a wait.

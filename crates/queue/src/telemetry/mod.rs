@@ -10,6 +10,13 @@ pub use crate::why::sample_fleet;
 pub const TARGET: &str = "haulage::trace";
 /// The target of the span of an attempt that nobody records: for logs alone, no layer of OpenTelemetry need see it.
 pub const UNRECORDED: &str = "haulage::unrecorded";
+/// The name of the span of an attempt.
+pub const ATTEMPT: &str = "process";
+
+/// Whether a span is that of an attempt, recorded or not.
+pub fn is_attempt(span: &tracing::Metadata<'_>) -> bool {
+    [TARGET, UNRECORDED].contains(&span.target()) && span.name() == ATTEMPT
+}
 
 #[cfg(not(feature = "otel"))]
 mod off;

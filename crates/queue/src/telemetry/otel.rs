@@ -143,10 +143,7 @@ impl EnqueueSpan {
         match &stored {
             Ok(stored) => {
                 self.span.set_attribute("messaging.message.id", stored.id().to_string());
-                if !stored.is_new() {
-                    self.span.set_attribute("haulage.enqueue.duplicates", 1_i64);
-                }
-                self.count(u64::from(stored.is_new()));
+                self.count(std::slice::from_ref(stored));
             }
             Err(error) => fail(&self.span, error),
         }
@@ -155,22 +152,21 @@ impl EnqueueSpan {
 
     pub(crate) fn ended_batch(self, stored: Result<Vec<Enqueued>, EnqueueError>) -> Result<Vec<Enqueued>, EnqueueError> {
         match &stored {
-            Ok(all) => {
-                let new = all.iter().filter(|stored| stored.is_new()).count();
-                if new < all.len() {
-                    self.span.set_attribute("haulage.enqueue.duplicates", i64::try_from(all.len() - new).unwrap_or(i64::MAX));
-                }
-                self.count(new as u64);
-            }
+            Ok(all) => self.count(all),
             Err(error) => fail(&self.span, error),
         }
         stored
     }
 
-    fn count(&self, jobs: u64) {
-        if jobs > 0 {
+    /// Those that are new, and those that were there.
+    fn count(&self, stored: &[Enqueued]) {
+        let new = stored.iter().filter(|stored| stored.is_new()).count();
+        if new < stored.len() {
+            self.span.set_attribute("haulage.enqueue.duplicates", i64::try_from(stored.len() - new).unwrap_or(i64::MAX));
+        }
+        if new > 0 {
             let queue = self.queue.clone().unwrap_or_else(|| "several".to_owned());
-            sent().add(jobs, &[KeyValue::new("messaging.destination.name", queue)]);
+            sent().add(new as u64, &[KeyValue::new("messaging.destination.name", queue)]);
         }
     }
 }

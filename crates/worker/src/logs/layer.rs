@@ -2,10 +2,7 @@
 
 use std::{cell::RefCell, sync::Arc};
 
-use haulage_queue::{
-    redact::Rules,
-    telemetry::{TARGET, UNRECORDED},
-};
+use haulage_queue::{redact::Rules, telemetry::is_attempt};
 use tracing::{
     Event, Subscriber,
     span::{Attributes, Id},
@@ -13,9 +10,6 @@ use tracing::{
 use tracing_subscriber::{Layer, filter::LevelFilter, layer::Context, registry::LookupSpan};
 
 use super::Record;
-
-/// The span of an attempt, among others of the same target.
-const ATTEMPT: &str = "process";
 
 /// Gathers what handlers log, for the worker of the same process: the end of it is stored with attempts that fail, and the span that a
 /// long attempt is in with the job. `haulage::telemetry::init` adds it; a program with a subscriber of its own adds it there:
@@ -93,11 +87,11 @@ where
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
         let metadata = attributes.metadata();
-        if [TARGET, UNRECORDED].contains(&metadata.target()) && metadata.name() == ATTEMPT {
+        if is_attempt(metadata) {
             let made = OPENING.with(|opening| {
                 let mut opening = opening.borrow_mut();
                 let Opening::Awaited { lines } = *opening else { return None };
-                let record = Arc::new(Record::new(Arc::clone(&self.rules), lines, ATTEMPT));
+                let record = Arc::new(Record::new(Arc::clone(&self.rules), lines));
                 *opening = Opening::Made(Arc::clone(&record));
                 Some(record)
             });

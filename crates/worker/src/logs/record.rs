@@ -11,6 +11,7 @@ use haulage_queue::{
     LogLevel,
     redact::{CUT, REDACTED, Rules},
     store::StoredLine,
+    telemetry::ATTEMPT,
 };
 use serde_json::{Map, Value};
 use tracing::{
@@ -38,7 +39,6 @@ pub(crate) struct Record {
     rules: Arc<Rules>,
     /// Whether lines are kept; spans always are.
     lines: bool,
-    name: &'static str,
     began: Instant,
     inner: Mutex<Inner>,
 }
@@ -82,8 +82,8 @@ pub(super) struct Said {
 }
 
 impl Record {
-    pub(super) fn new(rules: Arc<Rules>, lines: bool, name: &'static str) -> Self {
-        Self { rules, lines, name, began: Instant::now(), inner: Mutex::default() }
+    pub(super) fn new(rules: Arc<Rules>, lines: bool) -> Self {
+        Self { rules, lines, began: Instant::now(), inner: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -154,14 +154,14 @@ impl Record {
     /// The span that was opened last and is still open, with those around it; and since when it is.
     pub(crate) fn path(&self) -> (String, Instant) {
         let inner = self.lock();
-        let Some(last) = inner.open.last() else { return (self.name.to_owned(), self.began) };
+        let Some(last) = inner.open.last() else { return (ATTEMPT.to_owned(), self.began) };
         let mut names = vec![last.name];
         let mut around = last.parent;
         while let Some(open) = inner.open.iter().find(|open| Some(open.id) == around) {
             names.push(open.name);
             around = open.parent;
         }
-        names.push(self.name);
+        names.push(ATTEMPT);
         names.reverse();
         (names.join(" > "), last.since)
     }
@@ -278,8 +278,7 @@ impl fmt::Write for Cut {
             self.text.push_str(text);
             return Ok(());
         }
-        let end = (0..=left).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-        self.text.push_str(&text[..end]);
+        self.text.push_str(&text[..text.floor_char_boundary(left)]);
         self.text.push(CUT);
         self.full = true;
         Err(fmt::Error)

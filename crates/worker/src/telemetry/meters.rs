@@ -237,8 +237,8 @@ impl Meters {
 
     /// A handler has blocked its thread for so long.
     pub(crate) fn stalled(&self, attempt: &Attempt, time: Duration) {
-        let kind = if self.kinds.contains(&attempt.kind) { &attempt.kind } else { "other" };
-        let attributes = [queue(self.queue(&attempt.queue)), KeyValue::new("haulage.job.kind", kind.to_owned())];
+        let kind = KeyValue::new("haulage.job.kind", self.kind(&attempt.kind).to_owned());
+        let attributes = [queue(self.queue(&attempt.queue)), kind];
         self.stall.record(time.as_secs_f64(), &attributes);
     }
 

@@ -63,7 +63,7 @@ impl Facts {
 
     /// The attempt's own span, if somebody can look at it.
     pub(crate) fn sampled_span(&self) -> Option<TraceContext> {
-        self.span().filter(|span| span.flags & 1 == 1)
+        self.span().filter(TraceContext::is_sampled)
     }
 
     /// Parent, link or none.
@@ -161,9 +161,9 @@ fn unrecorded(shared: &Shared, attempt: &Attempt) -> Option<Context> {
     let creation = attempt.trace.context();
     // What comes from nowhere relates to nothing.
     let relation = if creation.is_some() { facts.relation(&attempt.times, shared.settings.trace_relation) } else { TraceRelation::None };
-    let sampled = |context: TraceContext| context.flags & 1 == 1;
     let parent = creation.filter(|_| relation == TraceRelation::Parent);
     let links = creation.filter(|_| relation != TraceRelation::None).into_iter().chain(facts.previous);
+    let sampled = |context: TraceContext| context.is_sampled();
     if !never_recorded(parent.map(sampled), links.map(sampled).reduce(|one, other| one || other)) {
         return None;
     }
@@ -273,14 +273,13 @@ pub(super) fn outcome(attempt: &Attempt, resolution: &Resolution) -> &'static st
 }
 
 fn cut(text: &str) -> String {
-    let end = (0..=MAX_TEXT.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    text[..end].to_owned()
+    text[..text.floor_char_boundary(MAX_TEXT)].to_owned()
 }
 
 /// Looks up the spans of earlier attempts, for later ones to link to. Costs a round trip only when something is claimed again while
 /// somebody traces; without an answer there is no link.
 pub(crate) async fn find_previous(connection: &mut PgConnection, jobs: &mut [Claimed]) {
-    let sampled = |job: &Claimed| job.trace.context().is_none_or(|trace| trace.flags & 1 == 1);
+    let sampled = |job: &Claimed| job.trace.context().is_none_or(|trace| trace.is_sampled());
     let again = |job: &Claimed| job.attempt > 1 && sampled(job);
     if !jobs.iter().any(again) || !tracing::span_enabled!(target: TARGET, Level::INFO) {
         return;

@@ -1,8 +1,8 @@
 //! The span of an attempt as `tracing` has it: a root, current while the handler runs.
 
-use haulage_queue::telemetry::TARGET;
 #[cfg(feature = "otel")]
 use haulage_queue::telemetry::UNRECORDED;
+use haulage_queue::telemetry::{ATTEMPT, TARGET};
 use tracing::Span;
 
 use crate::{KeepLogs, context::Attempt, logs::recorded, shared::Shared};
@@ -13,7 +13,7 @@ macro_rules! process {
         tracing::info_span!(
             target: $target,
             parent: None,
-            "process",
+            ATTEMPT,
             otel.kind = "consumer",
             haulage.job.id = $attempt.settled.id.0,
             messaging.destination.name = $attempt.queue,
