@@ -100,6 +100,7 @@ async fn hot_statements_use_their_indexes_and_never_scan_the_jobs() {
     let claim = "1, 2, ARRAY['a'], ARRAY['q'], ARRAY[100], ARRAY[0, 0, 0, 0]::bigint[], 0, ARRAY[0]::smallint[], ARRAY[true]";
     let verdict = "ARRAY[1]::bigint[], ARRAY[2]::bigint[], ARRAY[1.5]::double precision[], ARRAY['failed'], ARRAY['E'], ARRAY['m'], \
                    ARRAY[1], ARRAY[true]";
+    let last = "3, 'w', ARRAY[NULL]::uuid[], ARRAY[NULL]::bigint[], ARRAY[NULL]::text[]";
     let cases = [
         ("claim_jobs", claim, vec!["Tid Scan"]),
         (
@@ -112,11 +113,10 @@ async fn hot_statements_use_their_indexes_and_never_scan_the_jobs() {
         ("find_settled", "ARRAY[1]::bigint[], ARRAY[2]::bigint[]", vec!["live_jobs_pkey"]),
         ("save_progress", "ARRAY[1]::bigint[], ARRAY[2]::bigint[], ARRAY[1]::smallint[], ARRAY['m']", vec!["live_jobs_pkey"]),
         ("return_jobs", "ARRAY[1]::bigint[], ARRAY[2]::bigint[]", vec!["live_jobs_pkey"]),
-        ("reschedule_jobs", &format!("{verdict}, 3, 'w', ARRAY[NULL]::uuid[], ARRAY[NULL]::bigint[]"), vec!["live_jobs_pkey", "Tid Scan"]),
+        ("reschedule_jobs", &format!("{verdict}, {last}"), vec!["live_jobs_pkey", "Tid Scan"]),
         (
             "bury_jobs",
-            &format!("{verdict}, 3, 'w', ARRAY[NULL]::uuid[], ARRAY[NULL]::bigint[]")
-                .replace("ARRAY[1.5]::double precision[]", "ARRAY[6]::smallint[]"),
+            &format!("{verdict}, {last}").replace("ARRAY[1.5]::double precision[]", "ARRAY[6]::smallint[]"),
             vec!["live_jobs_pkey", "Tid Scan"],
         ),
         (

@@ -40,7 +40,7 @@ for (const button of document.querySelectorAll("button[data-keys]")) {
 }
 dialog.querySelector("button").addEventListener("click", () => dialog.close());
 
-const places = { o: "", j: "jobs", q: "queues", w: "workers", c: "schedules", p: "operations", a: "audit", s: "stuck" };
+const places = { o: "", j: "jobs", q: "queues", w: "workers", c: "schedules", p: "operations", a: "audit", s: "stuck", t: "traces", e: "errors", ",": "settings" };
 let goes = -Infinity;
 let row = -1;
 

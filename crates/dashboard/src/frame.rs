@@ -21,15 +21,18 @@ use crate::{
 };
 
 /// The pages there are: the key that leads there after "g", the path, the name.
-pub(crate) const SECTIONS: [(&str, &str, &str); 8] = [
+pub(crate) const SECTIONS: [(&str, &str, &str); 11] = [
     ("o", "overview", "Overview"),
     ("s", "stuck", "Stuck"),
     ("j", "jobs", "Jobs"),
     ("q", "queues", "Queues"),
     ("w", "workers", "Workers"),
     ("c", "schedules", "Schedules"),
+    ("t", "traces", "Traces"),
+    ("e", "errors", "Errors"),
     ("p", "operations", "Operations"),
     ("a", "audit", "Audit"),
+    (",", "settings", "Settings"),
 ];
 
 #[derive(Debug)]

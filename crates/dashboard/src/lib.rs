@@ -14,6 +14,9 @@
 //! | `/queues`, `/queues/{name}` | queues, and one with what runs and waits in it |
 //! | `/workers`, `/workers/{id}` | worker processes, and one with what it runs |
 //! | `/schedules`, `/schedules/{name}` | schedules, and one with what it made |
+//! | `/traces`, `/traces/{id}` | what jobs came from, and all that came of a trace, a request or a job, as a waterfall |
+//! | `/errors`, `/errors/{fingerprint}` | what attempts failed with, error by error |
+//! | `/settings` | what this dashboard and the fleet run with |
 //! | `/operations`, `/operations/{id}` | acts on many jobs |
 //! | `/audit` | who did what |
 //! | `/live` | one of these pages as it changes, as a stream of events |
@@ -24,6 +27,7 @@
 //! Whoever reaches the router sees every job, with secrets in args and errors hidden. Put it behind the log-in of the application, or
 //! behind an [`Auth`].
 
+mod chart;
 mod frame;
 mod pages;
 mod search;
@@ -75,6 +79,11 @@ pub fn router(pool: PgPool) -> Router {
         .route("/workers/{id}", get(pages::worker::page))
         .route("/schedules", get(pages::schedules::page))
         .route("/schedules/{*name}", get(pages::schedule::page))
+        .route("/traces", get(pages::traces::page))
+        .route("/traces/{*key}", get(pages::trace::page))
+        .route("/errors", get(pages::errors::page))
+        .route("/errors/{fingerprint}", get(pages::error_group::page))
+        .route("/settings", get(pages::settings::page))
         .route("/operations", get(pages::operations::page))
         .route("/operations/{id}", get(pages::operation::page))
         .route("/audit", get(pages::audit::page))

@@ -11,13 +11,14 @@ const MOST_CHARS: usize = 2_048;
 const MOST_TERMS: usize = 32;
 
 /// What can be asked for, with an example each; the page shows it.
-pub(crate) const KEYS: [(&str, &str, &str); 12] = [
+pub(crate) const KEYS: [(&str, &str, &str); 13] = [
     ("42", "42", "the job with this id"),
     ("kind", "kind:send_receipt", "jobs of this kind; the name alone is enough"),
     ("queue", "queue:mail", "jobs of this queue"),
     ("state", "state:dead", "scheduled, available, running, parked, completed, dead, cancelled"),
     ("tag", "tag:eu", "jobs with this tag"),
     ("error", "error:\"no route\"", "a part of the last error; upper and lower case are the same"),
+    ("error", "error:3f9a0c5e7b21d864", "the fingerprint of the last error, as on the page of errors"),
     ("class", "class:timeout", "the class of the last error"),
     ("parent", "parent:42", "jobs that the handler of this one enqueued"),
     ("root", "root:42", "all that came of this one"),
@@ -86,6 +87,7 @@ fn add(filter: JobFilter, key: &str, term: &Term<'_>, clock: &DateTime<Utc>) -> 
         }
         "state" => filter.state(value.parse::<JobState>().map_err(|error| term.bad(error.to_string()))?),
         "tag" => filter.tag(value),
+        "error" if is_fingerprint(value) => filter.error_group(value),
         "error" => filter.error(value),
         "class" => filter.error_class(value),
         "parent" => filter.parent(id()?),
@@ -106,10 +108,17 @@ fn add(filter: JobFilter, key: &str, term: &Term<'_>, clock: &DateTime<Utc>) -> 
         }
         "id" => return Err(term.bad("an id is a whole number and stands alone")),
         _ => {
-            let keys = KEYS.iter().skip(1).map(|(key, ..)| *key).collect::<Vec<_>>().join(", ");
+            let mut keys: Vec<&str> = KEYS.iter().skip(1).map(|(key, ..)| *key).collect();
+            keys.dedup();
+            let keys = keys.join(", ");
             return Err(term.bad(format!("\"{}\" is no key: use one of {keys}", key.escape_debug())));
         }
     })
+}
+
+/// 16 hex digits are no part of a message that somebody remembers.
+pub(crate) fn is_fingerprint(text: &str) -> bool {
+    text.len() == 16 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 type Bound = Option<DateTime<Utc>>;
@@ -229,6 +238,8 @@ mod tests {
             filter("error:\"no route: x\" class:timeout tag:eu"),
             JobFilter::new().error("no route: x").error_class("timeout").tag("eu")
         );
+        assert_eq!(filter("error:3f9a0c5e7b21d864"), JobFilter::new().error_group("3f9a0c5e7b21d864"));
+        assert_eq!(filter("error:3F9A0C5E7B21D864"), JobFilter::new().error("3F9A0C5E7B21D864"));
         assert_eq!(filter("parent:4 root:2"), JobFilter::new().parent(JobId(4)).root(JobId(2)));
         assert_eq!(filter("age:>1h"), JobFilter::new().created_before(at("2026-11-23T11:00:00Z")));
         assert_eq!(filter("age:<10m"), JobFilter::new().created_from(at("2026-11-23T11:50:00Z")));

@@ -29,6 +29,7 @@
 mod bulk;
 mod by_name;
 mod enqueue;
+mod errors;
 mod inspect;
 mod job;
 mod limit;
@@ -40,6 +41,7 @@ mod provenance;
 mod queue;
 #[cfg(feature = "schedules")]
 mod schedule;
+mod stats;
 pub mod story;
 mod trace;
 mod unique;
@@ -64,6 +66,7 @@ pub use args::{MAX_ARGS_BYTES, MAX_ARGS_DEPTH, MAX_OUTPUT_BYTES};
 pub use bulk::enqueue_all;
 pub use by_name::{NamedJob, enqueue_named};
 pub use enqueue::{Enqueue, EnqueueError, Enqueued, Parent};
+pub use errors::{ErrorGroup, error_group, error_groups};
 pub use inspect::{
     Attempt, AttemptLog, FoundJobs, JobDetail, JobFilter, JobPage, JobStatus, JobSummary, LogLevel, LogLine, MissingWorker, Progress,
     ReadError, RunningSpan, UnhandledKind, WorkerInfo, WorkerLife, attempt_logs, find_jobs_by_request, find_jobs_by_trace, job, job_detail,
@@ -87,6 +90,7 @@ pub use schedule::{
     Cron, CronError, Firing, Missed, Overlap, Schedule, ScheduleError, ScheduleStatus, declare_schedules, fire_schedules, list_schedules,
     schedule,
 };
+pub use stats::{Lengths, Stat, StatsRange, stats};
 pub use trace::{TraceCarrier, TraceContext, TraceDefaults, TraceRelation, TraceUrl, TraceUrlError, set_trace_defaults};
 pub use unique::{OnConflict, Unique};
 pub use why::{
@@ -95,3 +99,7 @@ pub use why::{
 
 #[doc(hidden)]
 pub use args::{ArgsProblem, check_json};
+#[doc(hidden)]
+pub use errors::{WORKER_LOST, fingerprint};
+#[doc(hidden)]
+pub use stats::LENGTHS;

@@ -18,7 +18,7 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use crate::{JobError, Outcome, logs::Record, shared::Shared, stall::Pulse, telemetry::Facts};
+use crate::{JobError, Outcome, logs::Record, shared::Shared, stall::Pulse, telemetry::Facts, times::Times};
 
 /// The running attempt. Cheap to clone.
 #[derive(Clone)]
@@ -207,6 +207,7 @@ pub(crate) struct Attempt {
     pub(crate) root: Option<JobId>,
     pub(crate) trace: TraceCarrier,
     pub(crate) facts: Facts,
+    pub(crate) times: Times,
     pub(crate) timeout: Option<Duration>,
     pub(crate) suspect: bool,
     /// The key whose slot it has.
@@ -230,7 +231,7 @@ pub(crate) struct Attempt {
 impl Attempt {
     /// Returns the attempt and the job's args.
     pub(crate) fn new(job: Claimed, lease: i64, epoch: u64, suspect: bool, shared: &Arc<Shared>) -> (Self, String) {
-        let facts = Facts::new(&job);
+        let (facts, times) = (Facts::new(&job), Times::new(&job));
         let attempt = Self {
             settled: Settled { id: job.id, lease },
             kind: job.kind,
@@ -241,6 +242,7 @@ impl Attempt {
             root: job.root,
             trace: job.trace,
             facts,
+            times,
             timeout: job.timeout_ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis),
             suspect,
             limit_key: job.limit_key,

@@ -1,6 +1,6 @@
 //! The fleet's duties, on one connection: promote due jobs, let in what waits for its key, fire schedules, rescue the jobs of dead
 //! workers, count queues for metrics, keep partitions, have the history's indexes built, say what waits for a worker that is not
-//! there, and write down progress, logs and the traces of attempts.
+//! there, and write down progress, logs, the traces of attempts, what ended in each minute and with which errors.
 //! Leaderless: every worker does them, the database arbitrates, and each can be switched off per process.
 
 use std::{
@@ -16,7 +16,9 @@ use haulage_queue::{
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Duty, admit::Admit, link::Link, logs::Written, promote::Promote, prune, rescue, shared::Shared, unhandled::Unhandled};
+use crate::{
+    Duty, admit::Admit, link::Link, logs::Written, minutes, promote::Promote, prune, rescue, shared::Shared, unhandled::Unhandled,
+};
 
 /// Progress is written this often at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
@@ -28,6 +30,10 @@ const LAST_LOGS: Duration = Duration::from_secs(1);
 const TRACES_EVERY: Duration = Duration::from_secs(1);
 /// And the last ones when the worker stops, if the database answers within this time.
 const TRACES_AT_STOP: Duration = Duration::from_secs(1);
+/// The last minute and the last errors, too.
+const COUNTS_AT_STOP: Duration = Duration::from_secs(1);
+/// Errors are gathered for so long before they are written.
+const ERRORS_EVERY: Duration = Duration::from_secs(1);
 /// No round of duties takes so long on a connection that answers.
 const SILENT: Duration = Duration::from_secs(120);
 /// A duty that failed is tried again after this long.
@@ -75,6 +81,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             () = shared.due.notified() => duties.look_now(),
             () = shared.freed.told() => sooner(&mut duties.admit_at, duties.admit.freed()),
             () = shared.progress.reported() => duties.progress_at = duties.progress_at.or(Some(Instant::now() + PROGRESS_EVERY / 10)),
+            () = shared.errors.told() => duties.errors_at = duties.errors_at.or(Some(Instant::now() + ERRORS_EVERY)),
             () = shared.tails.told() => duties.logs_at = duties.logs_at.or(Some(Instant::now() + LOGS_EVERY)),
             () = tokio::time::sleep_until(next.into()) => {}
         }
@@ -82,6 +89,9 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     tokio::time::timeout(LAST_LOGS, duties.last_logs()).await.ok();
     shared.tails.close();
     tokio::time::timeout(TRACES_AT_STOP, duties.perform(Due::Traces)).await.ok();
+    for last in [Due::Minutes, Due::Errors] {
+        tokio::time::timeout(COUNTS_AT_STOP, duties.perform(last)).await.ok();
+    }
     duties.link.close().await;
 }
 
@@ -109,6 +119,8 @@ struct Duties<'a> {
     progress_written: Instant,
     logs_at: Option<Instant>,
     traces_at: Option<Instant>,
+    minutes_at: Option<Instant>,
+    errors_at: Option<Instant>,
 }
 
 impl<'a> Duties<'a> {
@@ -140,6 +152,8 @@ impl<'a> Duties<'a> {
             progress_written: now - PROGRESS_EVERY,
             logs_at: None,
             traces_at: cfg!(feature = "otel").then_some(now + TRACES_EVERY),
+            minutes_at: Some(now + shared.settings.heartbeat),
+            errors_at: None,
         }
     }
 
@@ -164,6 +178,8 @@ impl<'a> Duties<'a> {
             self.progress_at,
             self.logs_at,
             self.traces_at,
+            self.minutes_at,
+            self.errors_at,
         ];
         due.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + PRUNE_EVERY)
     }
@@ -171,13 +187,15 @@ impl<'a> Duties<'a> {
     /// Does what is due. A duty that fails is tried again after a while and holds up no other; returns the last error.
     async fn work(&mut self) -> Result<(), sqlx::Error> {
         let mut result = Ok(());
-        const ORDER: [Due; 12] = [
+        const ORDER: [Due; 14] = [
             Due::Schedule,
             Due::Promote,
             Due::Admit,
             Due::Progress,
             Due::Rescue,
             Due::Traces,
+            Due::Minutes,
+            Due::Errors,
             Due::Sample,
             Due::Logs,
             Due::Tidy,
@@ -218,6 +236,8 @@ impl<'a> Duties<'a> {
             Due::Progress => &mut self.progress_at,
             Due::Logs => &mut self.logs_at,
             Due::Traces => &mut self.traces_at,
+            Due::Minutes => &mut self.minutes_at,
+            Due::Errors => &mut self.errors_at,
             Due::Rescue => &mut self.rescue_at,
             Due::Sample => &mut self.sample_at,
             Due::Tidy => &mut self.tidy_at,
@@ -275,6 +295,44 @@ impl<'a> Duties<'a> {
                     Err(error) => {
                         tracing::warn!(%error, attempts = traces.len(), "the traces of these attempts could not be stored: they lead to no job");
                         Some(Instant::now() + TRACES_EVERY)
+                    }
+                }
+            }
+            Due::Minutes => match shared.minutes.take() {
+                // To look costs nothing.
+                None => Some(Instant::now() + shared.settings.heartbeat),
+                Some(taken) => match store::save_minutes(connection, taken.ago_s(), &taken.counted).await {
+                    Ok(true) => Some(Instant::now() + minutes::next(shared)),
+                    Ok(false) => {
+                        shared.minutes.put_back(taken);
+                        Some(Instant::now() + AGAIN)
+                    }
+                    Err(error) if store::passes(&error) => {
+                        shared.minutes.put_back(taken);
+                        return Err(error);
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "what ended in the last minute could not be stored: charts have a gap there");
+                        Some(Instant::now() + minutes::next(shared))
+                    }
+                },
+            },
+            Due::Errors => {
+                let noted = shared.errors.take();
+                let saved = if noted.is_empty() { Ok(true) } else { store::save_errors(connection, &noted).await };
+                match saved {
+                    Ok(true) => None,
+                    Ok(false) => {
+                        shared.errors.put_back(noted);
+                        Some(Instant::now() + AGAIN)
+                    }
+                    Err(error) if store::passes(&error) => {
+                        shared.errors.put_back(noted);
+                        return Err(error);
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, errors = noted.len(), "these errors could not be stored: the list of errors lacks them");
+                        None
                     }
                 }
             }
@@ -358,6 +416,8 @@ enum Due {
     Progress,
     Logs,
     Traces,
+    Minutes,
+    Errors,
     Rescue,
     Sample,
     Tidy,

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use haulage_queue::store;
+use haulage_queue::{fingerprint, store};
 use tokio::sync::{Mutex, Semaphore};
 use tower::ServiceExt;
 
@@ -114,6 +114,8 @@ pub(crate) struct End {
     pub(crate) failed: bool,
     /// "Not before": what the job's queue and key wait for, if they have a rate.
     pub(crate) hold: Option<Duration>,
+    /// Of the error, if it failed.
+    pub(crate) fingerprint: Option<String>,
 }
 
 /// An attempt and what is to be written about it.
@@ -175,7 +177,7 @@ async fn run(shared: &Shared, attempt: &Arc<Attempt>, args: String, span: &mut A
         () = attempt.token.cancelled() => None,
     };
     let ran = started.elapsed();
-    attempt.facts.ran(started, ran);
+    attempt.times.ran(started, ran);
     let answer = match answer {
         Some(answer) => Some(answer),
         None => {
@@ -252,13 +254,21 @@ fn stopped(shared: &Shared, attempt: &Attempt, stop: Stop, answer: Option<Answer
 /// A snooze is about this job alone, unless an endpoint has said more.
 fn snoozed(attempt: &Attempt, delay: Duration, ran: Option<Duration>) -> Resolution {
     let hold = attempt.is_refused().then_some(delay);
-    let end = End { outcome: "snoozed", class: None, message: None, ran, failed: false, hold };
+    let end = End { outcome: "snoozed", class: None, message: None, ran, failed: false, hold, fingerprint: None };
     Resolution::Later { delay: delay.min(MAX_DELAY), end }
 }
 
 /// Without a reason of the handler's own, that of the request to cancel is stored.
 fn cancelled(reason: Option<&str>, ran: Option<Duration>) -> Resolution {
-    let end = End { outcome: "cancelled", class: None, message: reason.map(store::clean_text), ran, failed: false, hold: None };
+    let end = End {
+        outcome: "cancelled",
+        class: None,
+        message: reason.map(store::clean_text),
+        ran,
+        failed: false,
+        hold: None,
+        fingerprint: None,
+    };
     Resolution::Bury { cancelled: true, end }
 }
 
@@ -275,7 +285,9 @@ fn fail(attempt: &Attempt, error: &JobError, ran: Option<Duration>, backoff: &dy
     let failures = u16::try_from(attempt.failures).unwrap_or(u16::MAX).saturating_add(1);
     // Also of the last attempt: the others hold to it.
     let hold = if let Retry::After(delay) = error.retry() { Some(delay) } else { None };
-    let end = End { outcome, class: Some(error.class()), message: Some(store::clean_text(&error.message())), ran, failed: true, hold };
+    let message = store::clean_text(&error.message());
+    let fingerprint = Some(fingerprint(&attempt.kind, error.class(), &message));
+    let end = End { outcome, class: Some(error.class()), message: Some(message), ran, failed: true, hold, fingerprint };
     if i32::from(failures) >= i32::from(attempt.max_attempts) {
         return Resolution::Bury { cancelled: false, end };
     }

@@ -334,7 +334,7 @@ impl Fetch {
             let (attempt, _) = Attempt::new(Claimed::unreadable(*id), lease, epoch, false, shared);
             let message = format!("the job's row could not be read: {why}; upgrade this program, or mend the row");
             let message = Some(store::clean_text(&message));
-            let end = End { outcome: "failed", class: Some("row"), message, ran: None, failed: true, hold: None };
+            let end = End { outcome: "failed", class: Some("row"), message, ran: None, failed: true, hold: None, fingerprint: None };
             let resolution = Resolution::Bury { cancelled: false, end };
             self.unsent.push(Resolved { attempt: Arc::new(attempt), resolution });
         }

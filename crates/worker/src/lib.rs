@@ -58,11 +58,14 @@ mod settle;
 mod shared;
 mod stall;
 mod telemetry;
+mod times;
 
 mod admit;
 mod duties;
+mod errors;
 mod index;
 mod link;
+mod minutes;
 mod promote;
 mod prune;
 mod rescue;

@@ -1,4 +1,5 @@
-//! Keeps the history's partitions: made ahead, dropped behind. And removes what is old of the audit. Any worker may.
+//! Keeps the history's partitions: made ahead, dropped behind. And removes what is old of the audit, of minutes and of errors. Any worker
+//! may.
 
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,17 @@ pub(crate) async fn run(connection: &mut PgConnection, settings: &Settings) -> R
         }
     }
     while store::prune_operations(connection, days, BATCH).await? >= BATCH.into() {
+        if started.elapsed() >= TURN {
+            return Ok(true);
+        }
+    }
+    while store::prune_minutes(connection, BATCH).await? >= BATCH.into() {
+        if started.elapsed() >= TURN {
+            return Ok(true);
+        }
+    }
+    // An error is known for as long as the jobs that died of it.
+    while store::prune_errors(connection, settings.keep_failed, BATCH).await? >= BATCH.into() {
         if started.elapsed() >= TURN {
             return Ok(true);
         }

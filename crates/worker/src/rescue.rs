@@ -22,7 +22,11 @@ pub(crate) async fn run(connection: &mut PgConnection, shared: &Shared) -> Resul
         // A lease can stay when one of its jobs is locked; the next pass has it.
         seen.push(lease);
         rescued += taken.len();
-        taken.iter().for_each(|job| shared.meters.rescued(job));
+        for job in &taken {
+            shared.meters.rescued(job);
+            shared.minutes.rescued(job);
+            shared.errors.rescued(job);
+        }
         dead.extend(taken.into_iter().filter(|job| job.died));
     }
     if rescued > 0 {

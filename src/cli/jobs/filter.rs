@@ -57,6 +57,10 @@ pub(crate) struct Filter {
     #[arg(long, value_name = "CLASS")]
     error_class: Option<String>,
 
+    /// With this error: a fingerprint, 16 hex digits, as the dashboard shows it
+    #[arg(long, value_name = "FINGERPRINT", value_parser = fingerprint)]
+    error_group: Option<String>,
+
     /// With this unique key, as it was enqueued with; needs --kind
     #[arg(long, value_name = "KEY", requires = "kind")]
     unique_key: Option<String>,
@@ -88,6 +92,7 @@ impl Filter {
         filter = given(filter, self.finished_before, JobFilter::finished_before);
         filter = given(filter, self.error, JobFilter::error);
         filter = given(filter, self.error_class, JobFilter::error_class);
+        filter = given(filter, self.error_group, JobFilter::error_group);
         filter = given(filter, self.parent, JobFilter::parent);
         given(filter, self.root, JobFilter::root)
     }
@@ -106,6 +111,11 @@ pub(crate) fn queue_name(text: &str) -> Result<String, haulage::NameError> {
 
 fn kind_name(text: &str) -> Result<String, haulage::NameError> {
     check_name("kind", text).map(|()| text.to_owned())
+}
+
+fn fingerprint(text: &str) -> Result<String, String> {
+    let is_one = text.len() == 16 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    is_one.then(|| text.to_owned()).ok_or_else(|| "give a fingerprint, 16 hex digits such as 3f9a0c5e7b21d864".to_owned())
 }
 
 fn trace_id(text: &str) -> Result<u128, String> {

@@ -147,6 +147,10 @@ impl Auth {
     }
 }
 
+/// How whoever asks was let in, for the page of settings.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LetIn(pub(crate) &'static str);
+
 enum Refusal {
     Unknown { challenge: &'static str, wrong: bool },
     NotTheProxy,
@@ -160,7 +164,13 @@ async fn check(State(auth): State<Auth>, mut request: Request, next: Next) -> Re
     }
     match auth.identify(&request) {
         Ok(identity) => {
+            let way = match &*auth.0 {
+                Mode::Basic(_) => "name and password",
+                Mode::Bearer(_) => "token",
+                Mode::Proxy { .. } => "trusted proxy",
+            };
             request.extensions_mut().insert(identity);
+            request.extensions_mut().insert(LetIn(way));
             next.run(request).await
         }
         Err(Refusal::Unknown { challenge, wrong }) => {

@@ -1,6 +1,8 @@
 //! The pages, a file each.
 
 pub(crate) mod audit;
+pub(crate) mod error_group;
+pub(crate) mod errors;
 pub(crate) mod job;
 pub(crate) mod jobs;
 pub(crate) mod operation;
@@ -10,7 +12,10 @@ pub(crate) mod queue;
 pub(crate) mod queues;
 pub(crate) mod schedule;
 pub(crate) mod schedules;
+pub(crate) mod settings;
 pub(crate) mod stuck;
+pub(crate) mod trace;
+pub(crate) mod traces;
 pub(crate) mod worker;
 pub(crate) mod workers;
 

@@ -1,21 +1,25 @@
 //! How everything stands, on one page.
 
 use askama::Template;
-use axum::{extract::State, response::Response};
+use axum::{
+    extract::{Query, State},
+    response::Response,
+};
 use chrono::{DateTime, Utc};
 use haulage_queue::{
-    JobFilter, JobState, job_page, list_workers,
+    JobFilter, JobState, job_page, list_workers, stats,
     store::{self, RunningJob},
 };
 
 use super::{
     jobs::Row,
-    queues::{Line, MOST},
+    queues::{self, Line, MOST},
     stuck::{Card, cards},
     workers::Process,
 };
 use crate::{
     app::App,
+    chart::{Asked, Ended},
     error::Problem,
     frame::Frame,
     show::{Look, Tag, ago, capped, encode, mask, number, span_between},
@@ -25,11 +29,11 @@ use crate::{
 const SOME: u8 = 8;
 
 /// `GET /`.
-pub(crate) async fn page(State(app): State<App>, frame: Frame) -> Response {
-    frame.answer(read(&app, &frame).await)
+pub(crate) async fn page(State(app): State<App>, frame: Frame, Query(asked): Query<Asked>) -> Response {
+    frame.answer(read(&app, &frame, &asked).await)
 }
 
-async fn read<'a>(app: &App, frame: &'a Frame) -> Result<OverviewPage<'a>, Problem> {
+async fn read<'a>(app: &App, frame: &'a Frame, asked: &Asked) -> Result<OverviewPage<'a>, Problem> {
     let mut reading = app.read().await?;
     let clock = reading.clock;
     let counts = store::count_states(reading.db()).await?;
@@ -39,6 +43,8 @@ async fn read<'a>(app: &App, frame: &'a Frame) -> Result<OverviewPage<'a>, Probl
     lines.sort_by(|a, b| b.queue.oldest_s.unwrap_or(-1.0).total_cmp(&a.queue.oldest_s.unwrap_or(-1.0)));
     let all_queues = lines.len();
     lines.truncate(SOME.into());
+    queues::add_paces(reading.db(), &mut lines, &clock).await?;
+    let ended = stats(reading.db(), asked.range(), None).await?;
     let mut workers: Vec<Process> = list_workers(reading.db()).await?.into_iter().map(Process::new).collect();
     let (alive, all_workers) = (workers.iter().filter(|process| process.lives()).count(), workers.len());
     let slots = workers.iter().filter(|process| process.lives()).map(|process| process.slots).sum();
@@ -67,6 +73,7 @@ async fn read<'a>(app: &App, frame: &'a Frame) -> Result<OverviewPage<'a>, Probl
         dead: dead.jobs.into_iter().map(|job| Row::new(job, &clock)).collect(),
         cards: causes.iter().flat_map(|causes| cards(causes.causes.iter().take(3))).collect(),
         causes: causes.map(|causes| causes.causes.len()),
+        ended: Ended::new(frame, "overview".to_owned(), asked.range(), &ended),
         clock,
     })
 }
@@ -95,4 +102,5 @@ struct OverviewPage<'a> {
     cards: Vec<Card>,
     /// All of them; `None` when the database did not say.
     causes: Option<usize>,
+    ended: Ended<'a>,
 }

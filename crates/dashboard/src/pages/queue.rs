@@ -2,12 +2,12 @@
 
 use askama::Template;
 use axum::{
-    extract::{Path, State},
+    extract::{Path, Query, State},
     response::Response,
 };
 use chrono::{DateTime, Utc};
 use haulage_queue::{
-    AuditFilter, JobFilter, Priority, WorkerInfo, WorkerLife, job_page, list_audit, list_workers,
+    AuditFilter, JobFilter, Priority, WorkerInfo, WorkerLife, job_page, list_audit, list_workers, stats,
     store::{self, RunningJob, Waiting},
 };
 
@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     app::App,
+    chart::{Asked, Ended},
     error::Problem,
     frame::Frame,
     show::{Look, Tag, ago, capped, encode, gauge, mask, number, span, span_between},
@@ -28,11 +29,11 @@ use crate::{
 const SOME: u16 = 20;
 
 /// `GET /queues/{name}`.
-pub(crate) async fn page(State(app): State<App>, frame: Frame, Path(name): Path<String>) -> Response {
-    frame.answer(read(&app, &frame, name).await)
+pub(crate) async fn page(State(app): State<App>, frame: Frame, Path(name): Path<String>, Query(asked): Query<Asked>) -> Response {
+    frame.answer(read(&app, &frame, name, &asked).await)
 }
 
-async fn read<'a>(app: &App, frame: &'a Frame, name: String) -> Result<QueuePage<'a>, Problem> {
+async fn read<'a>(app: &App, frame: &'a Frame, name: String, asked: &Asked) -> Result<QueuePage<'a>, Problem> {
     if name.contains('\0') {
         return Err(Problem::not_found("The name of a queue holds no NUL.").go("queues", "All queues"));
     }
@@ -55,6 +56,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, name: String) -> Result<QueuePage
     let running = store::list_running(reading.db(), Some(&name), None, SOME.into()).await?;
     let workers = list_workers(reading.db()).await?;
     let deeds = list_audit(reading.db(), &AuditFilter::new().queue(&name).limit(SOME)).await?;
+    let ended = stats(reading.db(), asked.range(), Some(&name)).await?;
     drop(reading);
     let causes = app.causes_if_known().await;
     let of_queue =
@@ -70,6 +72,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, name: String) -> Result<QueuePage
         served: served(workers, &name),
         cards,
         deeds: deeds.into_iter().map(Deed::new).collect(),
+        ended: Ended::new(frame, format!("queues/{}", encode(&name)), asked.range(), &ended),
         newest: newest.jobs.into_iter().map(|job| Row::new(job, &clock)).collect(),
         line: Line::new(known, &clock),
         clock,
@@ -108,4 +111,5 @@ struct QueuePage<'a> {
     cards: Vec<Card>,
     newest: Vec<Row>,
     deeds: Vec<Deed>,
+    ended: Ended<'a>,
 }

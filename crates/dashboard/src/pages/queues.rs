@@ -1,15 +1,18 @@
 //! All queues.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use axum::{extract::State, response::Response};
 use chrono::{DateTime, Utc};
 use haulage_queue::{KeyLimit, Limit, QueueStatus, store};
+use sqlx::PgConnection;
 
 use crate::{
     app::App,
     error::Problem,
     frame::Frame,
-    show::{Gauge, Look, Tag, ago, capped, encode, gauge, mask, number, span},
+    show::{Gauge, Look, Spark, Tag, ago, capped, encode, gauge, mask, number, span},
 };
 
 /// So many queues are shown. More than a hundred is a sign that queues are used for what keys are for.
@@ -29,7 +32,9 @@ async fn read<'a>(app: &App, frame: &'a Frame) -> Result<QueuesPage<'a>, Problem
     let more_keys = keys.len() > usize::from(MOST);
     keys.truncate(MOST.into());
     let clock = reading.clock;
-    Ok(QueuesPage { frame, clock, queues: queues.into_iter().map(|queue| Line::new(queue, &clock)).collect(), more, keys, more_keys })
+    let mut lines: Vec<Line> = queues.into_iter().map(|queue| Line::new(queue, &clock)).collect();
+    add_paces(reading.db(), &mut lines, &clock).await?;
+    Ok(QueuesPage { frame, clock, queues: lines, more, keys, more_keys })
 }
 
 /// A queue in a list.
@@ -43,6 +48,8 @@ pub(crate) struct Line {
     pub(crate) slots: String,
     pub(crate) oldest: String,
     pub(crate) paused: bool,
+    /// What ended in the last minutes.
+    pub(crate) pace: Spark,
 }
 
 impl Line {
@@ -67,9 +74,28 @@ impl Line {
             slots: format!("{} / {}", number(queue.running), number(most)),
             oldest: queue.oldest_s.map(|seconds| span(seconds.max(0.0))).unwrap_or_default(),
             paused,
+            pace: Spark::new(PACE),
             queue,
         }
     }
+}
+
+/// Minutes of a queue's pace, as many as the statement tells.
+const PACE: usize = 30;
+
+/// Adds what ended in each queue of late.
+pub(crate) async fn add_paces(db: &mut PgConnection, lines: &mut [Line], clock: &DateTime<Utc>) -> Result<(), Problem> {
+    let names: Vec<&str> = lines.iter().map(|line| line.queue.name.as_str()).collect();
+    let paces = store::list_paces(db, &names).await?;
+    let places: HashMap<String, usize> = names.iter().enumerate().map(|(place, name)| ((*name).to_owned(), place)).collect();
+    let now = clock.timestamp().div_euclid(60);
+    for (queue, minute, attempts) in paces {
+        let ago = usize::try_from(now - minute.timestamp().div_euclid(60)).unwrap_or(usize::MAX);
+        if let (Some(place), Some(step)) = (places.get(&queue), PACE.checked_sub(ago)) {
+            lines[*place].pace.add(step, attempts);
+        }
+    }
+    Ok(())
 }
 
 /// A limit in words; nothing if there is none.

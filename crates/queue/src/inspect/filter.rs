@@ -7,7 +7,7 @@ use crate::{JobId, JobState, unique};
 
 /// Which jobs to list: all, newest id first, 50 at a time, unless told otherwise. Every condition given must hold.
 ///
-/// Cheap, whatever the history holds: state, root, parent, a window of `finished`; and in days that are over, by the indexes that a worker
+/// Cheap, whatever the history holds: state, root, parent, the group of an error, a window of `finished`; and in days that are over, by the indexes that a worker
 /// builds for them, kind, tag, args and trace, if they match no more than 20,000 jobs. The others are compared row by row, newest id first.
 /// As JSON it keeps its names for good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,9 @@ pub struct JobFilter {
     pub(crate) error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error_class: Option<String>,
+    /// A fingerprint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error_group: Option<String>,
     /// The stored form, as text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) unique_key: Option<String>,
@@ -67,6 +70,7 @@ impl Default for JobFilter {
             finished_before: None,
             error: None,
             error_class: None,
+            error_group: None,
             unique_key: None,
             parent: None,
             root: None,
@@ -152,6 +156,13 @@ impl JobFilter {
     /// Only jobs whose last attempt that did not succeed has this class of error, such as "timeout" or "panic".
     pub fn error_class(mut self, class: impl Into<String>) -> Self {
         self.error_class = Some(class.into());
+        self
+    }
+
+    /// Only jobs whose last attempt failed with this error: the [`fingerprint`](crate::ErrorGroup::fingerprint) of one of
+    /// [`error_groups`](crate::error_groups). Of finished jobs only those that died of it.
+    pub fn error_group(mut self, fingerprint: impl Into<String>) -> Self {
+        self.error_group = Some(fingerprint.into());
         self
     }
 

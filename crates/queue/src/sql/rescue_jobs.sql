@@ -21,8 +21,9 @@ held AS MATERIALIZED (
 ),
 back AS (
     UPDATE haulage.live_jobs AS j
-    -- From now on it waits again.
+    -- From now on it waits again. All lost workers of a kind have one fingerprint, as the client computes it.
     SET lease = NULL, crashes = j.crashes + 1, eligible_at = now(),
+        fingerprint = left(encode(sha256(convert_to(j.kind || E'\nworker lost\n', 'UTF8')), 'hex'), 16),
         state = CASE WHEN j.crashes >= 1 THEN 3 ELSE 1 END,
         place = CASE WHEN j.crashes >= 1 THEN 3 ELSE 2 END,
         parked_for = CASE WHEN j.crashes >= 1 THEN 3 END
@@ -43,13 +44,14 @@ history AS (
     INSERT INTO haulage.finished_failed (
         id, run_at, eligible_at, created_at, claimed_at, lease, worker, parent_id, root_id, trace_id, span_id, timeout_ms, attempt,
         priority, failures, max_attempts, crashes, state, trace_flags, trace_relation, kind_revision, queue, kind, args, meta, tags,
-        limit_key, unique_key, tracestate, baggage, origin, finished_at, error
+        limit_key, unique_key, tracestate, baggage, origin, finished_at, error, fingerprint
     )
     SELECT
         id, run_at, eligible_at, created_at, claimed_at, lease, (SELECT worker FROM lost), parent_id, root_id, trace_id, span_id, timeout_ms,
         attempt, priority, failures, max_attempts, crashes + 1, 6, trace_flags, trace_relation, kind_revision, queue, kind, args, meta,
         tags, limit_key, unique_key, tracestate, baggage, origin, now(),
-        'quarantined: its process died ' || crashes + 1 || ' times while it ran'
+        'quarantined: its process died ' || crashes + 1 || ' times while it ran',
+        left(encode(sha256(convert_to(kind || E'\nworker lost\n', 'UTF8')), 'hex'), 16)
     FROM buried
 ),
 released AS (
@@ -63,11 +65,12 @@ taken AS (
 ),
 recorded AS (
     INSERT INTO haulage.attempts (
-        job_id, attempt, outcome, error_class, message, worker, worker_name, eligible_at, claimed_at, ended_at, trace_id, span_id
+        job_id, attempt, outcome, error_class, message, worker, worker_name, eligible_at, claimed_at, ended_at, trace_id, span_id, fingerprint
     )
     SELECT
         t.id, t.attempt, 'worker lost', 'worker lost', 'the worker ' || coalesce(lost.name, lost.worker::text) || ' died while it held the job',
-        lost.worker, lost.name, t.eligible_at, t.claimed_at, now(), t.trace_id, t.span_id
+        lost.worker, lost.name, t.eligible_at, t.claimed_at, now(), t.trace_id, t.span_id,
+        left(encode(sha256(convert_to(t.kind || E'\nworker lost\n', 'UTF8')), 'hex'), 16)
     FROM taken AS t, lost
 ),
 emptied AS (

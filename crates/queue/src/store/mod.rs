@@ -5,6 +5,7 @@ mod audit;
 mod claim;
 mod duty;
 mod enqueue;
+mod errors;
 mod fleet;
 mod index;
 mod inspect;
@@ -12,16 +13,19 @@ mod lease;
 mod limit;
 mod log;
 mod manage;
+mod minutes;
 mod operation;
 mod page;
 #[cfg(feature = "schedules")]
 mod schedule;
 mod search;
+mod server;
 mod settle;
 mod sleep;
 mod story;
 #[cfg(feature = "testing")]
 mod testing;
+mod traces;
 mod why;
 
 pub use claim::{Claim, Claimed, Kinds, Request, claim_jobs, claim_suspect, oldest_running};
@@ -34,6 +38,8 @@ use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 pub use crate::trace::StoredRelation;
 pub(crate) use audit::{AuditRow, write_audit};
 pub(crate) use enqueue::{call_enqueue, enqueue_job, enqueue_jobs, enqueue_unique_jobs};
+pub use errors::{NotedError, list_error_hours, prune_errors, save_errors};
+pub(crate) use errors::{get_error, list_errors};
 pub(crate) use fleet::get_clock;
 pub use fleet::{CauseSample, FleetSample, QueueSample, arbitrate_sample, previous_attempts, sample_fleet};
 pub use index::{HistoryIndex, arbitrate_indexing, build_history_index, may_lack_index, next_history_index};
@@ -51,6 +57,8 @@ pub(crate) use manage::{
     Finished, cancel_job, cancel_jobs, delete_jobs, discard_jobs, hold_jobs, look_at_jobs, move_jobs, release_jobs, reprioritise_jobs,
     retry_jobs, run_job_again, run_jobs_now, wait_a_moment,
 };
+pub(crate) use minutes::list_minutes;
+pub use minutes::{Counted, Tally, list_paces, prune_minutes, save_minutes};
 pub(crate) use operation::{
     advance_operation, cancel_operation, get_operation, list_operations, lock_operation, plan_by_index, reopen_operation, start_operation,
 };
@@ -66,6 +74,7 @@ pub(crate) use schedule::{
     resume_schedule, run_schedule, trace_jobs,
 };
 pub(crate) use search::{PAGE_REACH, Parts, count_jobs, lock_jobs, pick_jobs, search_audit, search_jobs};
+pub use server::{HistoryDays, ServerFacts, describe_server, list_history_days};
 pub use settle::{
     Burial, Reschedule, Settled, Unsettled, bury_jobs, complete_jobs, find_settled, forget_jobs, reschedule_jobs, return_jobs,
 };
@@ -79,6 +88,7 @@ pub(crate) use story::{
 pub(crate) use testing::{Listed, list_jobs_with_args, list_left_databases};
 #[cfg(feature = "testing")]
 pub use testing::{bring_forward_job, claim_job};
+pub use traces::{TraceLine, WhichTraces, list_traces};
 pub use why::get_backend;
 pub(crate) use why::{
     end_session, why_ahead, why_ahead_of_key, why_arrivals, why_attempts, why_backoffs, why_database, why_dead, why_depth, why_due,

@@ -45,6 +45,8 @@ pub struct Reschedule {
     pub failed: bool,
     /// The attempt's own span, if it was sampled.
     pub span: Option<TraceContext>,
+    /// Of the error, if it failed.
+    pub fingerprint: Option<String>,
 }
 
 /// An attempt that ends its job as dead or cancelled.
@@ -66,6 +68,8 @@ pub struct Burial {
     pub failed: bool,
     /// The attempt's own span, if it was sampled.
     pub span: Option<TraceContext>,
+    /// Of the error, if it failed.
+    pub fingerprint: Option<String>,
 }
 
 /// Completes attempts; `emptied` are the leases this empties, `outputs` the recorded outputs as JSON texts.
@@ -117,6 +121,7 @@ pub async fn reschedule_jobs(
         .bind(worker_name)
         .bind(attempts.iter().map(|attempt| attempt.span.map(|span| span.stored().0)).collect::<Vec<_>>())
         .bind(attempts.iter().map(|attempt| attempt.span.map(|span| span.stored().1)).collect::<Vec<_>>())
+        .bind(attempts.iter().map(|attempt| attempt.fingerprint.as_deref()).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
     rows.iter().map(|row| row.try_get(0).map(JobId)).collect()
@@ -143,6 +148,7 @@ pub async fn bury_jobs(
         .bind(worker_name)
         .bind(attempts.iter().map(|attempt| attempt.span.map(|span| span.stored().0)).collect::<Vec<_>>())
         .bind(attempts.iter().map(|attempt| attempt.span.map(|span| span.stored().1)).collect::<Vec<_>>())
+        .bind(attempts.iter().map(|attempt| attempt.fingerprint.as_deref()).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
     rows.iter().map(|row| row.try_get(0).map(JobId)).collect()

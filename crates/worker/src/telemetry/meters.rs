@@ -187,13 +187,13 @@ impl Meters {
     pub(crate) fn settled(&self, resolved: &Resolved) {
         let Resolved { attempt, resolution } = resolved;
         let outcome = outcome(attempt, resolution);
-        let Some(ran) = attempt.facts.run_time() else { return };
+        let Some(ran) = attempt.times.run_time() else { return };
         let series = self.series(&attempt.kind, &attempt.queue, outcome);
         (series.process)(ran.as_secs_f64());
-        (series.wait)(attempt.facts.wait().as_secs_f64());
+        (series.wait)(attempt.times.wait().as_secs_f64());
         let last = matches!(resolution, Resolution::Complete { .. } | Resolution::Bury { .. });
         if last || outcome == "completed" {
-            series.total.get_or_init(|| bound(&self.total, &series.attributes))(attempt.facts.age().as_secs_f64());
+            series.total.get_or_init(|| bound(&self.total, &series.attributes))(attempt.times.age().as_secs_f64());
             let mut finished = lock(&self.unsaid);
             match finished.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &series)) {
                 Some((_, jobs)) => *jobs += 1,

@@ -1,9 +1,6 @@
 //! Without OpenTelemetry: nothing is measured.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use haulage_queue::{
     TraceContext,
@@ -33,8 +30,6 @@ impl Facts {
     pub(crate) fn sampled_span(&self) -> Option<TraceContext> {
         None
     }
-
-    pub(crate) fn ran(&self, _: Instant, _: Duration) {}
 }
 
 #[derive(Debug)]

@@ -7,10 +7,9 @@
 
 use std::{
     sync::OnceLock,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
-use chrono::{DateTime, Utc};
 use futures_util::future::Either;
 use haulage_queue::{
     JobId, TraceContext, TraceRelation,
@@ -34,6 +33,7 @@ use crate::{
     context::{Attempt, Stop},
     execute::Resolution,
     shared::Shared,
+    times::Times,
 };
 
 /// `Auto` makes a child of what starts within this time of its enqueue: what a person sees on one screen, and as long as collectors
@@ -46,31 +46,14 @@ const MAX_TEXT: usize = 1_024;
 #[derive(Debug)]
 pub(crate) struct Facts {
     relation: store::StoredRelation,
-    created_at: DateTime<Utc>,
-    eligible_at: DateTime<Utc>,
-    claimed_at: DateTime<Utc>,
-    /// When the claim's answer was here: from then on our own clock measures.
-    received: Instant,
     crashes: i16,
     previous: Option<TraceContext>,
     span: OnceLock<TraceContext>,
-    /// When the handler started and how long it ran.
-    ran: OnceLock<(Instant, Duration)>,
 }
 
 impl Facts {
     pub(crate) fn new(job: &Claimed) -> Self {
-        Self {
-            relation: job.relation,
-            created_at: job.created_at,
-            eligible_at: job.eligible_at,
-            claimed_at: job.claimed_at,
-            received: Instant::now(),
-            crashes: job.crashes,
-            previous: job.previous,
-            span: OnceLock::new(),
-            ran: OnceLock::new(),
-        }
+        Self { relation: job.relation, crashes: job.crashes, previous: job.previous, span: OnceLock::new() }
     }
 
     /// The attempt's own span, sampled or not.
@@ -83,34 +66,11 @@ impl Facts {
         self.span().filter(TraceContext::is_sampled)
     }
 
-    pub(crate) fn ran(&self, started: Instant, time: Duration) {
-        self.ran.set((started, time)).ok();
-    }
-
-    pub(super) fn run_time(&self) -> Option<Duration> {
-        self.ran.get().map(|(_, time)| *time)
-    }
-
-    /// From when it could run until the handler started.
-    pub(super) fn wait(&self) -> Duration {
-        // One that was enqueued for a time in the past has not waited since then.
-        self.until(self.eligible_at.max(self.created_at), self.ran.get().map_or_else(Instant::now, |(started, _)| *started))
-    }
-
-    /// From the enqueue until now.
-    pub(super) fn age(&self) -> Duration {
-        self.until(self.created_at, Instant::now())
-    }
-
-    fn until(&self, from: DateTime<Utc>, to: Instant) -> Duration {
-        (self.claimed_at - from).to_std().unwrap_or_default() + to.saturating_duration_since(self.received)
-    }
-
     /// Parent, link or none.
-    fn relation(&self, of_worker: Option<TraceRelation>) -> TraceRelation {
+    fn relation(&self, times: &Times, of_worker: Option<TraceRelation>) -> TraceRelation {
         let store::StoredRelation { asked, default, apart } = self.relation;
         match asked.or(of_worker).unwrap_or(default) {
-            TraceRelation::Auto if apart || self.age() > CLOSE => TraceRelation::Link,
+            TraceRelation::Auto if apart || times.age() > CLOSE => TraceRelation::Link,
             TraceRelation::Auto => TraceRelation::Parent,
             relation => relation,
         }
@@ -200,7 +160,7 @@ fn unrecorded(shared: &Shared, attempt: &Attempt) -> Option<Context> {
     let facts = &attempt.facts;
     let creation = attempt.trace.context();
     // What comes from nowhere relates to nothing.
-    let relation = if creation.is_some() { facts.relation(shared.settings.trace_relation) } else { TraceRelation::None };
+    let relation = if creation.is_some() { facts.relation(&attempt.times, shared.settings.trace_relation) } else { TraceRelation::None };
     let parent = creation.filter(|_| relation == TraceRelation::Parent);
     let links = creation.filter(|_| relation != TraceRelation::None).into_iter().chain(facts.previous);
     let sampled = |context: TraceContext| context.is_sampled();
@@ -235,7 +195,7 @@ fn keep(shared: &Shared, attempt: &Attempt, own: TraceContext) {
 fn begin(span: &Span, shared: &Shared, attempt: &Attempt) -> Option<Context> {
     let facts = &attempt.facts;
     let creation = remote(&attempt.trace);
-    let relation = facts.relation(shared.settings.trace_relation);
+    let relation = facts.relation(&attempt.times, shared.settings.trace_relation);
     // Set only where there is something to set: an empty context is what a root has anyway.
     let parent = creation.as_ref().filter(|_| relation == TraceRelation::Parent);
     if let Some(parent) = parent {
@@ -262,7 +222,7 @@ fn begin(span: &Span, shared: &Shared, attempt: &Attempt) -> Option<Context> {
     }
     own.set_attribute(KeyValue::new("messaging.client.id", shared.name.clone()));
     own.set_attribute(KeyValue::new("haulage.job.max_attempts", i64::from(attempt.max_attempts)));
-    own.set_attribute(KeyValue::new("haulage.job.wait", facts.wait().as_secs_f64()));
+    own.set_attribute(KeyValue::new("haulage.job.wait", attempt.times.wait().as_secs_f64()));
     if facts.crashes > 0 {
         own.set_attribute(KeyValue::new("haulage.job.crashes", i64::from(facts.crashes)));
     }
@@ -281,7 +241,7 @@ fn link(what: &'static str) -> KeyValue {
 /// so that clocks that differ make no bar of negative length.
 #[expect(clippy::disallowed_methods, reason = "a span's time is that of this machine's clock, like those of all others that it makes")]
 fn wait_span(parent: &Context, attempt: &Attempt) {
-    let (now, wait) = (SystemTime::now(), attempt.facts.wait());
+    let (now, wait) = (SystemTime::now(), attempt.times.wait());
     let tracer = global::tracer("haulage");
     let mut span = tracer
         .span_builder(format!("wait {}", attempt.queue))

@@ -20,8 +20,8 @@ pub(super) const CLOSED: [&str; 3] = [
 
 /// What of a filter the indexes of closed days answer: the one whose days are asked for, the choosiest first.
 pub(super) fn indexed(filter: &JobFilter) -> Option<&'static str> {
-    // A root's family has an index everywhere.
-    if filter.root.is_some() || filter.parent.is_some() {
+    // A root's family has an index everywhere, and so has an error.
+    if filter.root.is_some() || filter.parent.is_some() || filter.error_group.is_some() {
         return None;
     }
     let held = [

@@ -34,6 +34,9 @@ pub(super) fn push_conditions(query: &mut QueryBuilder<Postgres>, filter: &JobFi
     if let Some(parent) = filter.parent {
         query.push(" AND j.parent_id = ").push_bind(parent.0);
     }
+    if let Some(group) = &filter.error_group {
+        query.push(" AND j.fingerprint = ").push_bind(group.clone());
+    }
     if let Some(text) = &filter.error {
         query.push(format_args!(" AND strpos(lower({last_error}), lower(")).push_bind(text.clone()).push(")) > 0");
     }

@@ -68,7 +68,7 @@ pub(crate) async fn lock_jobs(connection: &mut PgConnection, filter: &JobFilter,
 fn push_both(query: &mut QueryBuilder<Postgres>, filter: &JobFilter, parts: Parts, window: &Window) {
     match (parts.live, parts.history) {
         (true, Some(table)) => {
-            query.push("(SELECT w.id, w.kind, w.queue, w.state, w.failures, w.crashes, w.created_at, w.finished_at, w.error, w.tags, w.unique_key, w.parent_id, w.args, w.trace_id FROM (");
+            query.push("(SELECT w.id, w.kind, w.queue, w.state, w.failures, w.crashes, w.created_at, w.finished_at, w.error, w.tags, w.unique_key, w.parent_id, w.args, w.trace_id, w.fingerprint FROM (");
             push_rows(query, None, filter, window);
             query.push(" UNION ALL ");
             push_rows(query, Some(table), filter, window);

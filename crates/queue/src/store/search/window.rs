@@ -8,9 +8,9 @@ use crate::{JobFilter, JobState};
 
 /// Columns of a list, and those that filters need. NULL stands for what only the other table has.
 const LIVE: &str = "SELECT id, kind, queue, state, attempt, failures, max_attempts, priority, run_at, created_at, claimed_at, \
-     NULL::timestamptz AS finished_at, crashes, NULL::text AS error, tags, unique_key, parent_id, parked_for, args, trace_id FROM haulage.live_jobs";
+     NULL::timestamptz AS finished_at, crashes, NULL::text AS error, tags, unique_key, parent_id, parked_for, args, trace_id, fingerprint FROM haulage.live_jobs";
 pub(super) const FINISHED: &str = "SELECT id, kind, queue, state, attempt, failures, max_attempts, priority, run_at, created_at, claimed_at, finished_at, \
-     crashes, error, tags, unique_key, parent_id, NULL::smallint AS parked_for, args, trace_id FROM ";
+     crashes, error, tags, unique_key, parent_id, NULL::smallint AS parked_for, args, trace_id, fingerprint FROM ";
 
 /// The tables in which a filter can find something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,9 @@ impl Parts {
     pub(crate) fn of(filter: &JobFilter) -> Self {
         let finished = filter.finished_from.is_some() || filter.finished_before.is_some();
         let history = match filter.state {
+            // A job that completed has no error.
+            None if filter.error_group.is_some() => Some("haulage.finished_failed"),
+            Some(JobState::Completed) if filter.error_group.is_some() => None,
             None => Some("haulage.finished_jobs"),
             Some(JobState::Completed) => Some("haulage.finished_completed"),
             Some(state) if state.is_final() => Some("haulage.finished_failed"),
@@ -127,6 +130,9 @@ pub(super) fn push_rows(query: &mut QueryBuilder<Postgres>, table: Option<&'stat
         _ => {}
     }
     if table.is_some() {
+        if let Some(group) = &filter.error_group {
+            query.push(" AND fingerprint = ").push_bind(group.clone());
+        }
         if let Some(time) = filter.finished_from {
             query.push(" AND finished_at >= ").push_bind(time);
         }

@@ -1,0 +1,20 @@
+-- Removes the oldest rows that are kept no longer, at most $1: minutes after six hours, tens after three days, hours after 90 days; returns
+-- how many. Locks: the rows it removes, skipping locked ones. Index: the primary key.
+WITH old AS (
+    DELETE FROM haulage.minutes
+    WHERE ctid = ANY (ARRAY (
+        SELECT o.place_in_table
+        FROM (VALUES (1, interval '6 hours'), (10, interval '3 days'), (60, interval '90 days')) AS k (length, time),
+        LATERAL (
+            SELECT m.ctid AS place_in_table
+            FROM haulage.minutes AS m
+            WHERE m.length = k.length AND m.start < now() - k.time
+            ORDER BY m.start
+            LIMIT $1::int
+            FOR UPDATE SKIP LOCKED
+        ) AS o
+        LIMIT $1::int
+    ))
+    RETURNING length
+)
+SELECT count(*) FROM old
