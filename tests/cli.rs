@@ -183,8 +183,6 @@ fn a_wrong_command_line_is_refused_before_the_database_is_asked() {
         (vec!["dashboard", "--auth", "basic", "--insecure-no-auth"], "--auth", "cannot be used with"),
         (vec!["dashboard", "--trusted-proxy", "10.0.0.0/33"], "10.0.0.0/33", "10.0.0.0/8"),
         (vec!["dashboard", "--listen", "8090"], "'8090'", "127.0.0.1:8090"),
-        (vec!["dashboard", "--group", "sre=root"], "sre=root", "viewer, operator or admin"),
-        (vec!["dashboard", "--group", "admin"], "'admin'", "sre=admin"),
     ] {
         let output = haulage("postgres://nobody@127.0.0.1:1/none", &args);
         let error = String::from_utf8(output.stderr).unwrap();
@@ -201,8 +199,6 @@ fn a_dashboard_with_half_a_log_in_is_refused() {
         (&["--insecure-no-auth", "--credentials", "/none"], "--auth basic"),
         (&["--trusted-proxy", "127.0.0.1"], "--auth proxy"),
         (&["--user-header", "X-User"], "--auth proxy"),
-        (&["--group", "sre=admin"], "--auth proxy"),
-        (&["--auth", "basic", "--credentials", "/none", "--group", "sre=admin"], "leave them out"),
         (&["--auth", "basic", "--credentials", "/none", "--trusted-proxy", "127.0.0.1"], "leave them out"),
         (&["--auth", "proxy", "--trusted-proxy", "127.0.0.1", "--credentials", "/none"], "takes no credentials"),
     ] {
@@ -337,27 +333,6 @@ async fn the_dashboard_command_serves_until_it_is_told_to_stop() {
     assert_eq!(health, json!({ "status": "ok", "schema_version": SCHEMA_VERSION }));
     terminate(&child);
     assert!(child.wait().unwrap().success());
-}
-
-/// As an admin, so that the buttons are there; unless nobody says who it is, or nothing can be changed.
-#[tokio::test]
-async fn without_a_log_in_whoever_is_on_this_machine_may_act_by_name() {
-    let url = database().await.url();
-    for (args, shown) in [
-        (&["--as", "ana"][..], ["<span>ana</span>", "admin"]),
-        (&["--as", "ana", "--read-only"], ["<span>ana</span>", "read-only"]),
-        (&["--as", ""], ["</header>", "</header>"]),
-    ] {
-        let mut child = command(Some(&url), &[&["dashboard", "--listen", "127.0.0.1:0"], args].concat()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.split_whitespace().find_map(|word| word.strip_suffix("/;")).expect("the address in the first line").to_owned();
-        let page = reqwest::get(format!("{address}/queues")).await.unwrap().text().await.unwrap();
-        terminate(&child);
-        child.wait().unwrap();
-        assert!(shown.iter().all(|part| page.contains(part)), "{args:?}: {page}");
-        assert_eq!(page.contains("class=\"role\""), args != ["--as", ""], "{args:?}: {page}");
-    }
 }
 
 #[test]

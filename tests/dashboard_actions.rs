@@ -48,7 +48,7 @@ async fn each_deed_changes_what_it_says_and_is_in_the_audit_with_who_and_why() {
         (&ola, on_job("hold"), state.clone(), "parked", "hold"),
         (&ola, on_job("release"), state.clone(), "available", "release"),
         (&ola, moved("move", ("to", "mail")), of_job("queue"), "mail", "move"),
-        (&ola, moved("reprioritise", ("priority", "urgent")), of_job("priority"), "urgent", "reprioritise"),
+        (&ola, moved("reprioritise", ("priority", "urgent")), of_job("priority"), "0", "reprioritise"),
         (&zoe, moved("edit-args", ("args", "{\"n\": 43}")), of_job("args"), "{\"n\": 43}", "edit-args"),
         (&ola, on_job("discard"), state.clone(), "dead", "discard"),
         (&ola, on_job("retry"), state.clone(), "available", "retry"),
@@ -365,6 +365,31 @@ async fn a_dashboard_that_only_reads_changes_nothing_by_the_database() {
     let (status, said) = zoe.act(&[("of", "job"), ("act", "delete"), ("id", &id.to_string())]).await;
     assert_eq!(status, StatusCode::FORBIDDEN, "{said}");
     assert_eq!((jobs_in(&pool, JobState::Available).await, deeds(&pool).await.len()), (1, 0));
+}
+
+/// What stands in `<main>` is the same for all who may do the same, so that a live page can be made once for all of them.
+#[tokio::test]
+async fn a_button_says_what_it_does_and_nothing_of_who_presses_it() {
+    let database = database().await;
+    let pool = database.pool();
+    let url = serve(&pool).await;
+    let job = enqueue(&pool, 1).await[0];
+    ana().discard(&pool, job).await.unwrap();
+    let ola = Browser::open(&url, "ola").await;
+    let (_, page) = ola.get(&format!("/jobs/{job}")).await;
+    let main = page.split_once("<main").and_then(|(_, rest)| rest.split_once("</main>")).unwrap().0;
+    assert!(page.contains(&ola.token) && !main.contains(&ola.token) && !main.contains("ola"), "{page}");
+    let retry = main.split("name=\"do\" value=\"").skip(1).find(|rest| rest.contains("act=retry")).expect("a button to retry");
+    let retry = retry.split('"').next().unwrap().replace("&#38;", "&");
+    let (status, said) = ola.act(&[("do", &retry)]).await;
+    assert!(status == StatusCode::SEE_OTHER && said.contains("is available"), "{status} {said}");
+    // What it led to is said outside of it, too.
+    let flash = [("do", retry.as_str()), ("token", ola.token.as_str())].map(|(name, value)| format!("{name}={}", percent(value))).join("&");
+    let answer = ola.post("/act", &flash, &[("origin", &url)]).await;
+    assert_eq!(answer.headers()["location"], format!("./jobs/{job}"));
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let page = ola.request(Method::GET, &format!("/jobs/{job}")).header("cookie", cookie).send().await.unwrap().text().await.unwrap();
+    assert!(page.split("<main").next().unwrap().contains("no longer applies"), "{page}");
 }
 
 /// Which buttons a page shows is what its reader may do.

@@ -3,11 +3,10 @@
 use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
-use axum::Extension;
 use clap::ValueEnum;
 use haulage::{
     check_schema,
-    dashboard::{Auth, Identity, Network, Role, only_local, read_only},
+    dashboard::{Auth, Network, only_local},
 };
 use sqlx::postgres::PgPoolOptions;
 use tokio::net::TcpListener;
@@ -24,15 +23,10 @@ Examples:
   haulage dashboard                                      on this machine, for whoever is on it
   haulage dashboard --listen 0.0.0.0:8090 --auth basic --credentials /etc/haulage/dashboard
   haulage dashboard --listen 10.1.2.3:8090 --auth proxy --trusted-proxy 10.1.0.0/16
-  haulage dashboard --listen 10.1.2.3:8090 --auth proxy --trusted-proxy 10.1.0.0/16 --group sre=admin --group support=operator
-  haulage dashboard --read-only                          for a screen on the wall
   ssh -L 8090:127.0.0.1:8090 HOST haulage dashboard      to see it from elsewhere
 
-Credentials are lines like ana:correct-horse, from the file or from HAULAGE_DASHBOARD_CREDENTIALS. Such a line is a viewer's;
-ben operator:battery-staple may act, zoe admin:unguessable may also delete. Put TLS in front: basic and bearer send the secret with each
-request.
-
-On this machine, without a log-in, whoever comes is an admin by the name in USER; with --insecure-no-auth they only look.")]
+Credentials are lines like ana:correct-horse, from the file or from HAULAGE_DASHBOARD_CREDENTIALS. Put TLS in front: basic and bearer
+send the secret with each request.")]
 pub(crate) struct Dashboard {
     /// The address to listen on; beyond this machine only with a log-in
     #[arg(long, value_name = "ADDRESS", value_parser = address, default_value = "127.0.0.1:8090")]
@@ -58,22 +52,6 @@ pub(crate) struct Dashboard {
     #[arg(long, value_name = "NAME")]
     user_header: Option<String>,
 
-    /// What a group may do that the proxy says they are in: viewer, operator or admin; may be repeated
-    #[arg(long = "group", value_name = "GROUP=ROLE", value_parser = group)]
-    groups: Vec<(String, Role)>,
-
-    /// The header in which the proxy names their groups, with commas between [default: X-Forwarded-Groups]
-    #[arg(long, value_name = "NAME", requires = "groups")]
-    groups_header: Option<String>,
-
-    /// Change nothing, whoever asks: the sessions of the database can't write
-    #[arg(long)]
-    read_only: bool,
-
-    /// Who acts, without a log-in on this machine; it stands in the audit
-    #[arg(long = "as", value_name = "NAME", env = "USER", hide_env_values = true)]
-    who: Option<String>,
-
     /// Let everybody who reaches the address see every job
     #[arg(long, conflicts_with = "auth")]
     insecure_no_auth: bool,
@@ -98,7 +76,6 @@ impl Dashboard {
         // A page that says so beats one that hangs: a probe waits a second or two.
         let options = (*pool.connect_options()).clone().application_name("haulage dashboard");
         let pool = PgPoolOptions::new().max_connections(4).acquire_timeout(PATIENCE).connect_lazy_with(options);
-        let pool = if self.read_only { read_only(&pool) } else { pool };
         let listener = TcpListener::bind(self.listen)
             .await
             .with_context(|| format!("can't listen on {}; choose another address with --listen", self.listen))?;
@@ -107,10 +84,7 @@ impl Dashboard {
         let router = match auth {
             Some(auth) => auth.protect(router),
             None if self.insecure_no_auth => router,
-            None => only_local(match self.local() {
-                Some(identity) => router.layer(Extension(identity)),
-                None => router,
-            }),
+            None => only_local(router),
         };
         axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
             .with_graceful_shutdown(async move {
@@ -122,10 +96,8 @@ impl Dashboard {
 
     /// The log-in that was asked for. None only on this machine, or if somebody insists.
     fn auth(&self) -> anyhow::Result<Option<Auth>> {
-        let (has_credentials, has_proxy) = (
-            self.credentials.is_some() || self.credentials_text.is_some(),
-            !self.trusted_proxy.is_empty() || self.user_header.is_some() || !self.groups.is_empty(),
-        );
+        let (has_credentials, has_proxy) =
+            (self.credentials.is_some() || self.credentials_text.is_some(), !self.trusted_proxy.is_empty() || self.user_header.is_some());
         let Some(way) = self.auth else {
             // Whoever names who may come does not want it open to all.
             if has_credentials {
@@ -134,7 +106,7 @@ impl Dashboard {
                 );
             }
             if has_proxy {
-                bail!("--trusted-proxy, --user-header and --group need --auth proxy");
+                bail!("--trusted-proxy and --user-header need --auth proxy");
             }
             if self.listen.ip().is_loopback() || self.insecure_no_auth {
                 return Ok(None);
@@ -148,7 +120,7 @@ impl Dashboard {
         };
         match way {
             Way::Basic | Way::Bearer if has_proxy => {
-                bail!("--trusted-proxy, --user-header and --group are for --auth proxy only; leave them out, or choose it")
+                bail!("--trusted-proxy and --user-header are for --auth proxy only; leave them out, or choose it")
             }
             Way::Proxy if has_credentials => {
                 bail!(
@@ -160,23 +132,10 @@ impl Dashboard {
         let auth = match way {
             Way::Basic => Auth::basic(&self.lines()?)?,
             Way::Bearer => Auth::bearer(&self.lines()?)?,
-            Way::Proxy => {
-                let auth = Auth::proxy(self.trusted_proxy.clone(), self.user_header.as_deref().unwrap_or("X-Forwarded-User"))
-                    .context("name its address with --trusted-proxy")?;
-                match self.groups.is_empty() {
-                    true => auth,
-                    false => auth.with_groups(self.groups_header.as_deref().unwrap_or("X-Forwarded-Groups"), self.groups.clone())?,
-                }
-            }
+            Way::Proxy => Auth::proxy(self.trusted_proxy.clone(), self.user_header.as_deref().unwrap_or("X-Forwarded-User"))
+                .context("name its address with --trusted-proxy")?,
         };
         Ok(Some(auth))
-    }
-
-    /// Whoever is on this machine and can reach the database could do it all by the command line. Without a name they only look: the
-    /// audit would not know who it was.
-    fn local(&self) -> Option<Identity> {
-        let name: String = self.who.as_deref()?.chars().take(128).collect();
-        (!name.is_empty()).then_some(Identity { name, role: Role::Admin })
     }
 
     fn lines(&self) -> anyhow::Result<String> {
@@ -192,9 +151,4 @@ impl Dashboard {
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "give an address and a port, such as 127.0.0.1:8090".to_owned())
-}
-
-fn group(text: &str) -> Result<(String, Role), String> {
-    let (group, role) = text.split_once('=').filter(|(group, _)| !group.is_empty()).ok_or("write GROUP=ROLE, such as sre=admin")?;
-    Ok((group.to_owned(), role.parse().map_err(|error: haulage::dashboard::UnknownRole| error.to_string())?))
 }

@@ -44,8 +44,9 @@ impl Button {
         Self { first: true, ..self }
     }
 
-    pub(crate) fn fields(&self) -> Vec<(&'static str, &str)> {
-        self.form.fields()
+    /// What it says when it is pressed. The form that it belongs to stands outside of what all readers of a page share, and has the token.
+    pub(crate) fn query(&self) -> String {
+        self.form.query()
     }
 
     pub(crate) fn link(&self) -> String {

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use axum::extract::Query;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use haulage_queue::{JobFilter, JobId, JobState, Limit, OperationId, Priority, Verb};
 use serde::Deserialize;
@@ -51,6 +52,9 @@ pub(crate) struct Form {
     /// Where to go back to, from our root.
     pub(crate) here: String,
     pub(crate) token: String,
+    /// All of the others as one text: what a button says that stands apart from its form, as the query of a link would have it.
+    #[serde(rename = "do")]
+    pub(crate) pressed: String,
 }
 
 fn bad(sentence: impl Into<String>) -> Refusal {
@@ -254,8 +258,23 @@ impl Form {
 
     /// The page that shows what it would do, from our root.
     pub(crate) fn link(&self) -> String {
+        format!("act?{}", self.query())
+    }
+
+    /// The fields as the query of a link, and as what a button says.
+    pub(crate) fn query(&self) -> String {
         let parts: Vec<String> = self.fields().into_iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
-        format!("act?{}", parts.join("&"))
+        parts.join("&")
+    }
+
+    /// What it says, wherever it says it; the token stands beside.
+    pub(crate) fn spelled_out(self) -> Result<Self, Refusal> {
+        if self.pressed.is_empty() {
+            return Ok(self);
+        }
+        let pressed = format!("/?{}", self.pressed).parse().ok().and_then(|uri| Query::<Self>::try_from_uri(&uri).ok());
+        let Some(Query(pressed)) = pressed else { return Err(bad("What the button says can't be read; load the page again.")) };
+        Ok(Self { token: self.token, pressed: String::new(), ..pressed })
     }
 }
 
@@ -292,6 +311,9 @@ mod tests {
             Action::EndSession { pid: 7, backend_start: "2026-11-23T12:00:00.123456Z".parse().unwrap() },
         ] {
             assert_eq!(Form::of(&action).action(&clock()).unwrap(), action);
+            let button = Form { pressed: Form::of(&action).query(), token: "t".into(), ..Form::default() };
+            let form = button.spelled_out().unwrap();
+            assert_eq!((form.action(&clock()).unwrap(), form.token.as_str()), (action, "t"));
         }
     }
 
