@@ -57,7 +57,11 @@ pub(crate) async fn act(State(app): State<App>, frame: Frame, request: Request) 
         let done = app.perform(&frame.actor, &action, Some(&reason)).await?;
         Ok::<_, Refusal>((action, done))
     };
-    match done.await {
+    let done = done.await;
+    if let Err(refusal) = &done {
+        tracing::info!(who = frame.actor.name, code = refusal.code(), act = form.act, "an act was refused: {}", refusal.sentence());
+    }
+    match done {
         Ok((action, done)) => {
             let here = match (&action, done.job, done.operation) {
                 (Action::RunAgain { .. }, Some(job), _) => format!("jobs/{job}"),
@@ -136,7 +140,7 @@ async fn ask<'a>(app: &App, frame: &'a Frame, form: Form, refused: Option<String
                 page.queues = Some(store::list_queues(reading.db(), None, Some(MOST.into())).await?.into_iter().map(|q| q.name).collect());
             }
             if page.form.act == "run-again" && page.form.seen.is_empty() {
-                page.form.seen = newest_deed(reading.db()).await?.to_string();
+                page.form.seen = newest_deed(frame, reading.db()).await?.to_string();
             }
             drop(reading);
             page.one(&sheet)?;
@@ -175,8 +179,11 @@ async fn ask<'a>(app: &App, frame: &'a Frame, form: Form, refused: Option<String
     Ok(page)
 }
 
-/// The newest entry of the audit that a page could have shown.
-pub(crate) async fn newest_deed(db: &mut sqlx::PgConnection) -> Result<i64, Problem> {
+/// The newest entry of the audit that a page could have shown, for forms that are sent twice.
+pub(crate) async fn newest_deed(frame: &Frame, db: &mut sqlx::PgConnection) -> Result<i64, Problem> {
+    if !frame.operates() {
+        return Ok(0);
+    }
     Ok(list_audit(db, &AuditFilter::new().limit(1)).await?.first().map_or(0, |deed| deed.id))
 }
 
@@ -184,16 +191,12 @@ pub(crate) async fn newest_deed(db: &mut sqlx::PgConnection) -> Result<i64, Prob
 fn bounded(form: &Form, verb: &Verb, clock: &DateTime<Utc>) -> Result<JobFilter, Problem> {
     let filter = form.jobs(clock)?;
     if filter.is_empty() {
-        return Err(haulage_queue_empty());
+        return Err(Problem::bad("This would mean every job there is: search for a state, a queue or a kind first."));
     }
     let stored = serde_json::to_value(&filter).unwrap_or_default();
     let has = |name: &str| stored.get(name).is_some();
     let filter = if has("created_before") { filter } else { filter.created_before(*clock) };
     Ok(if has("state") { filter } else { verb.default_state().into_iter().fold(filter, JobFilter::state) })
-}
-
-fn haulage_queue_empty() -> Problem {
-    Problem::bad("This would mean every job there is: search for a state, a queue or a kind first.")
 }
 
 /// What a verb does to a job, said of "It" or of "Each".
