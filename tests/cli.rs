@@ -199,6 +199,8 @@ fn a_dashboard_with_half_a_log_in_is_refused() {
         (&["--insecure-no-auth", "--credentials", "/none"], "--auth basic"),
         (&["--trusted-proxy", "127.0.0.1"], "--auth proxy"),
         (&["--user-header", "X-User"], "--auth proxy"),
+        (&["--admin-group", "sre"], "--auth proxy"),
+        (&["--auth", "basic", "--credentials", "/none", "--operator-group", "support"], "leave them out"),
         (&["--auth", "basic", "--credentials", "/none", "--trusted-proxy", "127.0.0.1"], "leave them out"),
         (&["--auth", "proxy", "--trusted-proxy", "127.0.0.1", "--credentials", "/none"], "takes no credentials"),
     ] {
@@ -333,6 +335,26 @@ async fn the_dashboard_command_serves_until_it_is_told_to_stop() {
     assert_eq!(health, json!({ "status": "ok", "schema_version": SCHEMA_VERSION }));
     terminate(&child);
     assert!(child.wait().unwrap().success());
+}
+
+/// As an admin, so that the buttons are there, unless nothing can be changed.
+#[tokio::test]
+async fn without_a_log_in_whoever_is_on_this_machine_acts_by_name_unless_it_only_reads() {
+    let url = database().await.url();
+    for (args, shown) in [
+        (&["--as", "ana"][..], "<span>ana</span><span class=\"role\">admin</span>"),
+        (&["--as", "ana", "--read-only"], "<span>ana</span><span class=\"role\">read-only</span>"),
+        (&["--as", "ana", "--insecure-no-auth"], "<div class=\"who\"></div>"),
+    ] {
+        let mut child = command(Some(&url), &[&["dashboard", "--listen", "127.0.0.1:0"], args].concat()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.split_whitespace().find_map(|word| word.strip_suffix("/;")).expect("the address in the first line").to_owned();
+        let page = reqwest::get(format!("{address}/none")).await.unwrap().text().await.unwrap();
+        terminate(&child);
+        child.wait().unwrap();
+        assert!(page.contains(shown), "{args:?}: {page}");
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod clock;
 mod compile_errors;
 mod crash;
 mod dashboard;
+mod dashboard_buttons;
 mod dependencies;
 mod deploy;
 mod enqueue;

@@ -14,7 +14,7 @@ use haulage_queue::{
 };
 use serde::Serialize;
 
-use crate::{frame::Frame, show::visible};
+use crate::{actions::Refusal, frame::Frame, show::visible};
 
 /// A status and a sentence. The cause goes to the log and not to the client, for whom it may be too much to know.
 #[derive(Debug, Clone)]
@@ -39,6 +39,14 @@ impl Problem {
     /// There is no such thing.
     pub(crate) fn not_found(sentence: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "Not here", sentence.into())
+    }
+
+    pub(crate) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(crate) fn sentence(&self) -> &str {
+        &self.sentence
     }
 
     /// Where to go from here: a path from our root and its name.
@@ -71,7 +79,7 @@ impl Problem {
     pub(crate) fn page(self, frame: &Frame) -> Response {
         let page = ProblemPage { frame, title: self.title, sentence: &self.sentence, way_out: &self.way_out };
         match page.render() {
-            Ok(html) => (self.status, Html(visible(html))).into_response(),
+            Ok(html) => frame.with_cookies((self.status, Html(visible(html))).into_response()),
             Err(error) => Self::from(error).json(),
         }
     }
@@ -112,6 +120,23 @@ impl From<ScheduleError> for Problem {
         match error {
             ScheduleError::Schema(cause) | ScheduleError::Unavailable(cause) | ScheduleError::Database(cause) => cause.into(),
             _ => Self::ours(StatusCode::INTERNAL_SERVER_ERROR, "The database refused", &error),
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Failed(problem) => problem,
+            refusal => {
+                let title = match refusal.status() {
+                    StatusCode::FORBIDDEN => "Not allowed",
+                    StatusCode::NOT_FOUND => "Not here",
+                    StatusCode::CONFLICT => "Not done",
+                    _ => "This can't be done",
+                };
+                Self::new(refusal.status(), title, refusal.sentence())
+            }
         }
     }
 }

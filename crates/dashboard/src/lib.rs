@@ -20,14 +20,19 @@
 //! | `/operations`, `/operations/{id}` | acts on many jobs |
 //! | `/audit` | who did what |
 //! | `/live` | one of these pages as it changes, as a stream of events |
+//! | `/act` | asks before something is done (`GET`), and does it (`POST`) |
 //! | `/jobs.json` | jobs as a JSON array; `state`, `queue`, `q` and `before` (a job id) choose |
 //! | `/metrics` | how the fleet's queues stand, for Prometheus; see docs/tracing.md |
 //! | `/health` | 200 when the database answers and its schema fits, else 503; the pool's `acquire_timeout` bounds the wait |
 //!
 //! Whoever reaches the router sees every job, with secrets in args and errors hidden. Put it behind the log-in of the application, or
-//! behind an [`Auth`].
+//! behind an [`Auth`]. Who may do something is said by the [`Role`] of an [`Identity`]; without one everything is shown and nothing can
+//! be done, and on a [`read_only`] pool nobody can do anything.
 
+mod actions;
+mod button;
 mod chart;
+mod form;
 mod frame;
 mod pages;
 mod search;
@@ -40,12 +45,14 @@ mod assets;
 mod auth;
 mod base;
 mod error;
+mod flash;
 mod health;
 mod live;
 mod metrics;
 
 use axum::{
     Extension, Router,
+    extract::DefaultBodyLimit,
     http::{HeaderValue, header},
     middleware,
     response::Response,
@@ -54,6 +61,9 @@ use axum::{
 use sqlx::PgPool;
 
 pub use auth::{Auth, AuthError, Identity, Network, ParseNetworkError, only_local};
+
+pub use actions::{Role, UnknownRole};
+pub use app::read_only;
 
 use app::App;
 
@@ -91,6 +101,8 @@ pub fn router(pool: PgPool) -> Router {
     let live = Router::new().route("/live", get(live::events)).with_state(live::Hub::new(pages.clone()));
     Router::new()
         .route("/jobs.json", get(pages::jobs::json))
+        // Args of a megabyte, and what a form makes of them.
+        .route("/act", get(pages::act::page).post(pages::act::act).layer(DefaultBodyLimit::max(4 << 20)))
         .route("/theme", post(theme::choose))
         .route("/health", get(health::health))
         .route("/metrics", get(metrics::metrics))
@@ -108,7 +120,8 @@ pub(crate) async fn guard(mut response: Response) -> Response {
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        // Not "no-referrer": a form would then say "null" for where it comes from, and could not be told from a forged one.
+        (header::REFERRER_POLICY, "same-origin"),
     ] {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }

@@ -164,7 +164,7 @@ mod tests {
             }
         };
         let hub = Hub::new(Router::new().route("/jobs", get(page)));
-        let topic = Topic::new("jobs", "./").unwrap();
+        let topic = Topic::new("jobs", "./", None).unwrap();
         let mut viewers: Vec<_> = (0..20).map(|_| hub.watch(topic.clone())).collect();
         for look in 0..7 {
             for viewer in &mut viewers {

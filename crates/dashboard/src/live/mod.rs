@@ -4,7 +4,7 @@
 //!  viewers ──GET /live?at=jobs──> topic "jobs" <──every 2 s── one look at the page, whoever watches
 //! ```
 //!
-//! The load on the database does not grow with viewers: all who watch a page in this process share one look. A look is the page itself, as
+//! The load on the database does not grow with viewers: all who watch a page in this process with one role share one look. A look is the page itself, as
 //! everybody gets it, so there is no second way to read what a page shows. What is lost by a proxy or a break only comes later: an event
 //! holds all there is. Without a stream the script asks for the page by itself, more seldom; without a script nothing moves.
 
@@ -14,6 +14,7 @@ mod topic;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
+    Extension,
     extract::{Query, State},
     http::{HeaderMap, HeaderName, header},
     response::{
@@ -28,7 +29,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::error::Problem;
+use crate::{auth::Identity, error::Problem};
 
 pub(crate) use hub::Hub;
 use hub::Seen;
@@ -51,8 +52,13 @@ pub(crate) struct Asked {
 }
 
 /// `GET /live`: events `page` with the parts of a page that have changed as JSON, and `beat` when a look found nothing new.
-pub(crate) async fn events(State(hub): State<Hub>, Query(asked): Query<Asked>, headers: HeaderMap) -> Response {
-    let Some(topic) = Topic::new(&asked.at, &asked.base) else {
+pub(crate) async fn events(
+    State(hub): State<Hub>,
+    Query(asked): Query<Asked>,
+    identity: Option<Extension<Identity>>,
+    headers: HeaderMap,
+) -> Response {
+    let Some(topic) = Topic::new(&asked.at, &asked.base, identity.map(|Extension(identity)| identity.role)) else {
         return Problem::bad("This page has no live updates; at= is the path of one of ours, base= what stands before its links.").json();
     };
     let Some(place) = hub.place() else {

@@ -5,7 +5,7 @@ use axum::{
     http::{Request, Uri},
 };
 
-use crate::frame::SECTIONS;
+use crate::{actions::Role, auth::Identity, frame::SECTIONS};
 
 /// No page of ours has a longer address: a search is 2,048 characters at most, and each may take three as it is written in one.
 const LONGEST: usize = 8_192;
@@ -18,17 +18,19 @@ pub(crate) struct Base(pub(crate) String);
 pub(crate) struct Topic {
     at: Uri,
     base: Base,
+    /// What who watches may do: the buttons they have. Nobody's name is in what changes of a page.
+    role: Option<Role>,
 }
 
 impl Topic {
     /// `None`: not a page of ours that changes.
-    pub(crate) fn new(at: &str, base: &str) -> Option<Self> {
+    pub(crate) fn new(at: &str, base: &str, role: Option<Role>) -> Option<Self> {
         let at = if at.is_empty() { "overview" } else { at };
         let section = at.split(['/', '?']).next()?;
         if at.len() > LONGEST || !SECTIONS.iter().any(|(_, path, _)| *path == section) || !is_base(base) {
             return None;
         }
-        Some(Self { at: format!("/{at}").parse().ok()?, base: Base(base.to_owned()) })
+        Some(Self { at: format!("/{at}").parse().ok()?, base: Base(base.to_owned()), role })
     }
 
     /// The request for the page.
@@ -36,6 +38,9 @@ impl Topic {
         let mut request = Request::new(Body::empty());
         request.uri_mut().clone_from(&self.at);
         request.extensions_mut().insert(self.base.clone());
+        if let Some(role) = self.role {
+            request.extensions_mut().insert(Identity { name: String::new(), role });
+        }
         request
     }
 }
@@ -58,7 +63,7 @@ mod tests {
         for (at, base) in
             [("", "./"), ("overview", "./jobs/"), ("jobs?state=dead&q=queue%3Amail", "./"), ("jobs/42", "../"), ("queues/a/b", "../../")]
         {
-            assert!(Topic::new(at, base).is_some(), "{at} {base}");
+            assert!(Topic::new(at, base, None).is_some(), "{at} {base}");
         }
         for (at, base) in [
             ("live?at=jobs", "./"),
@@ -74,7 +79,7 @@ mod tests {
             ("jobs", ""),
             ("jobs\u{0}", "./"),
         ] {
-            assert!(Topic::new(at, base).is_none(), "{at} {base}");
+            assert!(Topic::new(at, base, None).is_none(), "{at} {base}");
         }
     }
 }

@@ -9,7 +9,9 @@ use haulage_queue::{KeyLimit, Limit, QueueStatus, store};
 use sqlx::PgConnection;
 
 use crate::{
+    actions::Action,
     app::App,
+    button::Button,
     error::Problem,
     frame::Frame,
     show::{Gauge, Look, Spark, Tag, ago, capped, encode, gauge, mask, number, span},
@@ -32,9 +34,29 @@ async fn read<'a>(app: &App, frame: &'a Frame) -> Result<QueuesPage<'a>, Problem
     let more_keys = keys.len() > usize::from(MOST);
     keys.truncate(MOST.into());
     let clock = reading.clock;
-    let mut lines: Vec<Line> = queues.into_iter().map(|queue| Line::new(queue, &clock)).collect();
+    let line = |queue| {
+        let buttons = buttons(frame, &queue, &clock);
+        Line { buttons, ..Line::new(queue, &clock) }
+    };
+    let mut lines: Vec<Line> = queues.into_iter().map(line).collect();
     add_paces(reading.db(), &mut lines, &clock).await?;
     Ok(QueuesPage { frame, clock, queues: lines, more, keys, more_keys })
+}
+
+/// Pause it, or let it go on.
+pub(crate) fn buttons(frame: &Frame, queue: &QueueStatus, clock: &DateTime<Utc>) -> Vec<Button> {
+    let name = queue.name.clone();
+    let pause = Action::PauseQueue { queue: name.clone(), length: None };
+    let buttons = if is_paused(queue, clock) {
+        [Button::new(frame, &Action::ResumeQueue { queue: name }, "Resume").map(Button::first), Button::new(frame, &pause, "Change")]
+    } else {
+        [Button::new(frame, &pause, "Pause"), None]
+    };
+    buttons.into_iter().flatten().collect()
+}
+
+fn is_paused(queue: &QueueStatus, clock: &DateTime<Utc>) -> bool {
+    queue.paused_at.is_some() && queue.paused_until.is_none_or(|until| until > *clock)
 }
 
 /// A queue in a list.
@@ -50,11 +72,13 @@ pub(crate) struct Line {
     pub(crate) paused: bool,
     /// What ended in the last minutes.
     pub(crate) pace: Spark,
+    /// Only on the page of all queues.
+    pub(crate) buttons: Vec<Button>,
 }
 
 impl Line {
     pub(crate) fn new(queue: QueueStatus, clock: &DateTime<Utc>) -> Self {
-        let paused = queue.paused_at.is_some() && queue.paused_until.is_none_or(|until| until > *clock);
+        let paused = is_paused(&queue, clock);
         let most = queue.limit.max_running().map_or(queue.slots, |most| queue.slots.min(most.into()));
         let tag = if paused {
             Tag::words(Look::Retrying, "Paused")
@@ -75,6 +99,7 @@ impl Line {
             oldest: queue.oldest_s.map(|seconds| span(seconds.max(0.0))).unwrap_or_default(),
             paused,
             pace: Spark::new(PACE),
+            buttons: Vec::new(),
             queue,
         }
     }
