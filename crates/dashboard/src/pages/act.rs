@@ -222,11 +222,14 @@ impl ActPage<'_> {
         let act = self.form.act.clone();
         let what = deed(&act).ok_or_else(|| Problem::bad("Nobody knows how to do this to a job."))?;
         let verb = verb_words(&act);
-        (self.title, self.label) = (format!("{verb} job {}?", job.id), verb);
-        let state = Tag::of(job.state, job.failures, &job.parked_for);
+        (self.title, self.label) = match act.as_str() {
+            "edit-args" => (format!("Edit the args of job {}", job.id), "Save the args".to_owned()),
+            "run-again" => (format!("Run job {} again?", job.id), verb),
+            "run-now" => (format!("Run job {} now?", job.id), verb),
+            _ => (format!("{verb} job {}?", job.id), verb),
+        };
         self.sentences.push(format!("Job {} of kind {}, in the queue {}, {}.", job.id, job.kind, job.queue, stands(job)));
         self.sentences.push(format!("It {what}"));
-        self.counts.push((state, String::new()));
         let fits = match act.as_str() {
             "run-again" => job.state.is_final(),
             "edit-args" => !matches!(job.state, JobState::Running | JobState::Completed),
@@ -373,7 +376,8 @@ impl ActPage<'_> {
 fn stands(job: &JobSheet) -> String {
     match (job.state, &job.parked_for) {
         (JobState::Parked, Some(ParkedFor::Held)) => "is held".to_owned(),
-        (state, _) if state == JobState::Running => format!("runs, in its attempt {}", job.attempt),
+        (JobState::Running, _) => format!("runs, in its attempt {}", job.attempt),
+        (state, _) if job.attempt == 0 => format!("is {state}"),
         (state, _) => format!("is {state}, after {} {}", job.attempt, if job.attempt == 1 { "attempt" } else { "attempts" }),
     }
 }
