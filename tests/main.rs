@@ -14,6 +14,7 @@ mod clock;
 mod compile_errors;
 mod crash;
 mod dashboard;
+mod dashboard_actions;
 mod dashboard_buttons;
 mod dependencies;
 mod deploy;

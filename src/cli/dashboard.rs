@@ -31,8 +31,7 @@ Examples:
   ssh -L 8090:127.0.0.1:8090 HOST haulage dashboard      to see it from elsewhere
 
 Credentials are lines like ana:correct-horse for a viewer, ana operator:correct-horse or ana admin:correct-horse, from the file or
-from HAULAGE_DASHBOARD_CREDENTIALS. Put TLS in front: basic and bearer
-send the secret with each request.")]
+from HAULAGE_DASHBOARD_CREDENTIALS. Put TLS in front: basic and bearer send the secret with each request.")]
 pub(crate) struct Dashboard {
     /// The address to listen on; beyond this machine only with a log-in
     #[arg(long, value_name = "ADDRESS", value_parser = address, default_value = "127.0.0.1:8090")]

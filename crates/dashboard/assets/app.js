@@ -41,11 +41,10 @@ for (const form of document.querySelectorAll("form[method=post]")) {
   form.addEventListener("submit", (event) => {
     if (form.dataset.sent) event.preventDefault();
     form.dataset.sent = "1";
+    // Should no answer come, it may be tried again.
+    setTimeout(() => delete form.dataset.sent, 3000);
   });
 }
-window.addEventListener("pageshow", () => {
-  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
-});
 
 // An operation under way: its numbers come anew every two seconds, and the page when it has ended.
 const progress = document.querySelector("#progress[data-goes]");

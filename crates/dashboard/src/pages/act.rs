@@ -222,11 +222,14 @@ impl ActPage<'_> {
         let act = self.form.act.clone();
         let what = deed(&act).ok_or_else(|| Problem::bad("Nobody knows how to do this to a job."))?;
         let verb = verb_words(&act);
-        (self.title, self.label) = (format!("{verb} job {}?", job.id), verb);
-        let state = Tag::of(job.state, job.failures, &job.parked_for);
+        (self.title, self.label) = match act.as_str() {
+            "edit-args" => (format!("Edit the args of job {}", job.id), "Save the args".to_owned()),
+            "run-again" => (format!("Run job {} again?", job.id), verb),
+            "run-now" => (format!("Run job {} now?", job.id), verb),
+            _ => (format!("{verb} job {}?", job.id), verb),
+        };
         self.sentences.push(format!("Job {} of kind {}, in the queue {}, {}.", job.id, job.kind, job.queue, stands(job)));
         self.sentences.push(format!("It {what}"));
-        self.counts.push((state, String::new()));
         let fits = match act.as_str() {
             "run-again" => job.state.is_final(),
             "edit-args" => !matches!(job.state, JobState::Running | JobState::Completed),
@@ -297,7 +300,7 @@ impl ActPage<'_> {
     }
 
     fn rest(&mut self, action: &Action) -> Result<(), Problem> {
-        let limits = |limit: &Option<Limit>| limit.as_ref().map_or_else(|| "none".to_owned(), queues::limit);
+        let limits = |limit: &Option<Limit>| limit.as_ref().map_or_else(String::new, |limit| format!(" Here: {}.", queues::limit(limit)));
         let (title, label, sentence) = match action {
             Action::PauseQueue { queue, .. } => {
                 self.lengths = true;
@@ -321,13 +324,12 @@ impl ActPage<'_> {
             }
             Action::LimitQueue { queue, limit } => {
                 self.limit = true;
-                let sentence =
-                    format!("In the whole fleet, from the next start on; what runs goes on. As it stands in the form: {}.", limits(limit));
+                let sentence = format!("In the whole fleet, from the next start on; what runs goes on.{}", limits(limit));
                 (format!("Limit queue {queue}?"), "Set limits", sentence)
             }
             Action::LimitKey { key, limit } => {
                 self.limit = true;
-                let sentence = format!("For all jobs with this key, from the next start on. As it stands in the form: {}.", limits(limit));
+                let sentence = format!("For all jobs with this key, from the next start on.{}", limits(limit));
                 (format!("Limit key {key}?"), "Set limits", sentence)
             }
             Action::EndSession { pid, .. } => (
@@ -373,7 +375,8 @@ impl ActPage<'_> {
 fn stands(job: &JobSheet) -> String {
     match (job.state, &job.parked_for) {
         (JobState::Parked, Some(ParkedFor::Held)) => "is held".to_owned(),
-        (state, _) if state == JobState::Running => format!("runs, in its attempt {}", job.attempt),
+        (JobState::Running, _) => format!("runs, in its attempt {}", job.attempt),
+        (state, _) if job.attempt == 0 => format!("is {state}"),
         (state, _) => format!("is {state}, after {} {}", job.attempt, if job.attempt == 1 { "attempt" } else { "attempts" }),
     }
 }
