@@ -75,9 +75,10 @@ impl Steps {
         self.start + self.length * i32::try_from(step).unwrap_or(0)
     }
 
-    /// In words: a time of day, and the day where the steps are many hours.
+    /// In words: a time of day, and the day where they are more than one.
     pub(crate) fn word(&self, step: usize) -> String {
-        let form = if self.length * 24 < TimeDelta::hours(25) { "%H:%M" } else { "%a %d %H:%M" };
+        let whole = self.length * i32::try_from(self.count).unwrap_or(i32::MAX);
+        let form = if whole <= TimeDelta::days(1) { "%H:%M" } else { "%a %d %H:%M" };
         self.at(step).format(form).to_string()
     }
 
