@@ -41,7 +41,7 @@ async fn charts_tell_what_ended_in_numbers_too_with_gaps_where_nothing_did() {
         assert!(page.contains("Nothing has ended in this time") && !page.contains("<figure"), "{path}: {page}");
     }
     count(&pool, "mail", 600.0, 1_234, 0).await;
-    count(&pool, "mail", 1_800.0, 0, 3).await;
+    count(&pool, "mail", 2_400.0, 0, 3).await;
     count(&pool, "sync", 600.0, 7, 0).await;
     for (path, completed) in
         [("/overview", "1,241"), ("/queues/mail", "1,234"), ("/queues/sync?range=1h", "7"), ("/overview?range=24h", "1,241")]
@@ -54,7 +54,7 @@ async fn charts_tell_what_ended_in_numbers_too_with_gaps_where_nothing_did() {
     }
     let hour = page(&url, "/overview?range=1h").await;
     assert!(hour.contains("3 failed, 0.2 %") && hour.contains(": 3 dead</title>"), "{hour}");
-    // Two minutes with something in them, 20 apart: two pieces of line, each a step long.
+    // Two minutes with something in them, half an hour apart: two pieces of line, each a step long.
     let line = hour.split("class=\"l-high\" d=\"").nth(1).unwrap().split('"').next().unwrap();
     assert_eq!(line.matches('M').count(), 2, "{line}");
     assert_eq!(hour.matches("aria-current=\"true\"").count(), 1);

@@ -75,10 +75,10 @@ impl Steps {
         self.start + self.length * i32::try_from(step).unwrap_or(0)
     }
 
-    /// In words: a time of day, and the day where they are more than one.
+    /// In words: a time of day, and the day where there are several.
     pub(crate) fn word(&self, step: usize) -> String {
-        let whole = self.length * i32::try_from(self.count).unwrap_or(i32::MAX);
-        let form = if whole <= TimeDelta::days(1) { "%H:%M" } else { "%a %d %H:%M" };
+        let all = self.at(self.count) - self.start;
+        let form = if all <= TimeDelta::hours(24) { "%H:%M" } else { "%a %d %H:%M" };
         self.at(step).format(form).to_string()
     }
 

@@ -26,7 +26,8 @@ pub(crate) async fn page(State(app): State<App>, frame: Frame, way: Option<Exten
 async fn read<'a>(app: &App, frame: &'a Frame, way: Option<LetIn>) -> Result<SettingsPage<'a>, Problem> {
     let mut reading = app.read().await?;
     let server = store::describe_server(reading.db()).await?;
-    let history = store::list_history_days(reading.db()).await?;
+    let mut history: Vec<Part> = store::list_history_days(reading.db()).await?.into_iter().map(Part::new).collect();
+    history.sort_by_key(|part| PARTS.iter().position(|(_, name)| *name == part.name).unwrap_or(PARTS.len()));
     let mut versions: BTreeMap<String, usize> = BTreeMap::new();
     for worker in list_workers(reading.db()).await? {
         if worker.life != WorkerLife::Dead {
@@ -45,12 +46,21 @@ async fn read<'a>(app: &App, frame: &'a Frame, way: Option<LetIn>) -> Result<Set
         connections: options.get_max_connections(),
         wait: span(options.get_acquire_timeout().as_secs_f64()),
         patience: span(PATIENCE.as_secs_f64()),
-        history: history.into_iter().map(Part::new).collect(),
+        history,
         lag: server.replica_lag_s.map(span),
         server,
         versions,
     })
 }
+
+/// The parts of the history, and what they are called.
+const PARTS: [(&str, &str); 5] = [
+    ("finished_completed", "Completed jobs"),
+    ("finished_failed", "Dead and cancelled jobs"),
+    ("attempts", "Attempts that did not succeed"),
+    ("attempt_logs", "What they logged"),
+    ("attempt_traces", "Traces of attempts"),
+];
 
 /// A part of the history in words.
 #[derive(Debug)]
@@ -61,14 +71,7 @@ struct Part {
 
 impl Part {
     fn new(days: HistoryDays) -> Self {
-        let name = match days.family.as_str() {
-            "finished_completed" => "Completed jobs",
-            "finished_failed" => "Dead and cancelled jobs",
-            "attempts" => "Attempts that did not succeed",
-            "attempt_logs" => "What they logged",
-            "attempt_traces" => "Traces of attempts",
-            _ => "Other",
-        };
+        let name = PARTS.iter().find(|(family, _)| *family == days.family).map_or("Other", |(_, name)| name);
         Self { name, days }
     }
 }

@@ -1,6 +1,6 @@
 -- What ended in each of the last steps, the oldest first; the last one goes on. Steps without a row are there, with zeros.
 -- $1 length of the rows to read, in minutes  $2 length of a step  $3 how many steps  $4 only this queue, NULL all
--- Index: the primary key. Costs a row for each queue and kind in each stretch of $1 minutes.
+-- Arrays are taken apart in the list of columns: in FROM that takes three times as long. Index: the primary key. Costs a row for each queue and kind in each stretch of $1 minutes.
 WITH steps AS MATERIALIZED (
     SELECT date_bin(make_interval(mins => $2::int), now(), 'epoch'::timestamptz) - make_interval(mins => $2::int * n) AS start
     FROM generate_series(0, $3::int - 1) AS n
@@ -23,20 +23,20 @@ sums AS MATERIALIZED (
 waits AS MATERIALIZED (
     SELECT w.start, array_agg(w.place) AS places, array_agg(w.count) AS counts
     FROM (
-        SELECT n.start, u.place, sum(u.count)::bigint AS count
-        FROM near AS n, unnest(n.waits) WITH ORDINALITY AS u (count, place)
+        SELECT u.start, u.place, sum(u.count)::bigint AS count
+        FROM (SELECT n.start, unnest(n.waits) AS count, generate_series(1, cardinality(n.waits))::bigint AS place FROM near AS n) AS u
         WHERE u.count > 0
-        GROUP BY n.start, u.place
+        GROUP BY u.start, u.place
     ) AS w
     GROUP BY w.start
 ),
 runs AS MATERIALIZED (
     SELECT r.start, array_agg(r.place) AS places, array_agg(r.count) AS counts
     FROM (
-        SELECT n.start, u.place, sum(u.count)::bigint AS count
-        FROM near AS n, unnest(n.runs) WITH ORDINALITY AS u (count, place)
+        SELECT u.start, u.place, sum(u.count)::bigint AS count
+        FROM (SELECT n.start, unnest(n.runs) AS count, generate_series(1, cardinality(n.runs))::bigint AS place FROM near AS n) AS u
         WHERE u.count > 0
-        GROUP BY n.start, u.place
+        GROUP BY u.start, u.place
     ) AS r
     GROUP BY r.start
 )
