@@ -3,8 +3,7 @@
 -- for an instant, and an index of dead and cancelled jobs, for which it reads them: about a second for two million, in which results
 -- wait. It waits for each lock 2 s at most: beside a longer transaction, such as a pg_dump, it fails, changes nothing, and can be repeated.
 
--- One row for each error that attempts have failed with: same kind, same class, and the same message but for numbers, ids and
--- what is quoted.
+-- One row for each error that attempts have failed with: same kind, same class, and the same message but for numbers and ids.
 CREATE TABLE haulage.errors (
     fingerprint   text        PRIMARY KEY,             -- 16 hex digits; crates/queue/src/errors/fingerprint.rs computes it
     kind          text        NOT NULL,
