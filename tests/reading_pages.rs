@@ -157,6 +157,8 @@ async fn a_trace_is_listed_by_its_route_and_opened_by_each_of_its_ids() {
         let page = page(&url, &path).await;
         assert!(page.contains("POST /orders · shop") && page.contains("no paper") && page.contains("What took the time"), "{path}: {page}");
     }
+    let never_worked = page(&url, &format!("/traces/{waits}")).await;
+    assert!(never_worked.contains("data-l=\"worked\">0 ms<"), "{never_worked}");
     sqlx::query("UPDATE haulage.finished_failed SET trace_id = '0af76519-16cd-43dd-8448-eb211c80319c'").execute(&pool).await.unwrap();
     let trace = page(&url, "/traces/0af7651916cd43dd8448eb211c80319c").await;
     assert!(trace.contains("no paper"), "{trace}");

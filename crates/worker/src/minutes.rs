@@ -34,7 +34,7 @@ pub(crate) struct Minutes {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Counts {
+struct Counts {
     all: Vec<Counted>,
     /// By queue and kind: places in `all`.
     places: HashMap<String, HashMap<String, usize>>,
@@ -59,9 +59,32 @@ impl Taken {
 }
 
 impl Minutes {
-    /// For a batch of attempts.
-    pub(crate) fn counts(&self) -> MutexGuard<'_, Counts> {
+    fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The result of an attempt is written.
+    pub(crate) fn settled(&self, attempt: &Attempt, resolution: &Resolution) {
+        let outcome = match resolution {
+            Resolution::Complete { .. } => COMPLETED,
+            Resolution::Later { end, .. } if end.failed => RETRIED,
+            Resolution::Later { .. } => SNOOZED,
+            Resolution::Bury { cancelled: true, .. } => CANCELLED,
+            Resolution::Bury { .. } => DEAD,
+            Resolution::Nothing if attempt.completed() => COMPLETED,
+            Resolution::Return | Resolution::Nothing => return,
+        };
+        // Without a handler that started there is nothing to measure.
+        let times = attempt.times.run_time().map(|run| (attempt.times.wait(), run));
+        let mut counts = self.counts();
+        let tally = counts.tally(&attempt.queue, &attempt.kind);
+        tally.outcomes[outcome] += 1;
+        if let Some((wait, run)) = times {
+            tally.wait_ms += millis(wait);
+            tally.run_ms += millis(run);
+            tally.waits[Lengths::place(wait)] += 1;
+            tally.runs[Lengths::place(run)] += 1;
+        }
     }
 
     /// A job was taken from a worker that died.
@@ -98,30 +121,6 @@ impl Minutes {
 }
 
 impl Counts {
-    /// The result of an attempt is written.
-    pub(crate) fn settled(&mut self, attempt: &Attempt, resolution: &Resolution) {
-        let outcome = match resolution {
-            Resolution::Complete { .. } => COMPLETED,
-            Resolution::Later { end, .. } if end.failed => RETRIED,
-            Resolution::Later { .. } => SNOOZED,
-            Resolution::Bury { cancelled: true, .. } => CANCELLED,
-            Resolution::Bury { .. } => DEAD,
-            Resolution::Nothing if attempt.completed() => COMPLETED,
-            Resolution::Return | Resolution::Nothing => return,
-        };
-        let run = attempt.times.run_time();
-        let wait = attempt.times.wait();
-        let tally = self.tally(&attempt.queue, &attempt.kind);
-        tally.outcomes[outcome] += 1;
-        // Without a handler that started there is nothing to measure.
-        if let Some(run) = run {
-            tally.wait_ms += millis(wait);
-            tally.run_ms += millis(run);
-            tally.waits[Lengths::place(wait)] += 1;
-            tally.runs[Lengths::place(run)] += 1;
-        }
-    }
-
     fn tally(&mut self, queue: &str, kind: &str) -> &mut Tally {
         self.since.get_or_insert_with(Instant::now);
         let is_last = self.all.get(self.last).is_some_and(|last| last.kind == kind && last.queue == queue);
@@ -132,16 +131,18 @@ impl Counts {
     }
 
     fn place(&mut self, queue: &str, kind: &str) -> usize {
-        if let Some(place) = self.places.get(queue).and_then(|kinds| kinds.get(kind)) {
-            return *place;
+        let known = |kind: &str| self.places.get(queue).and_then(|kinds| kinds.get(kind)).copied();
+        if let Some(place) = known(kind) {
+            return place;
         }
         // Queues are as many as the worker was given.
         let kind = if self.all.len() < MOST { kind } else { "other" };
-        let next = self.all.len();
-        let place = *self.places.entry(queue.to_owned()).or_default().entry(kind.to_owned()).or_insert(next);
-        if place == next {
-            self.all.push(Counted { queue: queue.to_owned(), kind: kind.to_owned(), tally: Tally::default() });
+        if let Some(place) = known(kind) {
+            return place;
         }
+        let place = self.all.len();
+        self.places.entry(queue.to_owned()).or_default().insert(kind.to_owned(), place);
+        self.all.push(Counted { queue: queue.to_owned(), kind: kind.to_owned(), tally: Tally::default() });
         place
     }
 }

@@ -230,14 +230,13 @@ impl Settle {
             return;
         }
         let gone: HashSet<Settled> = attempts.iter().copied().collect();
-        let mut counts = self.shared.minutes.counts();
         for pending in self.batch.extract_if(.., |pending| gone.contains(&pending.resolved.attempt.settled)) {
             let attempt = &pending.resolved.attempt;
             if self.shared.leases.settled(attempt.settled.lease, 1) && !removed.contains(&attempt.settled.lease) {
                 self.emptied.push(attempt.settled.lease);
             }
             self.shared.tell(&pending.resolved);
-            counts.settled(attempt, &pending.resolved.resolution);
+            self.shared.minutes.settled(attempt, &pending.resolved.resolution);
             self.shared.errors.settled(&pending.resolved);
             self.shared.tails.settled(&pending.resolved, self.shared.settings.keep_logs);
             self.shared.ended(attempt);

@@ -7,6 +7,8 @@ pub const WORKER_LOST: &str = "worker lost";
 
 /// Of a message so many characters count: where a long one goes on, it mostly tells what was being worked on.
 const MOST: usize = 300;
+/// A quotation is no longer than so many characters.
+const QUOTED: usize = 200;
 /// So many hex digits with a digit among them are an id, and no word.
 const ID: usize = 8;
 
@@ -18,8 +20,9 @@ pub fn fingerprint(kind: &str, class: &str, message: &str) -> String {
     digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The message with numbers, ids and addresses replaced, and blanks made one.
+/// The message with quotations, numbers, ids and addresses replaced, and blanks made one.
 fn common(message: &str) -> String {
+    let message = unquoted(message);
     let mut out = String::with_capacity(message.len().min(MOST * 4));
     for word in message.split_whitespace() {
         if !out.is_empty() {
@@ -38,6 +41,37 @@ fn common(message: &str) -> String {
         out.truncate(end);
     }
     out
+}
+
+/// What stands in quotes is mostly the value that was wrong: a name, a path, a key. As much of a message as can count.
+fn unquoted(message: &str) -> String {
+    let mut out = String::new();
+    let (mut before, mut rest) = (' ', message);
+    while let Some(c) = rest.chars().next().filter(|_| out.len() < MOST * 8) {
+        rest = &rest[c.len_utf8()..];
+        out.push(c);
+        // In the midst of a word it is an apostrophe.
+        let opens = matches!(c, '"' | '`') || (c == '\'' && !before.is_alphanumeric());
+        if let Some(end) = opens.then(|| closing(rest, c)).flatten() {
+            out.extend(['#', c]);
+            rest = &rest[end + c.len_utf8()..];
+        }
+        before = c;
+    }
+    out
+}
+
+/// Where a quotation ends.
+fn closing(text: &str, quote: char) -> Option<usize> {
+    let mut escaped = false;
+    for (at, c) in text.char_indices().take(QUOTED) {
+        let goes_on = quote == '\'' && text[at + c.len_utf8()..].starts_with(char::is_alphanumeric);
+        if c == quote && !escaped && !goes_on {
+            return Some(at);
+        }
+        escaped = c == '\\' && !escaped;
+    }
+    None
 }
 
 /// Adds a word without its numbers and ids.
@@ -82,6 +116,9 @@ mod tests {
             ("panicked at src/mail.rs:41:9: no paper", "panicked at src/mail.rs:107:13: no paper"),
             ("bounced: ana@example.com", "bounced: ben@example.org"),
             ("a  b\n\tc", "a b c"),
+            ("no file \"a b.png\" in 'in'", "no file \"c.png\" in 'out box'"),
+            ("unknown field `a`, can't go on", "unknown field `b`, can't go on"),
+            (r#"invalid "a \" b" here"#, r#"invalid "c" here"#),
             ("connect to 10.0.0.7:5432 refused", "connect to 192.168.1.20:5432 refused"),
         ] {
             assert_eq!(common(one), common(other));
@@ -96,6 +133,8 @@ mod tests {
         for other in [of("sync", "E", "no route to mx1"), of("mail", "F", "no route to mx1"), of("mail", "E", "no paper")] {
             assert_ne!(first, other);
         }
+        assert_eq!(common("can't open, won't try"), "can't open, won't try", "an apostrophe is no quote");
+        assert_eq!(common("a 5\" disk is missing"), "a #\" disk is missing", "nor is a sign alone");
         assert_eq!(common("deadbeef decade facade"), "deadbeef decade facade", "a word is no id");
         assert_eq!((first.len(), first.bytes().all(|byte| byte.is_ascii_hexdigit())), (16, true));
     }

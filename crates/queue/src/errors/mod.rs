@@ -13,7 +13,7 @@ use crate::{JobId, ReadError, store};
 #[doc(hidden)]
 pub use fingerprint::{WORKER_LOST, fingerprint};
 
-/// Attempts that failed with one error: of one kind, with one class, and one message but for numbers and ids.
+/// Attempts that failed with one error: of one kind, with one class, and one message but for numbers, ids and what is quoted.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct ErrorGroup {

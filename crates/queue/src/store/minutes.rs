@@ -78,15 +78,11 @@ pub(crate) async fn list_minutes<'c>(
     let rows = query.fetch_all(executor).await?;
     rows.iter()
         .map(|row| {
-            let lengths = |total: &str, places: &str, counts: &str| -> Result<Lengths, sqlx::Error> {
-                let places: Vec<i64> = row.try_get(places)?;
-                let found: Vec<i64> = row.try_get(counts)?;
-                let mut counts = vec![0; LENGTHS];
-                for (place, count) in places.into_iter().zip(found) {
-                    if let Some(own) = usize::try_from(place - 1).ok().and_then(|place| counts.get_mut(place)) {
-                        *own = count;
-                    }
-                }
+            let lengths = |total: &str, counts: &str| -> Result<Lengths, sqlx::Error> {
+                // NULL stands where none of the rows goes so far.
+                let counts: Vec<Option<i64>> = row.try_get(counts)?;
+                let mut counts: Vec<i64> = counts.into_iter().map(Option::unwrap_or_default).collect();
+                counts.resize(LENGTHS, 0);
                 Ok(Lengths { total_ms: row.try_get(total)?, counts })
             };
             Ok(Stat {
@@ -96,8 +92,8 @@ pub(crate) async fn list_minutes<'c>(
                 dead: row.try_get("dead")?,
                 cancelled: row.try_get("cancelled")?,
                 snoozed: row.try_get("snoozed")?,
-                wait: lengths("wait_ms", "wait_places", "wait_counts")?,
-                run: lengths("run_ms", "run_places", "run_counts")?,
+                wait: lengths("wait_ms", "waits")?,
+                run: lengths("run_ms", "runs")?,
             })
         })
         .collect()

@@ -111,7 +111,8 @@ impl<'a> Tree<'a> {
         let until = self.ms(job.finished_at.unwrap_or(self.now));
         let total = |wanted: fn(&SpanKind) -> bool| -> f64 {
             let sum: f64 = spans.iter().filter(|span| wanted(&span.what)).map(|span| span.length_ms(until)).sum();
-            (sum * 1000.0).round() / 1000.0
+            // The sum of none is -0.
+            (sum * 1000.0).round() / 1000.0 + 0.0
         };
         let what = SpanKind::Job {
             job: job.id,
