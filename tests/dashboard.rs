@@ -101,14 +101,21 @@ async fn every_page_is_reached_by_relative_links_under_every_prefix() {
 async fn hostile_texts_in_every_field_are_shown_and_never_taken_for_html() {
     let database = database().await;
     let pool = database.pool();
-    let id = plant_hostile_texts(&pool).await;
+    let id = plant(&pool, HOSTILE).await;
     let url = serve(router(pool.clone())).await;
     let name = percent(HOSTILE);
     let echoes = format!("/jobs/{}", id.0 + 1);
-    let shows = ["/", "/stuck", "/jobs", "/queues", "/workers", "/workers/77", "/schedules", "/operations", "/operations/1", "/audit"]
+    let shows = ["/", "/stuck", "/jobs", "/queues", "/workers", "/schedules", "/operations", "/operations/1", "/audit"]
         .map(ToOwned::to_owned)
         .into_iter()
-        .chain([format!("/jobs/{id}"), echoes, format!("/queues/{name}"), format!("/schedules/{name}"), format!("/audit?who={name}")])
+        .chain([
+            format!("/jobs/{id}"),
+            format!("/workers/{id}"),
+            echoes,
+            format!("/queues/{name}"),
+            format!("/schedules/{name}"),
+            format!("/audit?who={name}"),
+        ])
         .collect::<BTreeSet<_>>();
     let paths = [
         "/".to_owned(),
@@ -124,7 +131,7 @@ async fn hostile_texts_in_every_field_are_shown_and_never_taken_for_html() {
         "/queues".to_owned(),
         format!("/queues/{name}"),
         "/workers".to_owned(),
-        "/workers/77".to_owned(),
+        format!("/workers/{id}"),
         format!("/workers/{name}"),
         "/schedules".to_owned(),
         format!("/schedules/{name}"),
@@ -568,12 +575,12 @@ async fn only_who_is_known_is_let_in() {
 }
 
 /// The jobs of a database in which every page has something to show.
-struct Furnished {
-    dead: JobId,
-    child: JobId,
+pub(crate) struct Furnished {
+    pub(crate) dead: JobId,
+    pub(crate) child: JobId,
 }
 
-async fn furnish(pool: &PgPool) -> Furnished {
+pub(crate) async fn furnish(pool: &PgPool) -> Furnished {
     let dead = Count { n: 1 }.with().max_attempts(1).priority(Priority::Low).tag("eu").enqueue(pool).await.unwrap().id();
     let failing =
         worker(pool).handle(|_: Count| async { Err::<(), _>(anyhow::anyhow!("no paper")) }).build().unwrap().start().await.unwrap();
@@ -593,9 +600,10 @@ async fn furnish(pool: &PgPool) -> Furnished {
     Furnished { dead, child: JobId(child) }
 }
 
-/// A job, and after it a dead one, a worker (77), a queue, a schedule, an operation (1), deeds: with the text wherever one can stand.
-async fn plant_hostile_texts(pool: &PgPool) -> JobId {
-    let h = HOSTILE;
+/// A job, and after it a dead one, a worker with the job's id, a queue, a schedule, an operation, deeds: with the text wherever one can
+/// stand.
+pub(crate) async fn plant(pool: &PgPool, text: &str) -> JobId {
+    let h = text;
     let object = json!({ h: h, "list": [h] });
     let id: i64 = sqlx::query_scalar(
         "INSERT INTO haulage.live_jobs (kind, queue, args, meta, tags, limit_key, tracestate, origin, failures, attempt)
@@ -609,12 +617,12 @@ async fn plant_hostile_texts(pool: &PgPool) -> JobId {
     let run = async |sql: &'static str| sqlx::query(sql).bind(h).bind(&object).bind(id).execute(pool).await.unwrap();
     run("INSERT INTO haulage.finished_jobs (id, run_at, eligible_at, created_at, claimed_at, attempt, priority, failures, max_attempts, crashes, state,
              kind_revision, queue, kind, args, output, error, parent_id, root_id, worker)
-         VALUES (nextval('haulage.live_jobs_id_seq'), now(), now(), now(), now(), 1, 1, 1, 1, 0, 6, 0, $1, $1, $2, $2, $1, $3, $3, 77)").await;
+         VALUES (nextval('haulage.live_jobs_id_seq'), now(), now(), now(), now(), 1, 1, 1, 1, 0, 6, 0, $1, $1, $2, $2, $1, $3, $3, $3)").await;
     run("INSERT INTO haulage.attempts (job_id, attempt, outcome, error_class, message, worker_name, claimed_at)
          SELECT $3, 1, 'failed', $1, $1, $1, now() WHERE $2::jsonb IS NOT NULL")
     .await;
     run("INSERT INTO haulage.workers (id, name, version, queues, slots, kinds, lease_ms)
-         SELECT 77, $1, $1, ARRAY[$1], ARRAY[1], ARRAY[$1], 600000 WHERE $2::jsonb IS NOT NULL AND $3::bigint > 0")
+         SELECT $3, $1, $1, ARRAY[$1], ARRAY[1], ARRAY[$1], 600000 WHERE $2::jsonb IS NOT NULL")
     .await;
     run("INSERT INTO haulage.queues (name, paused_at, paused_by, paused_why)
          SELECT $1, now(), $1, $1 WHERE $2::jsonb IS NOT NULL AND $3::bigint > 0")
@@ -635,7 +643,7 @@ async fn plant_hostile_texts(pool: &PgPool) -> JobId {
 }
 
 /// Serves until the test's runtime ends.
-async fn serve(app: Router) -> String {
+pub(crate) async fn serve(app: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await });

@@ -6,6 +6,7 @@ mod support;
 
 mod audit;
 mod bad_input;
+mod browser;
 mod cancel;
 mod cli;
 #[cfg(all(feature = "dev", target_os = "linux"))]
@@ -26,6 +27,7 @@ mod layers;
 mod lease;
 mod limits;
 mod lists;
+mod live;
 mod manage;
 mod migrate;
 mod minutes;

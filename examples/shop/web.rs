@@ -1,6 +1,6 @@
 //! The web shop: routes and the process that serves them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -11,7 +11,11 @@ use axum::{
 };
 use haulage::OriginLayer;
 use sqlx::PgPool;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinSet,
+    time::sleep,
+};
 
 use crate::{
     database, frame,
@@ -22,6 +26,9 @@ use crate::{
     problem::Problem,
     stop, traffic,
 };
+
+/// How long answers that were begun may take when the shop is told to stop.
+const LAST_ANSWERS: Duration = Duration::from_secs(3);
 
 /// What the pages share.
 #[derive(Debug, Clone)]
@@ -45,7 +52,16 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     tasks.spawn(traffic::run(pool, rates));
 
     tracing::info!("the shop is at http://127.0.0.1:{}", options.port);
-    axum::serve(listener, router(app)).with_graceful_shutdown(stop).await?;
+    let (tell, told) = oneshot::channel::<()>();
+    let serving = axum::serve(listener, router(app)).with_graceful_shutdown(async {
+        stop.await;
+        drop(tell);
+    });
+    tokio::select! {
+        served = serving.into_future() => served?,
+        // Whoever watches a page of the dashboard live holds a connection.
+        () = async { told.await.ok(); sleep(LAST_ANSWERS).await } => {}
+    }
     tasks.shutdown().await;
     Ok(())
 }

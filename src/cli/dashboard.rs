@@ -9,12 +9,15 @@ use haulage::{
     dashboard::{Auth, Network, only_local},
 };
 use sqlx::postgres::PgPoolOptions;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::oneshot};
 
 use super::{connect::DatabaseUrl, output::remark, stop::Stops};
 
 /// How long a page waits for a connection.
 const PATIENCE: Duration = Duration::from_millis(1_500);
+
+/// How long answers that were begun may take when the dashboard is told to stop: longer than any statement of a page.
+const LAST_ANSWERS: Duration = Duration::from_secs(3);
 
 /// Serves the web UI
 #[derive(Debug, clap::Args)]
@@ -86,12 +89,17 @@ impl Dashboard {
             None if self.insecure_no_auth => router,
             None => only_local(router),
         };
-        axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-            .with_graceful_shutdown(async move {
+        let (tell, told) = oneshot::channel::<()>();
+        let serving =
+            axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(async move {
                 stops.next().await;
-            })
-            .await
-            .context("the dashboard stopped")
+                drop(tell);
+            });
+        tokio::select! {
+            served = serving.into_future() => served.context("the dashboard stopped"),
+            // Pages that are watched live hold their connections.
+            () = async { told.await.ok(); tokio::time::sleep(LAST_ANSWERS).await } => Ok(()),
+        }
     }
 
     /// The log-in that was asked for. None only on this machine, or if somebody insists.

@@ -1,5 +1,6 @@
 //! What the tests share: a server, a database per test, jobs, and waiting for something to become true.
 
+pub(crate) mod browser;
 #[cfg(feature = "dashboard")]
 pub(crate) mod page;
 pub(crate) mod proxy;

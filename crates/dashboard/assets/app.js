@@ -3,25 +3,31 @@
 document.documentElement.dataset.script = "";
 const field = () => document.querySelector("#q") ?? document.querySelector("#jump");
 
-// Times say in their title what they are here, too.
-for (const time of document.querySelectorAll("time[datetime]")) {
-  const local = new Date(time.dateTime);
-  if (!Number.isNaN(local.getTime())) {
-    time.title += `\n${local.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" })} (here)`;
+// What a page needs when it is there, and when its content has come anew.
+function dress() {
+  // Times say in their title what they are here, too.
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    const local = new Date(time.dateTime);
+    if (!Number.isNaN(local.getTime()) && !time.title.includes("(here)")) {
+      time.title += `\n${local.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" })} (here)`;
+    }
+  }
+  // The clipboard needs a secure context: over plain HTTP a browser has none, and the button says so.
+  for (const button of document.querySelectorAll("button[data-copy]")) {
+    button.disabled = !navigator.clipboard;
   }
 }
+dress();
+document.addEventListener("haulage:shown", dress);
 
-// The clipboard needs a secure context: over plain HTTP a browser has none, and the button says so.
-for (const button of document.querySelectorAll("button[data-copy]")) {
-  const name = button.textContent;
-  button.disabled = !navigator.clipboard;
-  button.addEventListener("click", async () => {
-    const what = button.dataset.copy;
-    await navigator.clipboard.writeText(what ? document.getElementById(what).textContent : location.href);
-    button.textContent = "Copied";
-    setTimeout(() => { button.textContent = name; }, 1200);
-  });
-}
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("button[data-copy]");
+  if (!button) return;
+  const [what, name] = [button.dataset.copy, button.textContent];
+  await navigator.clipboard.writeText(what ? document.getElementById(what).textContent : location.href);
+  button.textContent = "Copied";
+  setTimeout(() => { button.textContent = name; }, 1200);
+});
 
 // Single keys may be switched off: who dictates text would press them by accident.
 const dialog = document.querySelector("#keys");
@@ -74,6 +80,7 @@ document.addEventListener("keydown", (event) => {
     "]": () => document.querySelector("a[rel=next]")?.click(),
     "[": () => (document.querySelector("a[rel=first]") ? history.back() : undefined),
     "y": () => navigator.clipboard?.writeText(location.href),
+    ".": () => document.querySelector("#live").click(),
     "t": () => document.querySelector("#theme").requestSubmit(),
     "?": () => dialog.showModal(),
   };

@@ -1,4 +1,4 @@
-//! Our own style sheet, script and icon, in the program itself: a page loads nothing from outside.
+//! Style sheet, scripts and icon, in the program itself: a page loads nothing from outside.
 
 use std::sync::LazyLock;
 
@@ -19,6 +19,10 @@ pub(crate) struct Asset {
 
 pub(crate) static STYLE: LazyLock<Asset> = LazyLock::new(|| Asset::new("app", "css", "text/css", include_str!("../assets/app.css")));
 pub(crate) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| Asset::new("app", "js", "text/javascript", include_str!("../assets/app.js")));
+pub(crate) static LIVE: LazyLock<Asset> = LazyLock::new(|| Asset::new("live", "js", "text/javascript", include_str!("../assets/live.js")));
+/// Not ours: see assets/vendor.
+pub(crate) static MORPH: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("idiomorph", "js", "text/javascript", include_str!("../assets/vendor/idiomorph-0.8.0.min.js")));
 pub(crate) static ICON: LazyLock<Asset> = LazyLock::new(|| Asset::new("icon", "svg", "image/svg+xml", include_str!("../assets/icon.svg")));
 
 impl Asset {
@@ -34,7 +38,7 @@ impl Asset {
 }
 
 fn find(name: &str) -> Option<&'static Asset> {
-    [&*STYLE, &*SCRIPT, &*ICON].into_iter().find(|asset| asset.name == name)
+    [&*STYLE, &*SCRIPT, &*LIVE, &*MORPH, &*ICON].into_iter().find(|asset| asset.name == name)
 }
 
 /// Whether a file of ours has this name.

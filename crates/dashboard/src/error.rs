@@ -46,6 +46,11 @@ impl Problem {
         Self { way_out: (path.into(), name), ..self }
     }
 
+    /// Too many do this already.
+    pub(crate) fn busy(sentence: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "Too much at a time", sentence.into())
+    }
+
     /// It may work later.
     pub(crate) fn unavailable(error: impl Error) -> Self {
         Self::ours(StatusCode::SERVICE_UNAVAILABLE, "The database does not answer", &error)

@@ -15,9 +15,25 @@ use crate::{
     auth::Identity,
     base::base,
     error::Problem,
-    show::visible,
+    live::Base,
+    show::{encode, visible},
     theme::Theme,
 };
+
+/// The pages there are: the key that leads there after "g", the path, the name.
+pub(crate) const SECTIONS: [(&str, &str, &str); 11] = [
+    ("o", "overview", "Overview"),
+    ("s", "stuck", "Stuck"),
+    ("j", "jobs", "Jobs"),
+    ("q", "queues", "Queues"),
+    ("w", "workers", "Workers"),
+    ("c", "schedules", "Schedules"),
+    ("t", "traces", "Traces"),
+    ("e", "errors", "Errors"),
+    ("p", "operations", "Operations"),
+    ("a", "audit", "Audit"),
+    (",", "settings", "Settings"),
+];
 
 #[derive(Debug)]
 pub(crate) struct Frame {
@@ -37,7 +53,7 @@ impl FromRequestParts<App> for Frame {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
         Ok(Self {
-            base: base(parts),
+            base: parts.extensions.get::<Base>().map_or_else(|| base(parts), |base| base.0.clone()),
             here: parts.uri.path_and_query().map_or("", |path| path.as_str()).trim_start_matches('/').to_owned(),
             theme: Theme::of(&parts.headers),
             user: parts.extensions.get::<Identity>().map(|identity| identity.name.clone()),
@@ -54,21 +70,8 @@ impl Frame {
         path.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    /// The pages there are: the key that leads there after "g", the path, the name.
     pub(crate) const fn sections(&self) -> &'static [(&'static str, &'static str, &'static str)] {
-        &[
-            ("o", "overview", "Overview"),
-            ("s", "stuck", "Stuck"),
-            ("j", "jobs", "Jobs"),
-            ("q", "queues", "Queues"),
-            ("w", "workers", "Workers"),
-            ("c", "schedules", "Schedules"),
-            ("t", "traces", "Traces"),
-            ("e", "errors", "Errors"),
-            ("p", "operations", "Operations"),
-            ("a", "audit", "Audit"),
-            (",", "settings", "Settings"),
-        ]
+        &SECTIONS
     }
 
     pub(crate) fn icon(&self) -> String {
@@ -82,6 +85,19 @@ impl Frame {
 
     pub(crate) fn script(&self) -> String {
         assets::SCRIPT.link()
+    }
+
+    pub(crate) fn live_script(&self) -> String {
+        assets::LIVE.link()
+    }
+
+    pub(crate) fn morph(&self) -> String {
+        assets::MORPH.link()
+    }
+
+    /// Where the page's content comes anew from.
+    pub(crate) fn live(&self) -> String {
+        format!("{base}live?at={}&base={}", encode(&self.here), encode(&self.base), base = self.base)
     }
 
     /// The page, or what went wrong as one.

@@ -19,6 +19,7 @@
 //! | `/settings` | what this dashboard and the fleet run with |
 //! | `/operations`, `/operations/{id}` | acts on many jobs |
 //! | `/audit` | who did what |
+//! | `/live` | one of these pages as it changes, as a stream of events |
 //! | `/jobs.json` | jobs as a JSON array; `state`, `queue`, `q` and `before` (a job id) choose |
 //! | `/metrics` | how the fleet's queues stand, for Prometheus; see docs/tracing.md |
 //! | `/health` | 200 when the database answers and its schema fits, else 503; the pool's `acquire_timeout` bounds the wait |
@@ -40,6 +41,7 @@ mod auth;
 mod base;
 mod error;
 mod health;
+mod live;
 mod metrics;
 
 use axum::{
@@ -63,13 +65,13 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 /// The routes. Works under any prefix, by `nest` or behind a proxy: every link is relative. (`nest` answers the prefix without a slash at
 /// its end, `nest_service` with one too.)
 pub fn router(pool: PgPool) -> Router {
-    Router::new()
+    let app = App::new(pool);
+    let pages = Router::new()
         .route("/", get(pages::overview::page))
         // Under a name too: what `nest` answers, the prefix without a slash behind it, no relative link can name.
         .route("/overview", get(pages::overview::page))
         .route("/stuck", get(pages::stuck::page))
         .route("/jobs", get(pages::jobs::page))
-        .route("/jobs.json", get(pages::jobs::json))
         .route("/jobs/{id}", get(pages::job::page))
         .route("/queues", get(pages::queues::page))
         .route("/queues/{*name}", get(pages::queue::page))
@@ -85,14 +87,20 @@ pub fn router(pool: PgPool) -> Router {
         .route("/operations", get(pages::operations::page))
         .route("/operations/{id}", get(pages::operation::page))
         .route("/audit", get(pages::audit::page))
+        .with_state(app.clone());
+    let live = Router::new().route("/live", get(live::events)).with_state(live::Hub::new(pages.clone()));
+    Router::new()
+        .route("/jobs.json", get(pages::jobs::json))
         .route("/theme", post(theme::choose))
         .route("/health", get(health::health))
         .route("/metrics", get(metrics::metrics))
         .layer(Extension(metrics::Samples::default()))
         .route("/assets/{name}", get(assets::asset))
         .fallback(pages::lost)
+        .with_state(app)
+        .merge(pages)
+        .merge(live)
         .layer(middleware::map_response(guard))
-        .with_state(App::new(pool))
 }
 
 /// Headers of every answer. What a browser may keep says so itself.

@@ -67,6 +67,13 @@ struct Move {
     before: i64,
 }
 
+/// What was known when a sweep began. What comes later it may have missed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known {
+    xmin: i64,
+    settled: i64,
+}
+
 /// What a claim brought from one queue.
 #[derive(Default)]
 struct Taken {
@@ -121,16 +128,21 @@ impl Bounds {
         passed > 0 && self.xmin >= passed
     }
 
-    /// What is recent of this line was swept after the last claim.
-    pub(crate) fn swept(&mut self, (queue, priority): (usize, usize)) {
+    /// What a sweep of this line that begins now can know when it has seen all that is recent.
+    pub(crate) fn known(&self, line: (usize, usize)) -> Known {
+        Known { xmin: self.xmin, settled: self.settled.min(self.line(line).bound) }
+    }
+
+    /// What was recent of this line has been swept, since this was known.
+    pub(crate) fn swept(&mut self, (queue, priority): (usize, usize), known: Known) {
         let line = &mut self.lines[queue * LINES + priority];
-        if self.xmin >= line.passed {
+        if known.xmin >= line.passed {
             line.passed = 0;
         }
-        if self.xmin >= line.unswept {
+        if known.xmin >= line.unswept {
             line.unswept = 0;
         }
-        line.clean = line.clean.max(self.settled.min(line.bound));
+        line.clean = line.clean.max(known.settled.min(line.bound));
     }
 
     /// A sweep of this line took all that it may, up to this position: the bound has passed a live backlog, which goes on there.
@@ -295,14 +307,31 @@ mod tests {
         bounds.exempt = 15;
         learn(&mut bounds, &with_xmin(10));
         learn(&mut bounds, &with_xmin(10));
-        bounds.swept(NORMAL);
+        bounds.swept(NORMAL, bounds.known(NORMAL));
         learn(&mut bounds, &with_xmin(10));
-        bounds.swept(NORMAL);
+        bounds.swept(NORMAL, bounds.known(NORMAL));
         assert!(bounds.needs_sweep(NORMAL) && !bounds.needs_sweep_now(NORMAL), "transaction 10 runs still, for long");
         learn(&mut bounds, &with_xmin(20));
         assert!(bounds.needs_sweep_now(NORMAL), "it has ended");
-        bounds.swept(NORMAL);
+        bounds.swept(NORMAL, bounds.known(NORMAL));
         assert!(!bounds.needs_sweep(NORMAL) && !bounds.needs_sweep_now(NORMAL));
+    }
+
+    #[test]
+    fn a_sweep_that_began_before_a_move_says_nothing_of_it() {
+        let mut bounds = Bounds::new(1);
+        learn(&mut bounds, &claim(10, 10, 5_000));
+        learn(&mut bounds, &claim(10, 10, 5_000));
+        learn(&mut bounds, &Claim { xmin: 20, ..claim(20, 20, 5_000) });
+        let begun = bounds.known(NORMAL);
+        learn(&mut bounds, &Claim { xmin: 20, ..claim(20, 25, 6_000) });
+        learn(&mut bounds, &Claim { xmin: 25, ..claim(25, 25, 6_000) });
+        assert_eq!(bound(&bounds), 6_000);
+        bounds.swept(NORMAL, begun);
+        assert!(bounds.needs_sweep(NORMAL));
+        learn(&mut bounds, &Claim { xmin: 30, ..claim(30, 30, 6_000) });
+        bounds.swept(NORMAL, bounds.known(NORMAL));
+        assert!(!bounds.needs_sweep(NORMAL));
     }
 
     #[test]
@@ -311,7 +340,7 @@ mod tests {
         let at = |bounds: &mut Bounds, xmin: i64, next_xid: i64, last_pos: i64| {
             bounds.noted = None;
             learn(bounds, &Claim { xmin, ..claim(next_xid, next_xid, last_pos) });
-            bounds.swept(NORMAL);
+            bounds.swept(NORMAL, bounds.known(NORMAL));
         };
         at(&mut bounds, 10, 20, 5_000);
         at(&mut bounds, 10, 21, 6_000);
