@@ -65,7 +65,7 @@ enum Command {
     Dev(dev::Dev),
     Migrate(migrate::Migrate),
     Enqueue(enqueue::Enqueue),
-    Jobs(jobs::Jobs),
+    Jobs(Box<jobs::Jobs>),
     Trace(trace::Trace),
     Queues(queues::Queues),
     Keys(keys::Keys),
