@@ -38,7 +38,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, way: Option<LetIn>) -> Result<Set
     Ok(SettingsPage {
         frame,
         clock: reading.clock,
-        log_in: match (way, &frame.user) {
+        log_in: match (way, &frame.actor.name) {
             (Some(LetIn(way)), _) => way,
             (None, Some(_)) => "by the application around it",
             (None, None) => "none of its own: whoever reaches it sees every job",
