@@ -56,7 +56,7 @@ mod tests {
         {
             assert_eq!(Scale::of_counts(most).top, top, "{most}");
         }
-        for (most, word) in [(0.0, "2 ms"), (0.3, "400 ms"), (3.0, "4.00 s"), (50.0, "1 min"), (5_000.0, "2 h"), (1e7, "116 d")] {
+        for (most, word) in [(0.0, "2 ms"), (0.3, "400 ms"), (3.0, "4.00 s"), (50.0, "1 min"), (5_000.0, "2 h"), (1e7, "115 d")] {
             assert_eq!(Scale::of_seconds(most).levels[0].1, word, "{most}");
         }
     }

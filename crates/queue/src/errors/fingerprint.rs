@@ -81,6 +81,12 @@ fn replace(word: &str, out: &mut String) {
         let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-';
         let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
         if end == 0 {
+            // What follows the point of a number belongs to it.
+            let fraction = rest[first.len_utf8()..].trim_start_matches(|c: char| c.is_ascii_digit());
+            if first == '.' && out.ends_with('#') && fraction.len() + 1 < rest.len() {
+                rest = fraction;
+                continue;
+            }
             out.push(first);
             rest = &rest[first.len_utf8()..];
             continue;
