@@ -105,8 +105,7 @@ impl Fleet {
     fn bury(&mut self, index: usize, killed: bool) {
         let place = &mut self.places[index];
         if let Some(process) = place.process.take() {
-            let death =
-                Death { process: process.name.clone(), kind: place.kind, at: uptime(), started: process.started, killed, calm: self.calm };
+            let death = Death { process: process.name.clone(), kind: place.kind, at: uptime(), killed, calm: self.calm };
             self.deaths.push(death);
             place.due = Instant::now() + RESTART;
         }

@@ -5,10 +5,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use crate::{
-    clock::uptime,
-    role::{Kind, Role},
-};
+use crate::role::{Kind, Role};
 
 /// A running process. Killed when dropped.
 #[derive(Debug)]
@@ -16,7 +13,6 @@ pub(crate) struct Process {
     child: Child,
     pub(crate) name: String,
     pub(crate) stopped: bool,
-    pub(crate) started: f64,
 }
 
 /// The end of a process that the run has killed, or that has ended by itself.
@@ -24,7 +20,6 @@ pub(crate) struct Process {
 pub(crate) struct Death {
     pub(crate) process: String,
     pub(crate) kind: Kind,
-    pub(crate) started: f64,
     pub(crate) at: f64,
     pub(crate) killed: bool,
     /// Nothing else is broken until its jobs are taken from it.
@@ -44,7 +39,7 @@ impl Process {
                 .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
                 .env("FAKETIME_DISABLE_SHM", "1");
         }
-        Ok(Self { child: command.spawn()?, name: role.name.clone(), stopped: false, started: uptime() })
+        Ok(Self { child: command.spawn()?, name: role.name.clone(), stopped: false })
     }
 
     pub(crate) fn kill(&mut self) {

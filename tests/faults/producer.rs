@@ -73,7 +73,10 @@ impl Producer {
             0..34 => self.enqueue(random, Ending::Commit).await,
             34..42 => self.enqueue(random, Ending::RollBack).await,
             42..46 => self.enqueue(random, Ending::Vanish).await,
-            46..52 => self.enqueue(random, Ending::Late(Duration::from_millis(random.random_range(300..2_000)))).await,
+            46..52 => {
+                let late = Duration::from_millis(random.random_range(300..2_000));
+                self.enqueue(random, Ending::Late(late)).await;
+            }
             52..60 => self.bulk(random).await,
             60..66 => self.unique(random).await,
             66..72 => self.once(random).await,

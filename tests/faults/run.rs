@@ -16,7 +16,7 @@ use crate::{
     fleet::Fleet,
     handler::{HEARTBEAT, LEASE},
     invariant::{Finding, Invariant, Stage, judge, recoveries},
-    job::{TENANT_LIMIT, Tick},
+    job::TENANT_LIMIT,
     mutant::Mutant,
     plan::{Fault, Plan, WORKERS},
     report::Report,

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::evidence::Evidence;
 
-pub(crate) use life::{Ending, Life};
+use life::Life;
 pub(crate) use recovery::{PROMISED, Recovery, recoveries};
 
 /// A promise that a check holds the run to.
