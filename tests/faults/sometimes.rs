@@ -61,7 +61,7 @@ pub(crate) fn count(evidence: &Evidence, folder: &Path, swallowed: (u64, u64)) -
         ("answers to COMMIT swallowed", swallowed.0),
         ("other answers swallowed", swallowed.1),
         ("claims without an answer given back", said("gave back jobs whose claim had lost its answer")),
-        ("listening connections lost", said("the listening connection failed") + said("purpose=\"listen\"")),
+        ("listening connections lost", said("the listening connection failed")),
         ("attempts failed", said("the attempt failed")),
         ("attempts panicked", said("the attempt panicked")),
         ("jobs died", count(&|c| c.finished && c.op == Op::Insert && c.is.state == 6)),
