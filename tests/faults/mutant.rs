@@ -18,8 +18,6 @@ pub(crate) struct Rewrite {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mutant {
     CompleteById,
-    TokensRepeat,
-    ClaimWithoutLock,
     RescueById,
     NoAttemptCount,
     AcknowledgeFirst,
@@ -32,10 +30,8 @@ pub(crate) enum Mutant {
 }
 
 impl Mutant {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::CompleteById,
-        Self::TokensRepeat,
-        Self::ClaimWithoutLock,
         Self::RescueById,
         Self::NoAttemptCount,
         Self::AcknowledgeFirst,
@@ -50,8 +46,6 @@ impl Mutant {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::CompleteById => "complete-by-id",
-            Self::TokensRepeat => "tokens-repeat",
-            Self::ClaimWithoutLock => "claim-without-lock",
             Self::RescueById => "rescue-by-id",
             Self::NoAttemptCount => "no-attempt-count",
             Self::AcknowledgeFirst => "acknowledge-first",
@@ -68,8 +62,6 @@ impl Mutant {
     pub(crate) fn what(self) -> &'static str {
         match self {
             Self::CompleteById => "jobs are completed by their id alone, whoever holds the lease",
-            Self::TokensRepeat => "tokens repeat, as those of a sequence do across a server crash: only their last two bits are compared",
-            Self::ClaimWithoutLock => "a claim chooses jobs without locking them",
             Self::RescueById => "a rescue takes the jobs of a dead worker's leases whoever holds them now",
             Self::NoAttemptCount => "a claim does not count as an attempt",
             Self::AcknowledgeFirst => "the completion is committed before the effects",
@@ -93,11 +85,6 @@ impl Mutant {
         let rewrite = |statement, from, to: &str| vec![Rewrite { statement, from, to: to.to_owned() }];
         match self {
             Self::CompleteById => rewrite(complete, "WHERE l.id = f.id AND l.lease = f.lease AND l.state = 2", "WHERE l.id = f.id"),
-            Self::TokensRepeat => rewrite(
-                complete,
-                "l.id = f.id AND l.lease = f.lease AND l.state = 2",
-                "l.id = f.id AND l.lease & 3 = f.lease & 3 AND l.state = 2",
-            ),
             Self::RescueById => rewrite(
                 include_str!("../../crates/queue/src/sql/rescue_jobs.sql"),
                 "AND j.lease = (SELECT id FROM lost)\n    FOR UPDATE",
@@ -124,7 +111,6 @@ impl Mutant {
     /// A function of the schema, what stands in it, and what is put in its place.
     fn function(self) -> Option<(&'static str, &'static str, &'static str)> {
         match self {
-            Self::ClaimWithoutLock => Some(("ready_jobs", "FOR UPDATE SKIP LOCKED", "")),
             Self::LimitTooHigh => Some(("admit_keys", "lim.max_running - (", "lim.max_running + 2 - (")),
             Self::KeyNotHeld => Some((
                 "reserve_unique_key",

@@ -84,7 +84,7 @@ impl Plan {
         while at < time {
             let worker = random.random_range(0..WORKERS);
             let fault = match mutant {
-                Mutant::CompleteById | Mutant::TokensRepeat => Fault::StopWorker(worker, LEASE.mul_f64(random.random_range(1.25..1.6))),
+                Mutant::CompleteById => Fault::StopWorker(worker, LEASE.mul_f64(random.random_range(1.25..1.6))),
                 Mutant::RescueById | Mutant::AcknowledgeFirst => Fault::KillWorker(worker),
                 Mutant::ReplyNeverGivenBack => Fault::SwallowAnswers(worker, 4),
                 _ => break,
