@@ -16,7 +16,6 @@ demo: ## a small shop and two workers on a private Postgres; ARGS='--port 9000' 
 
 test: setup lint docs deny ## everything that a change must pass
 	cargo test --workspace --all-features
-	cargo test --workspace --all-features --test faults -- --seed 1 --seconds 45
 
 faults: ## real processes and a real Postgres broken on purpose, a quarter of an hour; SEED=7 MINUTES=5 repeats one seed
 	@.ci/setup postgres faketime
