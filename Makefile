@@ -3,7 +3,7 @@ ifdef PG_BIN
 export HAULAGE_PG_BIN := $(abspath $(PG_BIN))
 endif
 
-.PHONY: help demo test bench bench-peers lint docs deny setup
+.PHONY: help demo test bench bench-peers faults lint docs deny setup
 .NOTPARALLEL:
 
 help: ## this list
@@ -16,6 +16,11 @@ demo: ## a small shop and two workers on a private Postgres; ARGS='--port 9000' 
 
 test: setup lint docs deny ## everything that a change must pass
 	cargo test --workspace --all-features
+
+faults: ## real processes and a real Postgres broken on purpose, a quarter of an hour; SEED=7 MINUTES=5 repeats one seed
+	@.ci/setup postgres faketime
+	cargo test --workspace --all-features --test faults -- --mutants all \
+		$(if $(SEED),--seed $(SEED),--seeds 3) $(if $(MINUTES),--seconds $$(($(MINUTES) * 60))) $(ARGS)
 
 bench: ## throughput and latency on a private Postgres, half an hour; SCENARIOS="drain bulk" picks some
 	@.ci/setup postgres

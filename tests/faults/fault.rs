@@ -1,0 +1,146 @@
+//! Doing a fault, and undoing it when its time is over.
+
+use std::time::Duration;
+
+use sqlx::{Connection, PgConnection};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+
+use crate::{clock::uptime, fleet::Fleet, plan::Fault, role::Kind, server::Postgres};
+
+/// A fault as it was done.
+#[derive(Debug, Clone)]
+pub(crate) struct Done {
+    pub(crate) at: f64,
+    pub(crate) fault: Fault,
+    /// It has done something: there was somebody to do it to.
+    pub(crate) hit: bool,
+}
+
+pub(crate) struct Breaker {
+    pub(crate) postgres: Postgres,
+    pub(crate) fleet: Fleet,
+    pub(crate) done: Vec<Done>,
+    undo: Vec<(Instant, Undo)>,
+    /// Sessions that hold a lock or a snapshot.
+    sessions: JoinSet<()>,
+}
+
+#[derive(Debug)]
+enum Undo {
+    /// A stopped worker goes on.
+    Continue(usize),
+    Heal(usize),
+}
+
+impl Breaker {
+    pub(crate) fn new(postgres: Postgres, fleet: Fleet) -> Self {
+        Self { postgres, fleet, done: Vec::new(), undo: Vec::new(), sessions: JoinSet::new() }
+    }
+
+    /// What is due: the ends of faults, new processes for old ones.
+    pub(crate) fn tend(&mut self) -> anyhow::Result<()> {
+        let now = Instant::now();
+        for (_, undo) in self.undo.extract_if(.., |(due, _)| *due <= now) {
+            match undo {
+                Undo::Continue(worker) => drop(self.fleet.signal(Kind::Worker, worker, "CONT")),
+                Undo::Heal(worker) => self.fleet.relay(worker).faults.heal(),
+            }
+        }
+        self.fleet.tend()
+    }
+
+    pub(crate) async fn strike(&mut self, fault: Fault) -> anyhow::Result<()> {
+        let at = uptime();
+        let mut hit = true;
+        match fault {
+            Fault::KillWorker(worker) => hit = self.fleet.kill(Kind::Worker, worker).is_some(),
+            Fault::KillProducer(producer) => hit = self.fleet.kill(Kind::Producer, producer).is_some(),
+            Fault::TerminateWorker(worker) => hit = self.fleet.signal(Kind::Worker, worker, "TERM").is_some(),
+            Fault::StopWorker(worker, time) => {
+                hit = self.fleet.signal(Kind::Worker, worker, "STOP").is_some();
+                self.undo.push((Instant::now() + time, Undo::Continue(worker)));
+            }
+            Fault::TerminateOneBackend => hit = self.terminate(1).await?,
+            Fault::TerminateAllBackends => hit = self.terminate(1_000).await?,
+            Fault::CrashServer => self.postgres.crash().await?,
+            Fault::RestartServer => self.postgres.restart().await?,
+            Fault::StopServer(time) => self.postgres.pause(time).await?,
+            Fault::Delay(worker, time, delay) => {
+                self.fleet.relay(worker).faults.delay(delay);
+                self.undo.push((Instant::now() + time, Undo::Heal(worker)));
+            }
+            Fault::CutConnections(worker, how) => self.fleet.relay(worker).faults.cut(how),
+            Fault::BlackHoleOut(worker, time) => {
+                self.fleet.relay(worker).faults.close_to_server(true);
+                self.undo.push((Instant::now() + time, Undo::Heal(worker)));
+            }
+            Fault::BlackHoleIn(worker, time) => {
+                self.fleet.relay(worker).faults.close_to_client(true);
+                self.undo.push((Instant::now() + time, Undo::Heal(worker)));
+            }
+            Fault::SwallowCommits(many) => self.fleet.relays().for_each(|relay| relay.faults.swallow_commits(many)),
+            Fault::SwallowAnswers(worker, many) => self.fleet.relay(worker).faults.swallow_answers(many),
+            Fault::LockTable(time) => self.session("LOCK TABLE haulage.live_jobs IN ACCESS EXCLUSIVE MODE", time),
+            Fault::LockRow(time) => {
+                self.session(
+                    "SELECT id FROM haulage.live_jobs WHERE state = 2 ORDER BY claimed_at DESC LIMIT 1 FOR UPDATE SKIP LOCKED",
+                    time,
+                );
+            }
+            Fault::HoldSnapshot(time) => {
+                self.session("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM haulage.live_jobs", time);
+            }
+        }
+        self.done.push(Done { at, fault, hit });
+        Ok(())
+    }
+
+    /// Of the processes of the run.
+    async fn terminate(&self, many: i64) -> anyhow::Result<bool> {
+        let ended: i64 = sqlx::query_scalar(
+            "SELECT count(pg_terminate_backend(pid)) FROM (
+                SELECT pid FROM pg_stat_activity
+                WHERE datname = current_database() AND backend_type = 'client backend' AND application_name <> 'faults' ORDER BY random() LIMIT $1
+             ) AS a",
+        )
+        .bind(many)
+        .fetch_one(&self.postgres.pool)
+        .await?;
+        Ok(ended > 0)
+    }
+
+    /// A session that begins a transaction and forgets it for so long.
+    fn session(&mut self, statement: &'static str, time: Duration) {
+        let options = self.postgres.pool.connect_options();
+        self.sessions.spawn(async move {
+            let forgotten = async {
+                let mut connection = PgConnection::connect_with(&options).await?;
+                sqlx::raw_sql("BEGIN; SET LOCAL lock_timeout = '3s'").execute(&mut connection).await?;
+                sqlx::raw_sql(statement).execute(&mut connection).await?;
+                sleep(time).await;
+                connection.close().await
+            };
+            // Another fault may have ended it.
+            forgotten.await.ok();
+        });
+    }
+
+    /// Ends everything that is broken.
+    pub(crate) async fn heal(&mut self) -> anyhow::Result<()> {
+        self.undo.clear();
+        self.sessions.shutdown().await;
+        self.fleet.heal();
+        self.postgres.answers().await?;
+        self.fleet.tend()
+    }
+
+    /// The relays' own count of what they did.
+    pub(crate) fn swallowed(&self) -> (u64, u64, u64) {
+        use std::sync::atomic::Ordering::Relaxed;
+        let sum = |count: fn(&crate::relay::Faults) -> u64| self.fleet.relays().map(|relay| count(&relay.faults)).sum();
+        (sum(|f| f.swallowed_commits.load(Relaxed)), sum(|f| f.swallowed_answers.load(Relaxed)), sum(|f| f.rewritten.load(Relaxed)))
+    }
+}
