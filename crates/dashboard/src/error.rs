@@ -19,21 +19,33 @@ use crate::{frame::Frame, show::visible};
 /// A status and a sentence. The cause goes to the log and not to the client, for whom it may be too much to know.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
-    status: StatusCode,
-    title: &'static str,
-    sentence: String,
+    pub(crate) status: StatusCode,
+    pub(crate) title: &'static str,
+    pub(crate) sentence: String,
+    /// The parameter of the query that is meant.
+    pub(crate) parameter: Option<String>,
     /// A place that helps, from our root, and what it is.
     way_out: (String, &'static str),
 }
 
 impl Problem {
-    fn new(status: StatusCode, title: &'static str, sentence: String) -> Self {
-        Self { status, title, sentence, way_out: ("jobs".to_owned(), "All jobs") }
+    pub(crate) fn new(status: StatusCode, title: &'static str, sentence: String) -> Self {
+        Self { status, title, sentence, parameter: None, way_out: ("jobs".to_owned(), "All jobs") }
     }
 
     /// The request is wrong.
     pub(crate) fn bad(sentence: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "This can't be read", sentence.into())
+    }
+
+    /// The request can be read, and what it asks for can't be done, now or ever.
+    pub(crate) fn unusable(sentence: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "This can't be used", sentence.into())
+    }
+
+    /// Which parameter of the query is meant.
+    pub(crate) fn about(self, parameter: impl Into<String>) -> Self {
+        Self { parameter: Some(parameter.into()), ..self }
     }
 
     /// There is no such thing.
@@ -55,6 +67,12 @@ impl Problem {
         let cause = error.source().map(tracing::field::display);
         tracing::error!(status = status.as_u16(), cause, "a request of the dashboard failed: {error}");
         Self::new(status, title, error.to_string())
+    }
+
+    /// The answer could not be written.
+    pub(crate) fn broken(error: &dyn Error) -> Self {
+        tracing::error!("an answer of the dashboard could not be written: {error}");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "This did not work", "the answer could not be written; the log says why".to_owned())
     }
 
     fn too_slow() -> Self {
@@ -113,8 +131,7 @@ impl From<ScheduleError> for Problem {
 
 impl From<askama::Error> for Problem {
     fn from(error: askama::Error) -> Self {
-        tracing::error!("a page of the dashboard did not render: {error}");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "This did not work", "the page could not be made; the log says why".to_owned())
+        Self::broken(&error)
     }
 }
 

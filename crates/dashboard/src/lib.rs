@@ -23,6 +23,7 @@
 //! Whoever reaches the router sees every job, with secrets in args and errors hidden. Put it behind the log-in of the application, or
 //! behind an [`Auth`].
 
+mod api;
 mod frame;
 mod pages;
 mod search;
@@ -81,6 +82,7 @@ pub fn router(pool: PgPool) -> Router {
         .route("/metrics", get(metrics::metrics))
         .layer(Extension(metrics::Samples::default()))
         .route("/assets/{name}", get(assets::asset))
+        .merge(api::router())
         .fallback(pages::lost)
         .layer(middleware::map_response(guard))
         .with_state(App::new(pool))

@@ -7,7 +7,7 @@ use sqlx::{
 };
 
 /// Every migration: number, name, SQL. Append-only.
-const MIGRATIONS: [(i64, &str, &str); 14] = [
+const MIGRATIONS: [(i64, &str, &str); 15] = [
     (1, "jobs", include_str!("../migrations/0001_jobs.sql")),
     (2, "partitions", include_str!("../migrations/0002_partitions.sql")),
     (3, "enqueue", include_str!("../migrations/0003_enqueue.sql")),
@@ -22,6 +22,7 @@ const MIGRATIONS: [(i64, &str, &str); 14] = [
     (12, "turns", include_str!("../migrations/0012_turns.sql")),
     (13, "key_limits", include_str!("../migrations/0013_key_limits.sql")),
     (14, "columns", include_str!("../migrations/0014_columns.sql")),
+    (18, "requests", include_str!("../migrations/0018_requests.sql")),
 ];
 
 /// The schema version that this build needs.

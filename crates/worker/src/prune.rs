@@ -1,4 +1,5 @@
-//! Keeps the history's partitions: made ahead, dropped behind. And removes what is old of the audit. Any worker may.
+//! Keeps the history's partitions: made ahead, dropped behind. And removes what is old of the audit and of answered
+//! requests. Any worker may.
 
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,11 @@ pub(crate) async fn run(connection: &mut PgConnection, settings: &Settings) -> R
         }
     }
     while store::prune_operations(connection, days, BATCH).await? >= BATCH.into() {
+        if started.elapsed() >= TURN {
+            return Ok(true);
+        }
+    }
+    while store::prune_requests(connection, BATCH).await? >= BATCH.into() {
         if started.elapsed() >= TURN {
             return Ok(true);
         }

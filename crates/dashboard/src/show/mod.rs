@@ -9,7 +9,7 @@ mod state;
 mod text;
 mod time;
 
-pub(crate) use json::{Json, json};
+pub(crate) use json::{Json, hide_secrets, json};
 pub(crate) use number::{Gauge, capped, gauge, number};
 pub(crate) use prose::{Prose, prose};
 pub(crate) use redact::{mask, mask_named};
