@@ -9,12 +9,15 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 use haulage_queue::{
-    ManageError, ReadError, ScheduleError,
-    store::{Failure, failure},
+    EnqueueError, ManageError, ReadError, ScheduleError,
+    store::{Failure, failure, lock_timed_out},
 };
 use serde::Serialize;
 
-use crate::{frame::Frame, show::visible};
+use crate::{
+    frame::Frame,
+    show::{mask, visible},
+};
 
 /// A status and a sentence. The cause goes to the log and not to the client, for whom it may be too much to know.
 #[derive(Debug, Clone)]
@@ -41,6 +44,11 @@ impl Problem {
     /// The request can be read, and what it asks for can't be done, now or ever.
     pub(crate) fn unusable(sentence: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "This can't be used", sentence.into())
+    }
+
+    /// What is there now does not fit.
+    pub(crate) fn conflict(sentence: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "This does not fit now", sentence.into())
     }
 
     /// Which parameter of the query is meant.
@@ -99,7 +107,14 @@ impl From<ReadError> for Problem {
         match &error {
             ReadError::Schema(_) => Self::ours(StatusCode::SERVICE_UNAVAILABLE, "The schema does not fit", &error),
             ReadError::Unavailable(_) => Self::unavailable(error),
-            ReadError::Database(cause) if failure(cause) == Failure::Cancelled => Self::too_slow(),
+            ReadError::Database(cause) if failure(cause) == Failure::Cancelled || lock_timed_out(cause) => Self::too_slow(),
+            ReadError::Database(cause) if failure(cause) == Failure::ReadOnly => {
+                Self::ours(StatusCode::SERVICE_UNAVAILABLE, "The database takes no writes", &error)
+            }
+            ReadError::Database(cause) if failure(cause) == Failure::Data => {
+                let said = cause.as_database_error().map_or_else(String::new, |error| mask(error.message()).into_owned());
+                Self::unusable(format!("the database does not take a value: {said}"))
+            }
             _ => Self::ours(StatusCode::INTERNAL_SERVER_ERROR, "The database refused", &error),
         }
     }
@@ -113,9 +128,37 @@ impl From<sqlx::Error> for Problem {
 
 impl From<ManageError> for Problem {
     fn from(error: ManageError) -> Self {
+        let sentence = error.to_string();
         match error {
+            ManageError::NotFound { .. } | ManageError::NoOperation { .. } => Self::not_found(sentence),
+            ManageError::Refused { .. } | ManageError::OperationState { .. } | ManageError::Locked { .. } | ManageError::Conflict(_) => {
+                Self::conflict(sentence)
+            }
+            ManageError::Who { .. }
+            | ManageError::Name(_)
+            | ManageError::Limit(_)
+            | ManageError::EmptyFilter
+            | ManageError::FilterState { .. } => Self::unusable(sentence),
+            ManageError::Enqueue(error) => error.into(),
+            ManageError::Schedule(error) => error.into(),
+            ManageError::NoPartition(_) | ManageError::ReadOnly(_) => {
+                Self::ours(StatusCode::SERVICE_UNAVAILABLE, "The database can't do it now", &error)
+            }
             ManageError::Schema(cause) | ManageError::Unavailable(cause) | ManageError::Database(cause) => cause.into(),
             _ => Self::ours(StatusCode::INTERNAL_SERVER_ERROR, "The database refused", &error),
+        }
+    }
+}
+
+impl From<EnqueueError> for Problem {
+    fn from(error: EnqueueError) -> Self {
+        match error {
+            EnqueueError::Schema(cause)
+            | EnqueueError::Unavailable(cause)
+            | EnqueueError::ReadOnly(cause)
+            | EnqueueError::Database(cause) => cause.into(),
+            EnqueueError::Conflict(_) | EnqueueError::LeaseLost { .. } => Self::conflict(error.to_string()),
+            _ => Self::unusable(error.to_string()),
         }
     }
 }
@@ -123,7 +166,12 @@ impl From<ManageError> for Problem {
 impl From<ScheduleError> for Problem {
     fn from(error: ScheduleError) -> Self {
         match error {
-            ScheduleError::Schema(cause) | ScheduleError::Unavailable(cause) | ScheduleError::Database(cause) => cause.into(),
+            ScheduleError::Schema(cause)
+            | ScheduleError::Unavailable(cause)
+            | ScheduleError::ReadOnly(cause)
+            | ScheduleError::Database(cause) => cause.into(),
+            ScheduleError::NotFound { .. } => Self::not_found(error.to_string()),
+            ScheduleError::Cron { .. } => Self::conflict(error.to_string()),
             _ => Self::ours(StatusCode::INTERNAL_SERVER_ERROR, "The database refused", &error),
         }
     }

@@ -27,9 +27,17 @@ pub(crate) struct Endpoint {
     /// What it does, in a line.
     pub(crate) says: &'static str,
     pub(crate) place: Option<PlaceInPath>,
-    pub(crate) query: SchemaOf,
+    pub(crate) asks: Asks,
+    pub(crate) status: StatusCode,
     pub(crate) answer: SchemaOf,
     pub(crate) route: MethodRouter<App>,
+}
+
+/// Where a request says what it wants.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Asks {
+    Query(SchemaOf),
+    Body(SchemaOf),
 }
 
 pub(crate) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
@@ -152,7 +160,8 @@ where
         name,
         says,
         place: P::IN_PATH,
-        query: Q::json_schema,
+        asks: Asks::Query(Q::json_schema),
+        status: StatusCode::OK,
         answer: SchemaGenerator::subschema_for::<A>,
         route,
     }

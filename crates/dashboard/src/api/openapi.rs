@@ -9,7 +9,10 @@ use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{endpoint::Endpoint, problem::Details};
+use super::{
+    endpoint::{Asks, Endpoint},
+    problem::Details,
+};
 
 /// What a program has to know before all else.
 const ABOUT: &str = "What the dashboard shows, for programs. Ids are texts, times are RFC 3339 in UTC. Secrets in args, output, meta, \
@@ -85,16 +88,35 @@ fn describe(endpoint: &Endpoint, answers: &mut SchemaGenerator, questions: &mut 
         let schema = json!({ "type": "string", "pattern": place.pattern });
         parameters.push(json!({ "name": place.name, "in": "path", "required": true, "description": place.says, "schema": schema }));
     }
-    parameters.extend(parameters_of((endpoint.query)(questions).to_value()));
-    let mut responses = Map::from_iter([(
-        "200".to_owned(),
-        json!({ "description": "Done.", "content": { "application/json": { "schema": (endpoint.answer)(answers) } } }),
-    )]);
-    let may_miss = endpoint.place.map(|_| 404);
-    for status in [400, 401, 403, 422, 503, 504].into_iter().chain(may_miss) {
+    let answer = json!({ "description": "Done.", "content": { "application/json": { "schema": (endpoint.answer)(answers) } } });
+    let mut responses = Map::from_iter([(endpoint.status.as_u16().to_string(), answer)]);
+    let mut problems = vec![400, 401, 403, 422, 503, 504];
+    problems.extend(endpoint.place.map(|_| 404));
+    let mut body = None;
+    match endpoint.asks {
+        Asks::Query(schema) => parameters.extend(parameters_of(schema(questions).to_value())),
+        Asks::Body(schema) => {
+            let schema = schema(questions).to_value();
+            let required = schema["required"].as_array().is_some_and(|names| !names.is_empty());
+            body = Some(json!({ "required": required, "content": { "application/json": { "schema": schema } } }));
+            parameters.push(json!({
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": false,
+                "description": "Whatever is new for each request, such as a UUID: for a day a repeat with the same key does nothing and is answered as before.",
+                "schema": { "type": "string", "pattern": "^[!-~]{1,200}$" }
+            }));
+            problems.extend([404, 409, 413, 415]);
+        }
+    }
+    for status in problems {
         responses.insert(status.to_string(), json!({ "$ref": "#/components/responses/Problem" }));
     }
-    json!({ "operationId": endpoint.name, "summary": endpoint.says, "parameters": parameters, "responses": responses })
+    let mut described = json!({ "operationId": endpoint.name, "summary": endpoint.says, "parameters": parameters, "responses": responses });
+    if let Some(body) = body {
+        described["requestBody"] = body;
+    }
+    described
 }
 
 /// The fields of a query, each as a parameter.

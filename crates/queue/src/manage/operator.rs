@@ -61,6 +61,11 @@ impl Operator {
         self
     }
 
+    /// Who acts.
+    pub fn name(&self) -> &str {
+        &self.who
+    }
+
     /// Does it to one job.
     ///
     /// # Errors
