@@ -1,6 +1,8 @@
 //! The JSON API, as a program has it.
 
+mod acts;
 mod described;
+mod documented;
 mod seed;
 
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};

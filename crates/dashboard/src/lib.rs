@@ -1,4 +1,4 @@
-//! The web UI of [Haulage](https://docs.rs/haulage) as an axum router: pages that read, the list of jobs as JSON, and a health check.
+//! The web UI of [Haulage](https://docs.rs/haulage) as an axum router: pages, the JSON API, and a health check.
 //!
 //! ```no_run
 //! # fn app(pool: sqlx::PgPool) -> axum::Router {
@@ -16,7 +16,7 @@
 //! | `/schedules`, `/schedules/{name}` | schedules, and one with what it made |
 //! | `/operations`, `/operations/{id}` | acts on many jobs |
 //! | `/audit` | who did what |
-//! | `/jobs.json` | jobs as a JSON array; `state`, `queue`, `q` and `before` (a job id) choose |
+//! | `/api/v1` | all of it as JSON, and what can be done about it; `openapi.json` there describes it |
 //! | `/metrics` | how the fleet's queues stand, for Prometheus; see docs/tracing.md |
 //! | `/health` | 200 when the database answers and its schema fits, else 503; the pool's `acquire_timeout` bounds the wait |
 //!
@@ -66,7 +66,6 @@ pub fn router(pool: PgPool) -> Router {
         .route("/overview", get(pages::overview::page))
         .route("/stuck", get(pages::stuck::page))
         .route("/jobs", get(pages::jobs::page))
-        .route("/jobs.json", get(pages::jobs::json))
         .route("/jobs/{id}", get(pages::job::page))
         .route("/queues", get(pages::queues::page))
         .route("/queues/{*name}", get(pages::queue::page))
