@@ -177,7 +177,8 @@ pub(crate) fn json(status: StatusCode, answer: &impl Serialize) -> Response {
 
 pub(crate) fn place_of<P: Place>(params: Result<RawPathParams, RawPathParamsRejection>) -> Result<P, Problem> {
     let params = params.map_err(|_| Problem::not_found("nothing has this path: what is percent-encoded in it is no UTF-8"))?;
-    P::read(params.iter().next().map_or("", |(_, text)| text))
+    // The last: the prefix may have some of the application's.
+    P::read(params.iter().last().map_or("", |(_, text)| text))
 }
 
 pub(crate) fn query_of<Q: DeserializeOwned>(uri: &Uri) -> Result<Q, Problem> {

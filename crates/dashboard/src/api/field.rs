@@ -210,6 +210,7 @@ pub(crate) fn ids_as_text(value: &mut Value) {
 
 /// A list, or a part of one.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{T}Page")]
 pub(crate) struct Page<T> {
     /// At most as many as `limit`. Fewer, even none, while `next` is there: the search ended before it had as many.
     pub(crate) items: Vec<T>,

@@ -135,7 +135,7 @@ fn parameters_of(mut query: Value) -> Vec<Value> {
 /// A parameter is there or it is not; nothing in a query says null.
 fn without_null(schema: &mut Value) {
     let is_null = |value: &Value| *value == "null" || value.is_null() || value["type"] == "null";
-    if let Some(kinds) = schema["type"].as_array_mut() {
+    if let Some(kinds) = schema.get_mut("type").and_then(Value::as_array_mut) {
         kinds.retain(|kind| !is_null(kind));
         if let [kind] = kinds.as_slice() {
             schema["type"] = kind.clone();
