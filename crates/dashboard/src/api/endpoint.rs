@@ -96,7 +96,8 @@ impl Place for Name {
 
     fn read(text: &str) -> Result<Self, Problem> {
         haulage_queue::check_name("", text).map_err(|_| {
-            let shown = cut(text).escape_debug();
+            let shown = cut(text);
+            let shown = shown.escape_debug();
             Problem::not_found(format!("nothing is named \"{shown}\": a name has 1 to 128 of the characters A-Z a-z 0-9 _ . : / -"))
         })?;
         Ok(Self(text.to_owned()))

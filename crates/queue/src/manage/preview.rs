@@ -32,9 +32,10 @@ pub async fn preview<'c>(
     filter: &JobFilter,
 ) -> Result<Preview, ManageError> {
     let (filter, parts) = scope(&verb, filter.clone())?;
-    let mut connection = database.acquire().await?;
-    let (counts, more) = store::count_jobs(&mut connection, &filter, parts).await?;
-    let samples = store::search_jobs(&mut *connection, &filter.limit(5), parts, Some(store::PAGE_REACH)).await?.jobs;
+    let mut tx = database.begin().await?;
+    let (counts, more) = store::count_jobs(&mut tx, &filter, parts).await?;
+    let samples = store::search_jobs(&mut *tx, &filter.limit(5), parts, Some(store::PAGE_REACH)).await?.jobs;
+    tx.rollback().await?;
     let mut by_state: BTreeMap<&'static str, u64> = BTreeMap::new();
     for (state, count) in counts {
         *by_state.entry(state.as_str()).or_default() += u64::try_from(count).unwrap_or(0);
