@@ -9,13 +9,13 @@ use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use axum::Router;
 use haulage::{
-    AuditFilter, JobFilter, JobId, causes,
+    AuditFilter, Job, JobFilter, JobId, causes,
     dashboard::{Auth, only_local, router},
     job_detail, job_page, key_limits, list_audit, list_operations, list_schedules, list_workers, queues, story, why,
 };
 use reqwest::{Method, StatusCode, Url, header::HeaderMap};
 use serde_json::{Value, json};
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::postgres::PgPoolOptions;
 
 use self::seed::{FIRST, SECRET, places, seed};
 use crate::support::{Count, PATIENCE, database, empty_database};
@@ -179,7 +179,7 @@ async fn what_is_wrong_is_said_with_the_parameter_the_value_and_the_remedy() {
         ("/jobs?limit=0", 400, Some("limit"), vec!["\"0\"", "1 to 200"]),
         ("/jobs?limit=201", 400, Some("limit"), vec!["201", "1 to 200"]),
         ("/jobs?limit=ten", 400, Some("limit"), vec!["ten"]),
-        ("/jobs?limit=1&limit=2", 400, Some("limit"), vec!["limit"]),
+        ("/jobs?limit=1&limit=2", 400, Some("limit"), vec!["limit", "once"]),
         ("/jobs?queue=a%20b", 400, Some("queue"), vec!["a b", "1 to 128"]),
         ("/jobs?q=colour:red", 422, Some("q"), vec!["colour", "use one of"]),
         ("/jobs?q=state:dead&state=dead", 422, Some("state"), vec!["once"]),

@@ -1,6 +1,6 @@
 //! What is done through the API.
 
-use haulage::{AuditFilter, JobFilter, JobId, JobState, job, job_page, list_audit};
+use haulage::{AuditFilter, Job, JobFilter, JobId, JobState, job, job_page, list_audit};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sqlx::PgPool;

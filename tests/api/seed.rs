@@ -1,6 +1,6 @@
 //! A database in which every path of the API has something to answer, with a secret wherever a text can stand.
 
-use haulage::{JobId, Schedule, declare_schedules};
+use haulage::{Job, JobId, Schedule, declare_schedules};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 

@@ -11,7 +11,7 @@ use serde_json::{Value, value::RawValue};
 use super::{
     endpoint::Name,
     field::{Id, Rank, State},
-    filter::Filter,
+    filter::{self, Filter},
     jobs::Line,
     operations::Operation,
     queues::Queue,
@@ -26,7 +26,6 @@ use crate::error::Problem;
 pub(crate) struct Because {
     /// Why, for people. It stands in the audit, and as the error of a job that is cancelled or discarded.
     #[serde(default)]
-    #[schemars(length(max = 8000))]
     reason: Option<String>,
 }
 
@@ -94,7 +93,6 @@ pub(crate) struct Whither {
     queue: String,
     /// Why, for people.
     #[serde(default)]
-    #[schemars(length(max = 8000))]
     reason: Option<String>,
 }
 
@@ -111,7 +109,6 @@ pub(crate) struct NewRank {
     priority: Rank,
     /// Why, for people.
     #[serde(default)]
-    #[schemars(length(max = 8000))]
     reason: Option<String>,
 }
 
@@ -186,7 +183,6 @@ pub(crate) struct NewJob {
     limit_key: Option<String>,
     /// Why, for people.
     #[serde(default)]
-    #[schemars(length(max = 8000))]
     reason: Option<String>,
 }
 
@@ -240,7 +236,6 @@ pub(crate) async fn enqueue(mut doing: Doing, (): (), job: NewJob) -> Done<Store
 pub(crate) struct Pause {
     /// Why, for people.
     #[serde(default)]
-    #[schemars(length(max = 8000))]
     reason: Option<String>,
     /// For so many seconds; until it is resumed unless given.
     #[serde(default)]
@@ -329,10 +324,10 @@ pub(crate) struct Bulk {
     #[serde(default)]
     priority: Option<Rank>,
     /// To which jobs: all conditions hold.
+    #[serde(deserialize_with = "filter::object")]
     filter: Filter,
     /// Why, for people.
     #[serde(default)]
-    #[schemars(length(max = 8000))]
     reason: Option<String>,
 }
 

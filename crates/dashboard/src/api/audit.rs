@@ -75,7 +75,7 @@ pub(crate) async fn list(app: App, (): (), asked: Asked) -> Answer<Page<Deed>> {
     let limit = asked.limit.unwrap_or_default();
     let mut filter = AuditFilter::new().limit(limit.0 + 1);
     if let Some(who) = &asked.who {
-        if who.is_empty() || who.contains('\0') {
+        if !(1..=128).contains(&who.chars().count()) || who.contains('\0') {
             return Err(Problem::bad("nobody has such a name: give 1 to 128 characters without NUL").about("who"));
         }
         filter = filter.who(who);

@@ -188,8 +188,12 @@ pub(crate) fn query_of<Q: DeserializeOwned>(uri: &Uri) -> Result<Q, Problem> {
         Err(rejection) => {
             let text = rejection.body_text();
             let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+            let named = |text: &str| text.split('`').nth(1).map(ToOwned::to_owned);
+            if let Some(parameter) = text.strip_prefix("duplicate field").and_then(named) {
+                return Err(Problem::bad(format!("`{parameter}` is given twice: give it once")).about(parameter));
+            }
             let (parameter, text) = match text.split_once(": ") {
-                Some((parameter, text)) if parameter.chars().all(|c| c.is_ascii_lowercase() || c == '_') => (Some(parameter), text),
+                Some((parameter, text)) if !parameter.contains(' ') => (Some(parameter), text),
                 _ => (None, text),
             };
             let problem = Problem::bad(format!("the query can't be read: {text}"));

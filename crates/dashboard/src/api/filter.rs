@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use haulage_queue::{JobFilter, JobId, check_name};
 use schemars::JsonSchema;
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::{Map, Value};
 
 use super::field::{Id, State};
 use crate::{error::Problem, show::hide_secrets};
@@ -64,6 +64,11 @@ pub(crate) struct Filter {
     /// With an id below this one.
     #[serde(default)]
     before: Option<Id>,
+}
+
+/// From an object. An array of its values would do for serde.
+pub(crate) fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Filter, D::Error> {
+    serde_json::from_value(Value::Object(Map::deserialize(deserializer)?)).map_err(D::Error::custom)
 }
 
 impl Filter {

@@ -152,8 +152,11 @@ async fn bytes(body: Body) -> Result<Bytes, Problem> {
 
 fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut keys = headers.get_all(KEY).iter();
-    let Some(key) = keys.next() else { return Ok(None) };
-    let text = key.to_str().ok().filter(|key| (1..=LONGEST_KEY).contains(&key.len()) && keys.next().is_none());
+    let (Some(key), another) = (keys.next(), keys.next()) else { return Ok(None) };
+    let text = key
+        .to_str()
+        .ok()
+        .filter(|key| (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) && another.is_none());
     let key = text.ok_or_else(|| {
         Problem::bad(format!("the header Idempotency-Key is no key: give it once, 1 to {LONGEST_KEY} visible characters"))
     })?;
@@ -179,6 +182,10 @@ fn body_of<B: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<B, P
         let given = kind.map_or_else(|| "not given".to_owned(), |kind| format!("\"{}\"", cut(&kind).escape_debug()));
         let sentence = format!("the Content-Type of the body is {given}: send application/json");
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Not in this form", sentence));
+    }
+    // An array of its values would do for serde.
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|first| *first == b'[') {
+        return Err(Problem::unusable("the body is an array: send an object"));
     }
     serde_json::from_slice(if body.is_empty() { b"{}" } else { body }).map_err(|error| {
         let sentence = format!("the body can't be read: {error}");
