@@ -12,7 +12,7 @@ const LOGIN: &str = "Bearer battery-staple";
 
 /// A server where "ci" is logged in as who may do all.
 async fn server(pool: &PgPool) -> String {
-    serve(haulage::dashboard::Auth::bearer("ci:battery-staple").unwrap().protect(haulage::dashboard::router(pool.clone()))).await
+    serve(haulage::dashboard::Auth::bearer("ci admin:battery-staple").unwrap().protect(haulage::dashboard::router(pool.clone()))).await
 }
 
 async fn send(url: &str, method: Method, path: &str, body: Value, key: Option<&str>) -> Answer {

@@ -20,7 +20,7 @@ async fn schemathesis_finds_no_answer_that_the_document_does_not_tell_of() {
     assert!(tool.exists(), "there is no schemathesis in target/tools: `make setup` installs it");
     let pool = database().await.pool();
     seed(&pool).await;
-    let url = serve(Auth::bearer(&format!("ci:{TOKEN}")).unwrap().protect(router(pool))).await;
+    let url = serve(Auth::bearer(&format!("ci admin:{TOKEN}")).unwrap().protect(router(pool))).await;
     let login = format!("Bearer {TOKEN}");
     let mut document = ask(&url, Method::GET, "/openapi.json", &[("authorization", &login)]).await.json();
     close(&mut document["components"]["schemas"]);

@@ -11,7 +11,7 @@ use haulage_queue::{CauseGroup, Causes, causes, store};
 use sqlx::{Acquire, PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::{Mutex, watch};
 
-use crate::error::Problem;
+use crate::{actions::Drivers, error::Problem};
 
 /// A page's statements end after this long: a dashboard must not be what a database suffers from.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
@@ -28,6 +28,9 @@ const ASIDE: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(crate) struct App {
     pub(crate) pool: PgPool,
+    /// Whether the sessions of the pool can't write.
+    pub(crate) read_only: bool,
+    pub(crate) drivers: Drivers,
     workers: Last<Workers>,
     causes: Last<Result<Arc<Causes>, Problem>>,
     /// The last that could be read.
@@ -49,7 +52,8 @@ pub(crate) struct Workers {
 
 impl App {
     pub(crate) fn new(pool: PgPool) -> Self {
-        Self { pool, workers: Arc::default(), causes: Arc::default(), good: Arc::default() }
+        let read_only = is_read_only(&pool);
+        Self { pool, read_only, drivers: Drivers::default(), workers: Arc::default(), causes: Arc::default(), good: Arc::default() }
     }
 
     /// A look at the database.
@@ -115,10 +119,33 @@ impl App {
         kept()
     }
 
+    /// Something was changed: what is known of causes is out of date, and who did it wants to see them go. A look that is under way may
+    /// have begun before, so its end is waited for, within reason.
+    pub(crate) async fn forget(&self) {
+        if let Ok(mut last) = tokio::time::timeout(ASIDE, self.causes.lock()).await {
+            *last = None;
+        }
+    }
+
     /// How many causes need a person.
     pub(crate) async fn need_you(&self) -> usize {
         self.causes_if_known().await.map_or(0, |causes| causes.of(CauseGroup::NeedsYou).count())
     }
+}
+
+/// The setting by which a session writes nothing.
+const READ_ONLY: (&str, &str) = ("default_transaction_read_only", "on");
+
+/// The same database, in sessions that can't write: for a [`router`](crate::router) that only shows. It is the database that refuses, so
+/// nothing in a request can get around it.
+pub fn read_only(pool: &PgPool) -> PgPool {
+    let options = (*pool.connect_options()).clone().options([READ_ONLY]);
+    pool.options().clone().connect_lazy_with(options)
+}
+
+fn is_read_only(pool: &PgPool) -> bool {
+    let (name, value) = READ_ONLY;
+    pool.connect_options().get_options().is_some_and(|options| options.contains(&format!("{name}={value}")))
 }
 
 impl FromRef<App> for PgPool {

@@ -15,6 +15,7 @@ use haulage_queue::{
 use serde::Serialize;
 
 use crate::{
+    actions::Refusal,
     frame::Frame,
     show::{mask, visible},
 };
@@ -61,6 +62,14 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "Not here", sentence.into())
     }
 
+    pub(crate) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(crate) fn sentence(&self) -> &str {
+        &self.sentence
+    }
+
     /// Where to go from here: a path from our root and its name.
     pub(crate) fn go(self, path: impl Into<String>, name: &'static str) -> Self {
         Self { way_out: (path.into(), name), ..self }
@@ -92,7 +101,7 @@ impl Problem {
     pub(crate) fn page(self, frame: &Frame) -> Response {
         let page = ProblemPage { frame, title: self.title, sentence: &self.sentence, way_out: &self.way_out };
         match page.render() {
-            Ok(html) => (self.status, Html(visible(html))).into_response(),
+            Ok(html) => frame.with_cookies((self.status, Html(visible(html))).into_response()),
             Err(error) => Self::from(error).json(),
         }
     }
@@ -108,9 +117,7 @@ impl From<ReadError> for Problem {
             ReadError::Schema(_) => Self::ours(StatusCode::SERVICE_UNAVAILABLE, "The schema does not fit", &error),
             ReadError::Unavailable(_) => Self::unavailable(error),
             ReadError::Database(cause) if failure(cause) == Failure::Cancelled || lock_timed_out(cause) => Self::too_slow(),
-            ReadError::Database(cause) if failure(cause) == Failure::ReadOnly => {
-                Self::ours(StatusCode::SERVICE_UNAVAILABLE, "The database takes no writes", &error)
-            }
+            ReadError::Database(cause) if failure(cause) == Failure::ReadOnly => Refusal::ReadOnly.into(),
             ReadError::Database(cause) if failure(cause) == Failure::Data => {
                 let said = cause.as_database_error().map_or_else(String::new, |error| mask(error.message()).into_owned());
                 Self::unusable(format!("the database does not take a value: {said}"))
@@ -138,12 +145,12 @@ impl From<ManageError> for Problem {
             | ManageError::Name(_)
             | ManageError::Limit(_)
             | ManageError::EmptyFilter
+            | ManageError::Args { .. }
             | ManageError::FilterState { .. } => Self::unusable(sentence),
             ManageError::Enqueue(error) => error.into(),
             ManageError::Schedule(error) => error.into(),
-            ManageError::NoPartition(_) | ManageError::ReadOnly(_) => {
-                Self::ours(StatusCode::SERVICE_UNAVAILABLE, "The database can't do it now", &error)
-            }
+            ManageError::ReadOnly(_) => Refusal::ReadOnly.into(),
+            ManageError::NoPartition(_) => Self::ours(StatusCode::SERVICE_UNAVAILABLE, "The database can't do it now", &error),
             ManageError::Schema(cause) | ManageError::Unavailable(cause) | ManageError::Database(cause) => cause.into(),
             _ => Self::ours(StatusCode::INTERNAL_SERVER_ERROR, "The database refused", &error),
         }
@@ -173,6 +180,23 @@ impl From<ScheduleError> for Problem {
             ScheduleError::NotFound { .. } => Self::not_found(error.to_string()),
             ScheduleError::Cron { .. } => Self::conflict(error.to_string()),
             _ => Self::ours(StatusCode::INTERNAL_SERVER_ERROR, "The database refused", &error),
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Failed(problem) => problem,
+            refusal => {
+                let title = match refusal.status() {
+                    StatusCode::FORBIDDEN => "Not allowed",
+                    StatusCode::NOT_FOUND => "Not here",
+                    StatusCode::CONFLICT => "Not done",
+                    _ => "This can't be done",
+                };
+                Self::new(refusal.status(), title, refusal.sentence())
+            }
         }
     }
 }

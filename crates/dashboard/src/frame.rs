@@ -5,16 +5,17 @@ use std::convert::Infallible;
 use askama::Template;
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, HeaderValue, header, request::Parts},
     response::{Html, IntoResponse, Response},
 };
 
 use crate::{
+    actions::{Actor, Role, forgery::Ticket},
     app::{App, Workers},
     assets,
-    auth::Identity,
     base::base,
     error::Problem,
+    flash::Flash,
     show::visible,
     theme::Theme,
 };
@@ -26,7 +27,11 @@ pub(crate) struct Frame {
     /// The path and query of this page, from our root: where to come back to.
     pub(crate) here: String,
     pub(crate) theme: Theme,
-    pub(crate) user: Option<String>,
+    pub(crate) actor: Actor,
+    /// For forms, if there is anything that whoever is here may do.
+    ticket: Option<Ticket>,
+    /// What came of the form before.
+    pub(crate) flash: Option<Flash>,
     pub(crate) workers: Option<Workers>,
     /// How many causes need a person.
     pub(crate) need_you: usize,
@@ -36,11 +41,14 @@ impl FromRequestParts<App> for Frame {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        let Ok(actor) = Actor::from_request_parts(parts, app).await;
         Ok(Self {
             base: base(parts),
             here: parts.uri.path_and_query().map_or("", |path| path.as_str()).trim_start_matches('/').to_owned(),
             theme: Theme::of(&parts.headers),
-            user: parts.extensions.get::<Identity>().map(|identity| identity.name.clone()),
+            ticket: actor.acts().then(|| Ticket::new(&parts.headers, &actor)),
+            flash: Flash::of(&parts.headers),
+            actor,
             workers: app.workers().await,
             need_you: app.need_you().await,
         })
@@ -68,6 +76,21 @@ impl Frame {
         ]
     }
 
+    /// Whether an operator's buttons are shown.
+    pub(crate) fn operates(&self) -> bool {
+        self.actor.may(Role::Operator)
+    }
+
+    /// Whether an administrator's buttons are shown.
+    pub(crate) fn administers(&self) -> bool {
+        self.actor.may(Role::Admin)
+    }
+
+    /// What a form must hold to be believed.
+    pub(crate) fn token(&self) -> &str {
+        self.ticket.as_ref().map_or("", |ticket| &ticket.token)
+    }
+
     pub(crate) fn icon(&self) -> String {
         assets::ICON.link()
     }
@@ -84,9 +107,20 @@ impl Frame {
     /// The page, or what went wrong as one.
     pub(crate) fn answer<T: Template>(&self, page: Result<T, Problem>) -> Response {
         match page.and_then(|page| Ok(page.render()?)) {
-            Ok(html) => Html(visible(html)).into_response(),
+            Ok(html) => self.with_cookies(Html(visible(html)).into_response()),
             Err(problem) => problem.page(self),
         }
+    }
+
+    /// The cookie that our forms need, and the end of the one whose message was shown.
+    pub(crate) fn with_cookies(&self, mut response: Response) -> Response {
+        let fresh = self.ticket.as_ref().and_then(|ticket| ticket.cookie.clone());
+        for cookie in fresh.into_iter().chain(self.flash.is_some().then(Flash::end)) {
+            if let Ok(value) = HeaderValue::try_from(cookie) {
+                response.headers_mut().append(header::SET_COOKIE, value);
+            }
+        }
+        response
     }
 }
 

@@ -23,6 +23,7 @@
 //! Whoever reaches the router sees every job, with secrets in args and errors hidden. Put it behind the log-in of the application, or
 //! behind an [`Auth`].
 
+mod actions;
 mod api;
 mod frame;
 mod pages;
@@ -36,6 +37,7 @@ mod assets;
 mod auth;
 mod base;
 mod error;
+mod flash;
 mod health;
 mod metrics;
 
@@ -49,6 +51,9 @@ use axum::{
 use sqlx::PgPool;
 
 pub use auth::{Auth, AuthError, Identity, Network, ParseNetworkError, only_local};
+
+pub use actions::{Role, UnknownRole};
+pub use app::read_only;
 
 use app::App;
 
@@ -92,7 +97,8 @@ pub(crate) async fn guard(mut response: Response) -> Response {
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        // Not "no-referrer": a form would then say "null" for where it comes from, and could not be told from a forged one.
+        (header::REFERRER_POLICY, "same-origin"),
     ] {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }

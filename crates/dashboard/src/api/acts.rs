@@ -18,7 +18,10 @@ use super::{
     schedules::Schedule,
     write::{Doing, Done},
 };
-use crate::error::Problem;
+use crate::{actions::Action, error::Problem};
+
+/// 100 years.
+const LONGEST_S: u32 = 3_155_760_000;
 
 /// Why it is done.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -43,7 +46,7 @@ pub(crate) struct Acted {
 }
 
 async fn act(mut doing: Doing, id: JobId, verb: Verb, reason: Option<String>) -> Done<Acted> {
-    let operator = doing.operator(reason);
+    let operator = doing.operator(reason.as_deref());
     let acted = operator.act(doing.db(), id, verb.clone()).await?;
     let acted = Acted { id: acted.id.into(), verb: verb.as_str(), was: State(acted.was), now: acted.now.map(State) };
     Ok((doing, acted))
@@ -130,7 +133,7 @@ pub(crate) struct Repeated {
 
 /// `POST /jobs/{id}/run-again`.
 pub(crate) async fn run_again(mut doing: Doing, id: JobId, because: Because) -> Done<Repeated> {
-    let operator = doing.operator(because.reason);
+    let operator = doing.operator(because.reason.as_deref());
     let new = operator.run_again(doing.db(), id).await?;
     Ok((doing, Repeated { id: id.into(), verb: "run-again", new_id: new.into() }))
 }
@@ -157,7 +160,7 @@ pub(crate) struct NewJob {
     run_at: Option<DateTime<Utc>>,
     /// Not before so many seconds from now.
     #[serde(default)]
-    #[schemars(range(min = 0, max = 3_155_760_000_u64))]
+    #[schemars(range(min = 0, max = LONGEST_S))]
     delay_s: Option<u32>,
     /// How many attempts may fail; 25 unless given.
     #[serde(default)]
@@ -225,7 +228,7 @@ pub(crate) async fn enqueue(mut doing: Doing, (): (), job: NewJob) -> Done<Store
             Conflict::Reschedule => OnConflict::Reschedule,
         })
     });
-    let operator = doing.operator(job.reason);
+    let operator = doing.operator(job.reason.as_deref());
     let stored = operator.enqueue(doing.db(), &named).await?;
     Ok((doing, Stored { id: stored.id().into(), new: stored.is_new() }))
 }
@@ -239,16 +242,17 @@ pub(crate) struct Pause {
     reason: Option<String>,
     /// For so many seconds; until it is resumed unless given.
     #[serde(default)]
-    #[schemars(range(min = 1, max = 3_155_760_000_u64))]
+    #[schemars(range(min = 1, max = LONGEST_S))]
     for_s: Option<u32>,
 }
 
 impl Pause {
     fn length(&self) -> Result<Option<Duration>, Problem> {
-        match self.for_s {
-            Some(0) => Err(Problem::unusable("a pause of 0 seconds is none: give `for_s` 1 or more, or leave it out")),
-            length => Ok(length.map(|seconds| Duration::from_secs(seconds.into()))),
+        if let Some(seconds) = self.for_s.filter(|seconds| !(1..=LONGEST_S).contains(seconds)) {
+            let sentence = format!("a pause of {seconds} s is not possible: give `for_s` 1 to {LONGEST_S}, or leave it out");
+            return Err(Problem::unusable(sentence));
         }
+        Ok(self.for_s.map(|seconds| Duration::from_secs(seconds.into())))
     }
 }
 
@@ -262,7 +266,7 @@ async fn queue(mut doing: Doing, name: &str) -> Done<Queue> {
 /// `POST /queues/{name}/pause`.
 pub(crate) async fn pause_queue(mut doing: Doing, Name(name): Name, pause: Pause) -> Done<Queue> {
     let length = pause.length()?;
-    let operator = doing.operator(pause.reason);
+    let operator = doing.operator(pause.reason.as_deref());
     operator.pause_queue(doing.db(), &name, length).await?;
     queue(doing, &name).await
 }
@@ -278,7 +282,7 @@ pub(crate) struct Resumed {
 
 /// `POST /queues/{name}/resume`.
 pub(crate) async fn resume_queue(mut doing: Doing, Name(name): Name, because: Because) -> Done<Resumed> {
-    let operator = doing.operator(because.reason);
+    let operator = doing.operator(because.reason.as_deref());
     let was_paused = operator.resume_queue(doing.db(), &name).await?;
     Ok((doing, Resumed { name, was_paused }))
 }
@@ -291,21 +295,21 @@ async fn schedule(mut doing: Doing, name: &str) -> Done<Schedule> {
 /// `POST /schedules/{name}/pause`.
 pub(crate) async fn pause_schedule(mut doing: Doing, Name(name): Name, pause: Pause) -> Done<Schedule> {
     let length = pause.length()?;
-    let operator = doing.operator(pause.reason);
+    let operator = doing.operator(pause.reason.as_deref());
     operator.pause_schedule(doing.db(), &name, length).await?;
     schedule(doing, &name).await
 }
 
 /// `POST /schedules/{name}/resume`.
 pub(crate) async fn resume_schedule(mut doing: Doing, Name(name): Name, because: Because) -> Done<Schedule> {
-    let operator = doing.operator(because.reason);
+    let operator = doing.operator(because.reason.as_deref());
     operator.resume_schedule(doing.db(), &name).await?;
     schedule(doing, &name).await
 }
 
 /// `POST /schedules/{name}/run-now`.
 pub(crate) async fn run_schedule(mut doing: Doing, Name(name): Name, because: Because) -> Done<Stored> {
-    let operator = doing.operator(because.reason);
+    let operator = doing.operator(because.reason.as_deref());
     let id = operator.run_schedule(doing.db(), &name).await?;
     Ok((doing, Stored { id: id.into(), new: true }))
 }
@@ -383,6 +387,7 @@ pub(crate) struct Seen {
 /// `POST /operations/preview`.
 pub(crate) async fn preview(mut doing: Doing, (): (), bulk: Bulk) -> Done<Seen> {
     let (verb, filter) = (bulk.verb()?, bulk.filter.jobs()?);
+    doing.check_role(Action::verb_needs(&verb))?;
     let Preview { jobs, more, by_state, samples, .. } = haulage_queue::preview(doing.db(), verb, &filter).await?;
     Ok((doing, Seen { jobs, more, by_state, samples: samples.into_iter().map(Line::new).collect() }))
 }
@@ -390,21 +395,24 @@ pub(crate) async fn preview(mut doing: Doing, (): (), bulk: Bulk) -> Done<Seen> 
 /// `POST /operations`.
 pub(crate) async fn start(mut doing: Doing, (): (), bulk: Bulk) -> Done<Operation> {
     let (verb, filter) = (bulk.verb()?, bulk.filter.jobs()?);
-    let operator = doing.operator(bulk.reason);
+    doing.check_role(Action::verb_needs(&verb))?;
+    let operator = doing.operator(bulk.reason.as_deref());
     let operation = operator.start(doing.db(), verb, &filter).await?;
+    doing.then_drive(operation.id);
     Ok((doing, Operation::new(operation)))
 }
 
 /// `POST /operations/{id}/cancel`.
 pub(crate) async fn cancel_operation(mut doing: Doing, id: OperationId, because: Because) -> Done<Operation> {
-    let operator = doing.operator(because.reason);
+    let operator = doing.operator(because.reason.as_deref());
     let operation = operator.cancel_operation(doing.db(), id).await?;
     Ok((doing, Operation::new(operation)))
 }
 
 /// `POST /operations/{id}/resume`.
 pub(crate) async fn resume_operation(mut doing: Doing, id: OperationId, because: Because) -> Done<Operation> {
-    let operator = doing.operator(because.reason);
+    let operator = doing.operator(because.reason.as_deref());
     let operation = operator.resume_operation(doing.db(), id).await?;
+    doing.then_drive(operation.id);
     Ok((doing, Operation::new(operation)))
 }

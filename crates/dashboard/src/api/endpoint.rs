@@ -13,7 +13,7 @@ use haulage_queue::{JobId, OperationId};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{app::App, error::Problem};
+use crate::{actions::Role, app::App, error::Problem};
 
 /// What a handler answers.
 pub(crate) type Answer<T> = Result<T, Problem>;
@@ -37,7 +37,8 @@ pub(crate) struct Endpoint {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Asks {
     Query(SchemaOf),
-    Body(SchemaOf),
+    /// With the role that it takes.
+    Body(Role, SchemaOf),
 }
 
 pub(crate) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;

@@ -12,7 +12,6 @@ mod endpoint;
 mod openapi;
 mod write;
 
-mod actor;
 mod acts;
 mod audit;
 mod filter;
@@ -42,7 +41,7 @@ use self::{
     endpoint::{Endpoint, read},
     write::write,
 };
-use crate::{app::App, error::Problem};
+use crate::{actions::Role, app::App, error::Problem};
 
 const OK: StatusCode = StatusCode::OK;
 const CREATED: StatusCode = StatusCode::CREATED;
@@ -52,6 +51,7 @@ pub(crate) const ROOT: &str = "/api/v1";
 
 /// All that there is.
 fn endpoints() -> Vec<Endpoint> {
+    use Role::{Admin, Operator};
     vec![
         read("/overview", "getOverview", "How everything stands", overview::show),
         read("/causes", "listCauses", "What holds up jobs, the worst first", verdict::causes),
@@ -74,26 +74,50 @@ fn endpoints() -> Vec<Endpoint> {
         read("/operations", "listOperations", "Acts on many jobs, newest first", operations::list),
         read("/operations/{id}", "getOperation", "An act on many jobs, and how far it is", operations::show),
         read("/audit", "listAudit", "Who did what, newest first", audit::list),
-        write(post("/jobs"), ("enqueueJob", "Enqueues a job"), CREATED, acts::enqueue),
-        write((Method::DELETE, "/jobs/{id}"), ("deleteJob", "Removes a job that does not run, for good"), OK, acts::delete),
-        write(post("/jobs/{id}/retry"), ("retryJob", "A dead or cancelled job runs again"), OK, acts::retry),
-        write(post("/jobs/{id}/run-now"), ("runJobNow", "A scheduled job is available now"), OK, acts::run_now),
-        write(post("/jobs/{id}/run-again"), ("runJobAgain", "Repeats a finished job as a new one"), CREATED, acts::run_again),
-        write(post("/jobs/{id}/cancel"), ("cancelJob", "The job ends as cancelled, or is told to"), OK, acts::cancel),
-        write(post("/jobs/{id}/discard"), ("discardJob", "The job ends as dead"), OK, acts::discard),
-        write(post("/jobs/{id}/hold"), ("holdJob", "The job is set aside until somebody releases it"), OK, acts::hold),
-        write(post("/jobs/{id}/release"), ("releaseJob", "A held job goes on"), OK, acts::release),
-        write(post("/jobs/{id}/move"), ("moveJob", "The job goes to another queue"), OK, acts::move_to),
-        write(post("/jobs/{id}/reprioritise"), ("reprioritiseJob", "The job gets another priority"), OK, acts::reprioritise),
-        write(post("/queues/{name}/pause"), ("pauseQueue", "The fleet starts no jobs of a queue"), OK, acts::pause_queue),
-        write(post("/queues/{name}/resume"), ("resumeQueue", "The fleet starts jobs of a queue again"), OK, acts::resume_queue),
-        write(post("/schedules/{name}/pause"), ("pauseSchedule", "A schedule does not fire"), OK, acts::pause_schedule),
-        write(post("/schedules/{name}/resume"), ("resumeSchedule", "A schedule fires again"), OK, acts::resume_schedule),
-        write(post("/schedules/{name}/run-now"), ("runScheduleNow", "Enqueues a schedule's job now"), CREATED, acts::run_schedule),
-        write(post("/operations/preview"), ("previewOperation", "What an act on many jobs would mean; changes nothing"), OK, acts::preview),
-        write(post("/operations"), ("startOperation", "Starts an act on all jobs that match"), CREATED, acts::start),
-        write(post("/operations/{id}/cancel"), ("cancelOperation", "Stops an act on many jobs where it is"), OK, acts::cancel_operation),
-        write(post("/operations/{id}/resume"), ("resumeOperation", "A cancelled act on many jobs goes on"), OK, acts::resume_operation),
+        write(Admin, post("/jobs"), ("enqueueJob", "Enqueues a job"), CREATED, acts::enqueue),
+        write(Admin, (Method::DELETE, "/jobs/{id}"), ("deleteJob", "Removes a job that does not run, for good"), OK, acts::delete),
+        write(Operator, post("/jobs/{id}/retry"), ("retryJob", "A dead or cancelled job runs again"), OK, acts::retry),
+        write(Operator, post("/jobs/{id}/run-now"), ("runJobNow", "A scheduled job is available now"), OK, acts::run_now),
+        write(Operator, post("/jobs/{id}/run-again"), ("runJobAgain", "Repeats a finished job as a new one"), CREATED, acts::run_again),
+        write(Operator, post("/jobs/{id}/cancel"), ("cancelJob", "The job ends as cancelled, or is told to"), OK, acts::cancel),
+        write(Operator, post("/jobs/{id}/discard"), ("discardJob", "The job ends as dead"), OK, acts::discard),
+        write(Operator, post("/jobs/{id}/hold"), ("holdJob", "The job is set aside until somebody releases it"), OK, acts::hold),
+        write(Operator, post("/jobs/{id}/release"), ("releaseJob", "A held job goes on"), OK, acts::release),
+        write(Operator, post("/jobs/{id}/move"), ("moveJob", "The job goes to another queue"), OK, acts::move_to),
+        write(Operator, post("/jobs/{id}/reprioritise"), ("reprioritiseJob", "The job gets another priority"), OK, acts::reprioritise),
+        write(Operator, post("/queues/{name}/pause"), ("pauseQueue", "The fleet starts no jobs of a queue"), OK, acts::pause_queue),
+        write(Operator, post("/queues/{name}/resume"), ("resumeQueue", "The fleet starts jobs of a queue again"), OK, acts::resume_queue),
+        write(Operator, post("/schedules/{name}/pause"), ("pauseSchedule", "A schedule does not fire"), OK, acts::pause_schedule),
+        write(Operator, post("/schedules/{name}/resume"), ("resumeSchedule", "A schedule fires again"), OK, acts::resume_schedule),
+        write(
+            Operator,
+            post("/schedules/{name}/run-now"),
+            ("runScheduleNow", "Enqueues a schedule's job now"),
+            CREATED,
+            acts::run_schedule,
+        ),
+        write(
+            Operator,
+            post("/operations/preview"),
+            ("previewOperation", "What an act on many jobs would mean; changes nothing"),
+            OK,
+            acts::preview,
+        ),
+        write(Operator, post("/operations"), ("startOperation", "Starts an act on all jobs that match"), CREATED, acts::start),
+        write(
+            Operator,
+            post("/operations/{id}/cancel"),
+            ("cancelOperation", "Stops an act on many jobs where it is"),
+            OK,
+            acts::cancel_operation,
+        ),
+        write(
+            Operator,
+            post("/operations/{id}/resume"),
+            ("resumeOperation", "A cancelled act on many jobs goes on"),
+            OK,
+            acts::resume_operation,
+        ),
     ]
 }
 
@@ -110,7 +134,7 @@ pub(crate) fn router() -> Router<App> {
         api = api.route(path, route);
     }
     let api = api.method_not_allowed_fallback(no_such_method).fallback(lost);
-    Router::new().nest(ROOT, api).route("/api", any(lost)).route("/api/{*path}", any(lost))
+    Router::new().nest(ROOT, api).route("/api", any(lost)).route("/api/", any(lost)).route("/api/{*path}", any(lost))
 }
 
 /// Whether a path leads here, and so is answered for programs.

@@ -92,10 +92,11 @@ fn describe(endpoint: &Endpoint, answers: &mut SchemaGenerator, questions: &mut 
     let mut responses = Map::from_iter([(endpoint.status.as_u16().to_string(), answer)]);
     let mut problems = vec![400, 401, 403, 422, 503, 504];
     problems.extend(endpoint.place.map(|_| 404));
-    let mut body = None;
+    let (mut body, mut takes) = (None, None);
     match endpoint.asks {
         Asks::Query(schema) => parameters.extend(parameters_of(schema(questions).to_value())),
-        Asks::Body(schema) => {
+        Asks::Body(needs, schema) => {
+            takes = Some(format!("Takes the role {needs}."));
             let schema = schema(questions).to_value();
             let required = schema["required"].as_array().is_some_and(|names| !names.is_empty());
             body = Some(json!({ "required": required, "content": { "application/json": { "schema": schema } } }));
@@ -113,8 +114,10 @@ fn describe(endpoint: &Endpoint, answers: &mut SchemaGenerator, questions: &mut 
         responses.insert(status.to_string(), json!({ "$ref": "#/components/responses/Problem" }));
     }
     let mut described = json!({ "operationId": endpoint.name, "summary": endpoint.says, "parameters": parameters, "responses": responses });
-    if let Some(body) = body {
-        described["requestBody"] = body;
+    for (name, value) in [("requestBody", body), ("description", takes.map(Value::from))] {
+        if let Some(value) = value {
+            described[name] = value;
+        }
     }
     described
 }

@@ -8,7 +8,7 @@
 //!
 //! What went wrong is rolled back with its key: its repeat is tried anew.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodFilter, on},
 };
-use haulage_queue::{Operator, store};
+use haulage_queue::{OperationId, Operator, store};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
@@ -25,6 +25,7 @@ use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::endpoint::{Asks, Endpoint, Nothing, Place, cut, place_of, query_of};
 use crate::{
+    actions::{Actor, Refusal, Role, forgery},
     app::{App, PATIENCE},
     error::Problem,
 };
@@ -34,14 +35,17 @@ pub(super) const KEY: &str = "idempotency-key";
 /// Whether an answer is that of before.
 const REPLAYED: &str = "idempotency-replayed";
 const LONGEST_KEY: usize = 200;
+/// A lock is waited for so long.
+const LOCKED: Duration = Duration::from_millis(1_500);
 /// Args of a job with all else that may stand beside them.
 const MOST: usize = haulage_queue::MAX_ARGS_BYTES + (128 << 10);
 
 /// What is being done, and by whom.
 pub(crate) struct Doing {
-    pub(crate) app: App,
     tx: Transaction<'static, Postgres>,
-    operator: Operator,
+    actor: Actor,
+    /// What this process goes on with when it is done.
+    drive: Option<OperationId>,
 }
 
 impl Doing {
@@ -50,11 +54,18 @@ impl Doing {
     }
 
     /// Who does it, and why.
-    pub(crate) fn operator(&self, reason: Option<String>) -> Operator {
-        match reason {
-            Some(reason) => self.operator.clone().because(reason),
-            None => self.operator.clone(),
-        }
+    pub(crate) fn operator(&self, reason: Option<&str>) -> Operator {
+        self.actor.operator(reason)
+    }
+
+    /// Refuses who may not do what needs this role.
+    pub(crate) fn check_role(&self, needs: Role) -> Result<(), Problem> {
+        Ok(self.actor.check_role(needs)?)
+    }
+
+    /// Goes on with an operation when this is done.
+    pub(crate) fn then_drive(&mut self, id: OperationId) {
+        self.drive = Some(id);
     }
 }
 
@@ -63,6 +74,7 @@ pub(crate) type Done<A> = Result<(Doing, A), Problem>;
 
 /// A change: what it does with a path and a body, and what it answers.
 pub(crate) fn write<P, B, A, F, Fut>(
+    needs: Role,
     (method, path): (Method, &'static str),
     (name, says): (&'static str, &'static str),
     status: StatusCode,
@@ -78,11 +90,12 @@ where
     let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::POST);
     let route = on(
         filter,
-        move |State(app): State<App>, place: Result<RawPathParams, RawPathParamsRejection>, parts: Parts, body: Body| async move {
+        move |State(app): State<App>, place: Result<RawPathParams, RawPathParamsRejection>, actor: Actor, parts: Parts, body: Body| async move {
             let answered = async {
-                let operator = super::actor::of(&parts)?;
+                actor.check_role(needs)?;
+                check_origin(&parts)?;
                 let body = bytes(body).await?;
-                let request = Request { operator, key: key_of(&parts.headers)?, hash: hash(&parts.method, &parts.uri, &body) };
+                let request = Request { actor, key: key_of(&parts.headers)?, hash: hash(&parts.method, &parts.uri, &body) };
                 let (place, Nothing {}) = (place_of(place)?, query_of(&parts.uri)?);
                 let said = body_of(&parts.headers, &body)?;
                 request.answer(app, status, |doing| handler(doing, place, said)).await
@@ -96,7 +109,7 @@ where
         name,
         says,
         place: P::IN_PATH,
-        asks: Asks::Body(B::json_schema),
+        asks: Asks::Body(needs, B::json_schema),
         status,
         answer: SchemaGenerator::subschema_for::<A>,
         route,
@@ -104,7 +117,7 @@ where
 }
 
 struct Request {
-    operator: Operator,
+    actor: Actor,
     key: Option<String>,
     hash: Vec<u8>,
 }
@@ -117,9 +130,10 @@ impl Request {
     {
         let mut tx = app.pool.begin().await?;
         store::limit_statement(&mut *tx, PATIENCE).await?;
-        let who = self.operator.name().to_owned();
+        store::limit_lock(&mut *tx, LOCKED).await?;
+        let who = self.actor.name.clone().unwrap_or_default();
         if let Some(key) = &self.key
-            && let Some(before) = store::note_request(&mut tx, &who, key, &self.hash).await?
+            && let Some(before) = store::note_request(&mut tx, &who, key, &self.hash).await.map_err(busy)?
         {
             if before.request != self.hash {
                 let sentence = format!("the key \"{}\" was given to another request before: a new request needs a new key", cut(key));
@@ -128,14 +142,43 @@ impl Request {
             let status = u16::try_from(before.status).ok().and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(status);
             return Ok(([(REPLAYED, "true")], json(status, before.answer)).into_response());
         }
-        let (mut doing, answer) = deed(Doing { app, tx, operator: self.operator }).await?;
+        let (mut doing, answer) = deed(Doing { tx, actor: self.actor, drive: None }).await?;
         let answer = serde_json::to_string(&answer).map_err(|error| Problem::broken(&error))?;
         if let Some(key) = &self.key {
             store::answer_request(doing.db(), &who, key, status.as_u16(), &answer).await?;
         }
         doing.tx.commit().await?;
+        app.forget().await;
+        if let Some(id) = doing.drive {
+            app.drivers.drive(&app.pool, id);
+        }
         Ok(json(status, answer))
     }
+}
+
+/// The same request is still under way elsewhere.
+fn busy(error: sqlx::Error) -> Problem {
+    if store::lock_timed_out(&error) {
+        return Problem::conflict("a request with this key is under way: ask again in a moment");
+    }
+    error.into()
+}
+
+/// Refuses what a page of another site can have a browser send. What says where it comes from must come from us; what says nothing, as a
+/// program does, must have a header that no form can set.
+fn check_origin(parts: &Parts) -> Result<(), Refusal> {
+    let says = |name: &str| parts.headers.contains_key(name);
+    let is_bearer = |value: &HeaderValue| value.as_bytes().get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "));
+    if parts.headers.get(header::AUTHORIZATION).is_some_and(is_bearer) {
+        return Ok(());
+    }
+    if ["sec-fetch-site", "origin", "referer"].into_iter().any(says) {
+        return forgery::check_site(parts);
+    }
+    if parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| is_json(&String::from_utf8_lossy(kind.as_bytes()))) {
+        return Ok(());
+    }
+    Err(Refusal::Forged("a page of another site could have sent it: send it with Content-Type: application/json, as no form can"))
 }
 
 fn json(status: StatusCode, text: String) -> Response {
@@ -200,6 +243,29 @@ fn is_json(kind: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_form_of_another_site_is_refused_and_a_program_is_not() {
+        let check = |headers: &[(&str, &str)]| {
+            let request = headers.iter().fold(axum::http::Request::post("/"), |request, (name, value)| request.header(*name, *value));
+            check_origin(&request.body(()).unwrap().into_parts().0).is_ok()
+        };
+        for headers in [
+            &[("authorization", "bearer x"), ("sec-fetch-site", "cross-site")][..],
+            &[("authorization", "Basic x"), ("content-type", "application/json; charset=utf-8")],
+            &[("origin", "http://a.example"), ("host", "a.example")],
+        ] {
+            assert!(check(headers), "{headers:?}");
+        }
+        for headers in [
+            &[("authorization", "Basic x")][..],
+            &[("content-type", "text/plain")],
+            &[("content-type", "application/json"), ("origin", "http://evil.example"), ("host", "a.example")],
+            &[("content-type", "application/json"), ("sec-fetch-site", "cross-site")],
+        ] {
+            assert!(!check(headers), "{headers:?}");
+        }
+    }
 
     #[test]
     fn a_request_is_the_same_only_with_the_same_method_path_and_body() {

@@ -16,7 +16,7 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 
-use crate::{api, assets, error::Problem};
+use crate::{actions::Role, api, assets, error::Problem};
 
 pub use host::only_local;
 pub use network::{Network, ParseNetworkError};
@@ -25,11 +25,14 @@ pub use network::{Network, ParseNetworkError};
 /// not notice. One who asks many at once must be stopped by what stands in front, or by secrets that can't be guessed.
 const REFUSED_AFTER: Duration = Duration::from_millis(400);
 
-/// Who is logged in. An application that has a log-in of its own puts one among the extensions of a request, and its name is shown.
+/// Who is logged in, and what they may do. An application that has a log-in of its own puts one among the extensions of a request:
+/// without one everything is shown and nothing can be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// As pages show it.
+    /// As pages and the audit show it: 1 to 128 characters.
     pub name: String,
+    /// What they may do.
+    pub role: Role,
 }
 
 /// How people and programs say who they are.
@@ -40,7 +43,14 @@ pub struct Auth(Arc<Mode>);
 enum Mode {
     Basic(Secrets),
     Bearer(Secrets),
-    Proxy { trusted: Vec<Network>, user: HeaderName },
+    Proxy { trusted: Vec<Network>, user: HeaderName, groups: Option<Groups> },
+}
+
+/// In which header a proxy names the groups of who comes, and which roles they give.
+#[derive(Debug, Clone)]
+struct Groups {
+    header: HeaderName,
+    roles: Vec<(String, Role)>,
 }
 
 /// Why a way to log in can't be set up. No text holds a secret.
@@ -59,6 +69,15 @@ pub enum AuthError {
         /// Counted from 1.
         line: usize,
     },
+    /// A name has a word behind it that is no role.
+    #[error("line {line} of the credentials has no role behind the name: write name:secret, or name operator:secret, or name admin:secret")]
+    Role {
+        /// Counted from 1.
+        line: usize,
+    },
+    /// Groups without a proxy that names them.
+    #[error("only a proxy names groups; write roles into the credentials instead: name operator:secret")]
+    Groups,
     /// There is nobody who could log in.
     #[error("there are no credentials: write a line name:secret for each")]
     Empty,
@@ -74,8 +93,8 @@ pub enum AuthError {
 }
 
 impl Auth {
-    /// HTTP Basic: a browser asks for name and password. One `name:password` a line; empty lines and those that begin with # say
-    /// nothing. Only over TLS, or to this machine: a browser sends the password with each request.
+    /// HTTP Basic: a browser asks for name and password. One `name:password` a line, for a viewer; `name operator:password` and
+    /// `name admin:password` for the other [roles](Role). Empty lines and those that begin with # say nothing. Only over TLS, or to this machine: a browser sends the password with each request.
     ///
     /// # Errors
     /// [`AuthError`].
@@ -83,7 +102,8 @@ impl Auth {
         Ok(Self(Arc::new(Mode::Basic(Secrets::read(lines)?))))
     }
 
-    /// `Authorization: Bearer TOKEN`, for programs and for proxies that add it. One `name:token` a line, as for [`Auth::basic`].
+    /// `Authorization: Bearer TOKEN`, for programs and for proxies that add it. One `name:token` a line, with a role or without, as for
+    /// [`Auth::basic`].
     ///
     /// # Errors
     /// [`AuthError`].
@@ -101,7 +121,19 @@ impl Auth {
             return Err(AuthError::NoProxy);
         }
         let user = header.parse().map_err(|_| AuthError::Header { name: header.chars().take(100).collect() })?;
-        Ok(Self(Arc::new(Mode::Proxy { trusted, user })))
+        Ok(Self(Arc::new(Mode::Proxy { trusted, user, groups: None })))
+    }
+
+    /// Which groups, named by the proxy in this header with commas between, have which [`Role`]; the highest counts. Whoever is in none
+    /// of them is a viewer.
+    ///
+    /// # Errors
+    /// [`AuthError`].
+    pub fn with_groups(self, header: &str, roles: impl IntoIterator<Item = (String, Role)>) -> Result<Self, AuthError> {
+        let Mode::Proxy { trusted, user, .. } = &*self.0 else { return Err(AuthError::Groups) };
+        let header = header.parse().map_err(|_| AuthError::Header { name: header.chars().take(100).collect() })?;
+        let groups = Groups { header, roles: roles.into_iter().collect() };
+        Ok(Self(Arc::new(Mode::Proxy { trusted: trusted.clone(), user: user.clone(), groups: Some(groups) })))
     }
 
     /// Lets nobody else in. Only the health check stays open, for load balancers, and the style sheet and the script.
@@ -129,22 +161,34 @@ impl Auth {
                 };
                 tokens.find(&given).ok_or(Refusal::Unknown { challenge: "Bearer realm=\"Haulage\", error=\"invalid_token\"", wrong: true })
             }
-            Mode::Proxy { trusted, user } => {
+            Mode::Proxy { trusted, user, groups } => {
                 let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
                 if !peer.is_some_and(|peer| trusted.iter().any(|network| network.contains(peer))) {
                     return Err(Refusal::NotTheProxy);
                 }
-                // Two of them: one may be what the client sent and the proxy did not take away.
-                let mut names = request.headers().get_all(user).iter();
-                let name =
-                    names.next().and_then(|name| str::from_utf8(name.as_bytes()).ok()).map(str::trim).filter(|name| !name.is_empty());
-                match (name, names.next()) {
-                    (Some(name), None) => Ok(Identity { name: name.chars().take(128).collect() }),
-                    _ => Err(Refusal::Nobody),
-                }
+                let name = only(request, user).map_err(|_| Refusal::Nobody)?.ok_or(Refusal::Nobody)?;
+                let role = match groups {
+                    Some(groups) => groups.role(only(request, &groups.header).map_err(|_| Refusal::Nobody)?.unwrap_or_default()),
+                    None => Role::Viewer,
+                };
+                Ok(Identity { name: name.chars().take(128).collect(), role })
             }
         }
     }
+}
+
+impl Groups {
+    fn role(&self, named: &str) -> Role {
+        let named: Vec<&str> = named.split(',').map(str::trim).collect();
+        self.roles.iter().filter(|(group, _)| named.contains(&group.as_str())).map(|(_, role)| *role).max().unwrap_or_default()
+    }
+}
+
+/// What a header says, if it says anything. Two of them are an error: one may be what the client sent and the proxy did not take away.
+fn only<'r>(request: &'r Request, name: &HeaderName) -> Result<Option<&'r str>, ()> {
+    let mut values = request.headers().get_all(name).iter();
+    let value = values.next().and_then(|value| str::from_utf8(value.as_bytes()).ok()).map(str::trim).filter(|value| !value.is_empty());
+    if values.next().is_some() { Err(()) } else { Ok(value) }
 }
 
 enum Refusal {
@@ -184,8 +228,8 @@ fn refuse(path: &str, status: StatusCode, sentence: &str) -> Response {
     }
 }
 
-/// Secrets by name; only their hashes are kept. Comparing hashes tells nothing of a secret by the time it takes.
-struct Secrets(BTreeMap<String, [u8; 32]>);
+/// Secrets and roles by name; of secrets only hashes are kept. Comparing hashes tells nothing of a secret by the time it takes.
+struct Secrets(BTreeMap<String, ([u8; 32], Role)>);
 
 impl std::fmt::Debug for Secrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -203,7 +247,11 @@ impl Secrets {
             }
             let pair = line.split_once(':').filter(|(name, secret)| (1..=128).contains(&name.len()) && secret.len() >= 8);
             let Some((name, secret)) = pair else { return Err(AuthError::Line { line: number + 1 }) };
-            if secrets.insert(name.to_owned(), hash(secret)).is_some() {
+            let (name, role) = match name.split_once(char::is_whitespace) {
+                Some((name, word)) => (name, word.trim().parse().map_err(|_| AuthError::Role { line: number + 1 })?),
+                None => (name, Role::Viewer),
+            };
+            if secrets.insert(name.to_owned(), (hash(secret), role)).is_some() {
                 return Err(AuthError::Twice { line: number + 1 });
             }
         }
@@ -212,12 +260,12 @@ impl Secrets {
 
     fn check(&self, name: &str, secret: &str) -> Option<Identity> {
         let given = hash(secret);
-        self.0.get(name).filter(|known| **known == given).map(|_| Identity { name: name.to_owned() })
+        self.0.get(name).filter(|(known, _)| *known == given).map(|(_, role)| Identity { name: name.to_owned(), role: *role })
     }
 
     fn find(&self, secret: &str) -> Option<Identity> {
         let given = hash(secret);
-        self.0.iter().find(|(_, known)| **known == given).map(|(name, _)| Identity { name: name.clone() })
+        self.0.iter().find(|(_, (known, _))| *known == given).map(|(name, (_, role))| Identity { name: name.clone(), role: *role })
     }
 }
 
@@ -231,17 +279,19 @@ mod tests {
 
     #[test]
     fn credentials_are_read_line_by_line_and_no_error_holds_one() {
-        let secrets = Secrets::read("# who\n\n ana:correct horse:1 \nben:battery-staple\n").unwrap();
-        assert_eq!(secrets.check("ana", "correct horse:1"), Some(Identity { name: "ana".into() }));
+        let secrets = Secrets::read("# who\n\n ana:correct horse:1 \nben operator:battery-staple\nzoe  admin:unguessable\n").unwrap();
+        assert_eq!(secrets.check("ana", "correct horse:1"), Some(Identity { name: "ana".into(), role: Role::Viewer }));
         assert_eq!(secrets.check("ana", "battery-staple"), None);
         assert_eq!(secrets.check("eve", "battery-staple"), None);
-        assert_eq!(secrets.find("battery-staple"), Some(Identity { name: "ben".into() }));
+        assert_eq!(secrets.find("battery-staple"), Some(Identity { name: "ben".into(), role: Role::Operator }));
+        assert_eq!(secrets.check("zoe", "unguessable"), Some(Identity { name: "zoe".into(), role: Role::Admin }));
         assert!(!format!("{secrets:?}").contains("horse"));
         for (text, part) in [
             ("ana:short", "line 1"),
             ("\nana", "line 2"),
             (":long enough", "line 1"),
             ("a:12345678\na:12345678", "line 2"),
+            ("ana root:12345678", "no role"),
             ("#", "no credentials"),
         ] {
             let error = Secrets::read(text).unwrap_err().to_string();

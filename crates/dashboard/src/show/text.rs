@@ -54,6 +54,17 @@ pub(crate) fn encode(text: impl AsRef<str>) -> String {
     out
 }
 
+/// What [`encode`] wrote; `None`: it did not.
+pub(crate) fn decode(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        let hex = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        out.push(if byte == b'%' { hex(bytes.next()?)? << 4 | hex(bytes.next()?)? } else { byte });
+    }
+    String::from_utf8(out).ok()
+}
+
 /// The first line of a text, or as much of it as fits in a list.
 pub(crate) fn first_line(text: &str) -> Cow<'_, str> {
     const MOST: usize = 160;

@@ -12,9 +12,9 @@ use crate::{
 };
 
 /// How long a row may be locked by somebody else. A claim or a settle holds it for milliseconds.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// Between two tries.
-const PAUSE: Duration = Duration::from_millis(20);
+pub(super) const PAUSE: Duration = Duration::from_millis(20);
 
 pub(crate) async fn act(tx: &mut PgConnection, operator: &Operator, id: JobId, verb: &Verb) -> Result<Acted, ManageError> {
     operator.check()?;
@@ -82,6 +82,6 @@ pub(crate) async fn apply(
     }
 }
 
-async fn look(tx: &mut PgConnection, id: JobId) -> Result<Standing, ManageError> {
+pub(super) async fn look(tx: &mut PgConnection, id: JobId) -> Result<Standing, ManageError> {
     store::look_at_jobs(tx, &[id.0]).await?.pop().ok_or(ManageError::NotFound { id })
 }

@@ -68,6 +68,12 @@ pub enum ManageError {
         /// The states that it may name.
         takes: String,
     },
+    /// Args that can't be stored, or that are no args.
+    #[error("the new args can't be used: {problem}")]
+    Args {
+        /// What is wrong with them, and what to do.
+        problem: String,
+    },
     /// No operation has this id.
     #[error("there is no operation {id}")]
     NoOperation {

@@ -4,6 +4,7 @@
 mod act;
 mod audit;
 mod cancel;
+mod edit;
 mod error;
 mod operation;
 mod operator;

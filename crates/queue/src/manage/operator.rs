@@ -2,7 +2,10 @@
 
 use sqlx::{Acquire, Postgres};
 
-use super::act::{act, run_again};
+use super::{
+    act::{act, run_again},
+    edit::edit_args,
+};
 use crate::{JobFilter, JobId, JobState, ManageError, Operation, OperationId, Priority, Verb, manage::operation};
 
 /// Somebody who acts on jobs, queues, keys and schedules, and why. Every act is written to the audit in its own transaction. The acts take what an enqueue takes:
@@ -59,11 +62,6 @@ impl Operator {
     pub fn because(mut self, reason: impl Into<String>) -> Self {
         self.reason = Some(crate::store::clean_text(&reason.into()));
         self
-    }
-
-    /// Who acts.
-    pub fn name(&self) -> &str {
-        &self.who
     }
 
     /// Does it to one job.
@@ -169,6 +167,26 @@ impl Operator {
         let new = run_again(&mut tx, self, id).await?;
         tx.commit().await?;
         Ok(new)
+    }
+
+    /// Gives a job that does not run other args: JSON, an object where it had one. One that is dead or cancelled has them when it is
+    /// retried; one in line goes to the end of it. `seen` are the args that the edit was made from: if it has others by now, nothing is
+    /// changed. Its unique key stays as it is. The audit says how long both were, never what they are.
+    ///
+    /// # Errors
+    /// [`ManageError::Args`] says what is wrong with the args, [`ManageError::Refused`] when the job runs, has completed, or has other
+    /// args than those that were seen; and the others.
+    pub async fn edit_args<'c>(
+        &'c self,
+        database: impl Acquire<'c, Database = Postgres> + Send + 'c,
+        id: JobId,
+        args: &'c str,
+        seen: Option<&'c str>,
+    ) -> Done<()> {
+        let mut tx = database.begin().await?;
+        edit_args(&mut tx, self, id, args, seen).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Stores an act on every job that matches; [`run_operation`](crate::run_operation) does it. Jobs that are enqueued or that finish

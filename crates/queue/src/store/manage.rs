@@ -98,6 +98,23 @@ pub(crate) async fn run_job_again(connection: &mut PgConnection, id: JobId, who:
     Ok(new.map(|new| new.map(JobId)))
 }
 
+/// The args of a job as text; `None`: there is no such job.
+pub async fn get_args<'c>(executor: impl PgExecutor<'c>, id: JobId) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar(include_str!("../sql/get_args.sql")).bind(id.0).fetch_optional(executor).await
+}
+
+/// Gives a job other args, if it has these still; returns whether it did.
+pub(crate) async fn edit_args(connection: &mut PgConnection, id: JobId, from: &str, to: &str) -> Result<bool, sqlx::Error> {
+    let row = sqlx::query(include_str!("../sql/edit_args.sql")).bind(id.0).bind(from).bind(to).fetch_optional(connection).await?;
+    Ok(row.is_some())
+}
+
+/// Waits until nobody else does what this names; others wait until the transaction ends.
+pub async fn take_turn(connection: &mut PgConnection, what: &str) -> Result<(), sqlx::Error> {
+    sqlx::query(include_str!("../sql/take_turn.sql")).bind(what).execute(connection).await?;
+    Ok(())
+}
+
 /// Waits on the server.
 pub(crate) async fn wait_a_moment(connection: &mut PgConnection, time: Duration) -> Result<(), sqlx::Error> {
     sqlx::query(include_str!("../sql/wait_a_moment.sql")).bind(time.as_secs_f64()).execute(connection).await?;

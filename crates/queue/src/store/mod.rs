@@ -49,9 +49,10 @@ pub(crate) use limit::{limit_key, limit_queue, look_at_key_limit, look_at_queue,
 pub(crate) use log::list_attempt_logs;
 pub use log::{LogTail, StoredLine, save_logs, save_spans};
 pub(crate) use manage::{
-    Finished, cancel_job, cancel_jobs, delete_jobs, discard_jobs, hold_jobs, look_at_jobs, move_jobs, release_jobs, reprioritise_jobs,
-    retry_jobs, run_job_again, run_jobs_now, wait_a_moment,
+    Finished, cancel_job, cancel_jobs, delete_jobs, discard_jobs, edit_args, hold_jobs, look_at_jobs, move_jobs, release_jobs,
+    reprioritise_jobs, retry_jobs, run_job_again, run_jobs_now, wait_a_moment,
 };
+pub use manage::{get_args, take_turn};
 pub(crate) use operation::{
     advance_operation, cancel_operation, get_operation, list_operations, lock_operation, plan_by_index, reopen_operation, start_operation,
 };

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{Acquire, PgPool, Postgres};
 
 use super::{finding::Finding, judgement::grows, verdict::text_of};
 use crate::{JobFilter, JobId, JobState, Limit, ManageError, Operator, Priority, Verb, manage::Target, run_operation, store};
@@ -102,9 +102,18 @@ impl Operator {
         }
     }
 
-    async fn end_session(&self, pool: &PgPool, pid: i32, backend_start: DateTime<Utc>) -> Result<bool, ManageError> {
+    /// Ends a session of the server, whose transaction is rolled back; returns whether there was one of this process that began then.
+    ///
+    /// # Errors
+    /// [`ManageError`]; a role that may not end this session gets one from the database.
+    pub async fn end_session<'c>(
+        &'c self,
+        database: impl Acquire<'c, Database = Postgres> + Send + 'c,
+        pid: i32,
+        backend_start: DateTime<Utc>,
+    ) -> Result<bool, ManageError> {
         self.check()?;
-        let mut tx = pool.begin().await?;
+        let mut tx = database.begin().await?;
         // Written first: once the session has ended there is nothing to roll back.
         self.write_audit(&mut tx, "end", Target::Session(pid), &[], Some(json!({ "backend_start": backend_start })), None).await?;
         let ended = store::end_session(&mut tx, pid, backend_start).await?;
