@@ -3,6 +3,7 @@
 mod acts;
 mod described;
 mod documented;
+mod roles;
 mod seed;
 
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};

@@ -10,7 +10,7 @@ use std::{
 use axum::Router;
 use haulage::{
     Job, JobFilter, JobId, JobState, Operator, Priority, SCHEMA_VERSION, Schedule, Verb,
-    dashboard::{Auth, Identity, only_local, router},
+    dashboard::{Auth, Identity, Role, only_local, router},
     declare_schedules,
 };
 use reqwest::{StatusCode, Url, header::HeaderMap};
@@ -147,7 +147,7 @@ async fn hostile_texts_in_every_field_are_shown_and_never_taken_for_html() {
         let is_shown = page.contains("&#60;script&#62;alert") && page.contains("⟨U+202E⟩⟨U+001B⟩[31m");
         assert!(is_shown || !shows.contains(&path), "{path}: {page}");
     }
-    let named = serve(router(pool.clone()).layer(axum::Extension(Identity { name: HOSTILE.to_owned() }))).await;
+    let named = serve(router(pool.clone()).layer(axum::Extension(Identity { name: HOSTILE.to_owned(), role: Role::Viewer }))).await;
     let (_, page) = get(&named, "/workers").await;
     assert!(page.contains("<span>&#34;&#62;&#60;script"), "{page}");
     let (_, body) = get(&url, "/api/v1/jobs").await;
@@ -641,7 +641,7 @@ async fn walk_for(url: &str, path: &str, before: &str) -> Vec<String> {
 }
 
 fn assert_guarded(headers: &HeaderMap) {
-    for (name, value) in [("content-security-policy", POLICY), ("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer")] {
+    for (name, value) in [("content-security-policy", POLICY), ("x-content-type-options", "nosniff"), ("referrer-policy", "same-origin")] {
         assert_eq!(headers[name], value);
     }
     let cache = headers["cache-control"].to_str().unwrap();

@@ -2,13 +2,23 @@
 
 use std::{fs, path::Path, process::Stdio};
 
-use haulage::{Job, JobState};
+use axum::{
+    extract::Request,
+    middleware::{Next, from_fn},
+};
+use haulage::{
+    Job, JobState,
+    dashboard::{Identity, Role, router},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::process::Command;
 
 use super::{ROOT, serve};
 use crate::support::{database, wait_for_state, worker};
+
+const LOGIN: &str = "Bearer battery-staple";
+const LOGIN_HEADER: &str = "Authorization: Bearer battery-staple";
 
 #[derive(Debug, Serialize, Deserialize)]
 struct SendReceipt {
@@ -32,7 +42,14 @@ async fn each_command_on_the_page_answers_what_the_page_says() {
     for order in [1_001, 1_002] {
         SendReceipt { order }.enqueue(&pool).await.unwrap();
     }
-    let url = serve(haulage::dashboard::router(pool)).await;
+    // An application whose log-in is a token, and which lets everybody look.
+    let log_in = async |mut request: Request, next: Next| {
+        if request.headers().get("authorization").is_some_and(|given| given == LOGIN) {
+            request.extensions_mut().insert(Identity { name: "ana".into(), role: Role::Admin });
+        }
+        next.run(request).await
+    };
+    let url = serve(router(pool).layer(from_fn(log_in))).await;
 
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/api.md")).unwrap();
     let mut blocks = page.split("```").skip(1).step_by(2).peekable();
@@ -41,7 +58,12 @@ async fn each_command_on_the_page_answers_what_the_page_says() {
         let Some(script) = block.strip_prefix("sh\n") else { continue };
         let script = script.lines().filter(|line| !line.starts_with("export API=")).collect::<Vec<_>>().join("\n");
         let mut command = Command::new("bash");
-        command.args(["-euo", "pipefail", "-c", &script]).env("API", format!("{url}{ROOT}")).stdin(Stdio::null()).kill_on_drop(true);
+        command
+            .args(["-euo", "pipefail", "-c", &script])
+            .env("API", format!("{url}{ROOT}"))
+            .env("LOGIN", LOGIN_HEADER)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
         let output = command.output().await.unwrap();
         assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).unwrap();
