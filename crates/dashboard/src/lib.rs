@@ -16,15 +16,19 @@
 //! | `/schedules`, `/schedules/{name}` | schedules, and one with what it made |
 //! | `/operations`, `/operations/{id}` | acts on many jobs |
 //! | `/audit` | who did what |
+//! | `/act` | asks before something is done (`GET`), and does it (`POST`) |
 //! | `/api/v1` | all of it as JSON, and what can be done about it; `openapi.json` there describes it |
 //! | `/metrics` | how the fleet's queues stand, for Prometheus; see docs/tracing.md |
 //! | `/health` | 200 when the database answers and its schema fits, else 503; the pool's `acquire_timeout` bounds the wait |
 //!
 //! Whoever reaches the router sees every job, with secrets in args and errors hidden. Put it behind the log-in of the application, or
-//! behind an [`Auth`].
+//! behind an [`Auth`]. Who may do something is said by the [`Role`] of an [`Identity`]; without one everything is shown and nothing can
+//! be done, and on a [`read_only`] pool nobody can do anything.
 
 mod actions;
 mod api;
+mod button;
+mod form;
 mod frame;
 mod pages;
 mod search;
@@ -43,6 +47,7 @@ mod metrics;
 
 use axum::{
     Extension, Router,
+    extract::DefaultBodyLimit,
     http::{HeaderValue, header},
     middleware,
     response::Response,
@@ -81,6 +86,8 @@ pub fn router(pool: PgPool) -> Router {
         .route("/operations", get(pages::operations::page))
         .route("/operations/{id}", get(pages::operation::page))
         .route("/audit", get(pages::audit::page))
+        // Args of a megabyte, and what a form makes of them.
+        .route("/act", get(pages::act::page).post(pages::act::act).layer(DefaultBodyLimit::max(4 << 20)))
         .route("/theme", post(theme::choose))
         .route("/health", get(health::health))
         .route("/metrics", get(metrics::metrics))

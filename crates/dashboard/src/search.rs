@@ -143,7 +143,7 @@ fn time(text: &str, clock: &DateTime<Utc>) -> Option<DateTime<Utc>> {
 }
 
 /// `90s`, `5m`, `2h`, `3d`.
-fn length(text: &str) -> Option<TimeDelta> {
+pub(crate) fn length(text: &str) -> Option<TimeDelta> {
     let unit = text.chars().last()?;
     let count: i64 = text[..text.len() - unit.len_utf8()].parse().ok().filter(|count| (0..=1_000_000).contains(count))?;
     match unit {

@@ -65,7 +65,7 @@ pub(crate) async fn choose(Form(choice): Form<Choice>) -> Response {
 }
 
 /// A place below our root, or the root: never another host, never a scheme.
-fn back_to(here: &str) -> String {
+pub(crate) fn back_to(here: &str) -> String {
     let plain = here.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     if plain && !here.is_empty() && !here.starts_with('/') { format!("./{here}") } else { "./overview".to_owned() }
 }

@@ -16,7 +16,7 @@ pub(crate) enum Action {
     /// again since, it is not once more. `None`: whatever happened.
     RunAgain { id: JobId, seen: Option<i64> },
     /// Other args for a job that does not run. Where they hold the mask of a secret, the secret stays. `seen`: the
-    /// [fingerprint](super::fingerprint) of the args that were edited.
+    /// [fingerprint](super::args::fingerprint) of the args that were edited.
     EditArgs { id: JobId, args: String, seen: Option<String> },
     /// A verb on all jobs that match, as an operation that goes on by itself. `seen`: the newest operation that whoever asks knew of; if
     /// they have started the same since, that one is answered.

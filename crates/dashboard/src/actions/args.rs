@@ -5,7 +5,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::Refusal;
-use crate::show::{MASK, is_secret, mask};
+use crate::show::{MASK, hides as is_unseen, is_secret, mask};
 
 /// Args as they can be edited.
 #[derive(Debug, Clone)]
@@ -29,6 +29,7 @@ pub(crate) fn shown(args: &JsonText) -> Option<Shown> {
     let printed = serde_json::to_string_pretty(if hides { &hidden } else { &value }).ok()?;
     // A number with more digits than a float has would come back as another one; the text as Postgres has it keeps each.
     let text = if !hides && digits(&printed) != digits(&args.text) { args.text.clone() } else { printed };
+    let text = escape_unseen(&text);
     Some(Shown { text, seen: fingerprint(&args.text), hides })
 }
 
@@ -95,6 +96,19 @@ fn put_back(edited: &mut Value, old: Option<&Value>, hidden: Option<&Value>, pat
     Ok(())
 }
 
+/// Characters that a page shows as others would come back as those: here they stand as JSON's escapes. They can only be inside of strings.
+fn escape_unseen(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_unseen(c) {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 fn digits(text: &str) -> usize {
     text.bytes().filter(u8::is_ascii_digit).count()
 }
@@ -141,6 +155,15 @@ mod tests {
         let editor = shown(&text(odd)).unwrap();
         assert!(editor.text.contains("1.00000000000000000001") && !editor.hides, "{}", editor.text);
         assert_eq!(restore(&editor.text, odd).unwrap(), editor.text);
+    }
+
+    #[test]
+    fn characters_that_no_page_shows_come_back_as_they_were() {
+        let old = "{\"a\": \"x\u{200d}y\u{e0041}\"}";
+        let editor = shown(&text(old)).unwrap();
+        assert!(editor.text.contains("\\u200d") && !editor.text.chars().any(is_unseen), "{}", editor.text);
+        let back: Value = serde_json::from_str(&restore(&editor.text, old).unwrap()).unwrap();
+        assert_eq!(back, serde_json::from_str::<Value>(old).unwrap());
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod role;
 
 pub(crate) use action::Action;
 pub(crate) use actor::Actor;
-pub(crate) use args::{Shown, fingerprint, shown};
+pub(crate) use args::{Shown, shown};
 pub(crate) use done::Done;
 pub(crate) use drive::Drivers;
 pub(crate) use refusal::Refusal;

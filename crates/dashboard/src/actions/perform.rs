@@ -1,11 +1,11 @@
 //! Doing it: the deed and its row in the audit in one transaction, which waits for nobody for long.
 
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 
 use chrono::{DateTime, Utc};
 use haulage_queue::{
-    Acted, AuditFilter, JobFilter, JobId, JobState, Operation, OperationId, Operator, Preview, Verb, list_audit, list_operations, preview,
-    store,
+    Acted, AuditFilter, JobFilter, JobId, JobState, ManageError, Operation, OperationId, Operator, Preview, Verb, list_audit,
+    list_operations, preview, store,
 };
 use sqlx::PgConnection;
 
@@ -42,9 +42,16 @@ impl App {
     pub(crate) async fn preview(&self, actor: &Actor, verb: &Verb, filter: &JobFilter) -> Result<Preview, Refusal> {
         actor.check_role(Action::verb_needs(verb))?;
         let (mut tx, _) = store::start_reading(&self.pool, COUNTING).await?;
-        Ok(preview(&mut *tx, verb.clone(), filter).await?)
+        Ok(count(&mut tx, verb, filter).await?)
     }
 }
+
+/// In a box of its own, or the compiler can't tell that a handler that waits for it may go to another thread.
+fn count<'a>(tx: &'a mut PgConnection, verb: &Verb, filter: &'a JobFilter) -> Counted<'a> {
+    Box::pin(preview(tx, verb.clone(), filter))
+}
+
+type Counted<'a> = Pin<Box<dyn Future<Output = Result<Preview, ManageError>> + Send + 'a>>;
 
 async fn deed(tx: &mut PgConnection, operator: &Operator, actor: &Actor, action: &Action) -> Result<Done, Refusal> {
     Ok(match action {
@@ -101,6 +108,10 @@ async fn deed(tx: &mut PgConnection, operator: &Operator, actor: &Actor, action:
             Done::new(format!("Schedule {schedule} is paused{}. What comes meanwhile is not made up.", to(until)))
         }
         Action::ResumeSchedule { schedule } => {
+            // Resuming one that fires already would leave out what is due at this moment.
+            if haulage_queue::schedule(&mut *tx, schedule).await.map_err(ManageError::from)?.paused_at.is_none() {
+                return Ok(Done::nothing(format!("Schedule {schedule} was not paused any more.")));
+            }
             operator.resume_schedule(&mut *tx, schedule).await?;
             Done::new(format!("Schedule {schedule} goes on."))
         }
@@ -150,7 +161,7 @@ async fn start(
 }
 
 fn gone(id: JobId) -> Refusal {
-    haulage_queue::ManageError::NotFound { id }.into()
+    ManageError::NotFound { id }.into()
 }
 
 fn to(until: Option<DateTime<Utc>>) -> String {

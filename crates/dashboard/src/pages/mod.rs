@@ -1,5 +1,6 @@
 //! The pages, a file each.
 
+pub(crate) mod act;
 pub(crate) mod audit;
 pub(crate) mod job;
 pub(crate) mod jobs;

@@ -103,7 +103,7 @@ pub(crate) fn signed(count: u64) -> i64 {
 }
 
 /// A filter, condition by condition, under the names that it is stored with.
-fn conditions(filter: &JobFilter) -> Vec<(String, String)> {
+pub(crate) fn conditions(filter: &JobFilter) -> Vec<(String, String)> {
     let Ok(serde_json::Value::Object(parts)) = serde_json::to_value(filter) else { return Vec::new() };
     let word = |value: serde_json::Value| match value {
         serde_json::Value::String(text) => text,

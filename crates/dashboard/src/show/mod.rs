@@ -14,5 +14,5 @@ pub(crate) use number::{Gauge, capped, gauge, number};
 pub(crate) use prose::{Prose, prose};
 pub(crate) use redact::{MASK, is_secret, mask, mask_named};
 pub(crate) use state::{Look, Tag};
-pub(crate) use text::{decode, encode, first_line, visible};
+pub(crate) use text::{decode, encode, first_line, hides, visible};
 pub(crate) use time::{ago, at, span, span_between};

@@ -34,7 +34,8 @@ pub(crate) fn visible(page: String) -> String {
     out
 }
 
-fn hides(c: char) -> bool {
+/// Whether pages show another character in place of this one.
+pub(crate) fn hides(c: char) -> bool {
     (c.is_control() && c != '\n' && c != '\t')
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{61c}' | '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0e}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }

@@ -29,13 +29,13 @@ pub struct Preview {
 pub async fn preview<'c>(
     database: impl Acquire<'c, Database = Postgres> + Send + 'c,
     verb: Verb,
-    filter: &JobFilter,
+    filter: &'c JobFilter,
 ) -> Result<Preview, ManageError> {
     let (filter, parts) = scope(&verb, filter.clone())?;
     let mut tx = database.begin().await?;
     let (counts, more) = store::count_jobs(&mut tx, &filter, parts).await?;
     let samples = store::search_jobs(&mut *tx, &filter.limit(5), parts, Some(store::PAGE_REACH)).await?.jobs;
-    tx.rollback().await?;
+    tx.commit().await?;
     let mut by_state: BTreeMap<&'static str, u64> = BTreeMap::new();
     for (state, count) in counts {
         *by_state.entry(state.as_str()).or_default() += u64::try_from(count).unwrap_or(0);
