@@ -62,6 +62,19 @@ async fn every_verb_is_done_to_a_job_and_stands_in_the_audit_with_who_and_why() 
     let new: JobId = again.json()["new_id"].as_str().unwrap().parse().unwrap();
     assert_eq!(job(&pool, new).await.unwrap().unwrap().state, JobState::Available);
 
+    // What is hidden stays, if it comes back so.
+    let shown = get_with_login(&url, &format!("/jobs/{held}")).await["args"].clone();
+    assert_eq!(shown, json!({ "n": 3 }));
+    let path = format!("/jobs/{held}/args");
+    let secret = json!({ "n": 4, "password": "hunter2" });
+    assert_eq!(send(&url, Method::PUT, &path, json!({ "args": secret }), None).await.json()["verb"], "edit-args");
+    let mut shown = get_with_login(&url, &format!("/jobs/{held}")).await["args"].clone();
+    assert_eq!(shown["password"], "••••••");
+    shown["n"] = json!(5);
+    assert_eq!(send(&url, Method::PUT, &path, json!({ "args": shown }), None).await.status, StatusCode::OK);
+    let stored: Value = sqlx::query_scalar("SELECT args FROM haulage.live_jobs WHERE id = $1").bind(held.0).fetch_one(&pool).await.unwrap();
+    assert_eq!(stored, json!({ "n": 5, "password": "hunter2" }));
+
     // Without a body, and refused with what to do.
     let bare = client().post(format!("{url}{ROOT}/jobs/{dead}/retry")).header("authorization", LOGIN).send().await.unwrap();
     let refused = Answer { status: bare.status(), headers: bare.headers().clone(), text: bare.text().await.unwrap() };
@@ -78,6 +91,21 @@ async fn queues_schedules_and_operations_are_acted_on() {
     assert!(paused["paused_until"].is_string(), "{paused}");
     assert_eq!(post(&url, "/queues/a%2Fb/resume", json!({})).await.json(), json!({ "name": "a/b", "was_paused": true }));
     assert_eq!(post(&url, "/queues/a%2Fb/resume", json!({})).await.json(), json!({ "name": "a/b", "was_paused": false }));
+
+    let put = async |path: &str, body: Value| send(&url, Method::PUT, path, body, None).await;
+    let limit = json!({ "max_running": 3, "rate": { "count": 100, "per_s": 60.0, "burst": 20 } });
+    assert_eq!(put("/queues/a%2Fb/limit", limit.clone()).await.json(), limit);
+    assert_eq!(get_with_login(&url, "/queues/a%2Fb").await["limit"], limit);
+    assert_eq!(put("/queues/a%2Fb/limit", json!({})).await.json(), json!({ "max_running": null, "rate": null }));
+    for key in ["tenant:9", "user:*"] {
+        assert_eq!(put(&format!("/keys/{key}/limit"), limit.clone()).await.json(), limit);
+    }
+    assert_eq!(put("/keys/tenant:9/limit", json!({})).await.json()["max_running"], json!(null));
+    let keys = get_with_login(&url, "/keys").await["items"].clone();
+    assert_eq!(keys.as_array().unwrap().iter().map(|key| key["key"].as_str().unwrap()).collect::<Vec<_>>(), ["tenant:7", "user:*"]);
+    assert_problem(&put("/keys/a:b:*/limit", limit.clone()).await, StatusCode::UNPROCESSABLE_ENTITY, &["a:b:*"]);
+    let rate = json!({ "rate": { "count": 1, "per_s": 0.0 } });
+    assert_problem(&put("/queues/mail/limit", rate).await, StatusCode::UNPROCESSABLE_ENTITY, &["rate"]);
 
     let paused = post(&url, "/schedules/nightly/pause", json!({})).await.json();
     assert!(paused["paused_by"] == "ci" && paused["paused_until"].is_null(), "{paused}");

@@ -24,7 +24,7 @@ async fn writes(url: &str) -> Vec<(Method, String, String)> {
         for (method, described) in methods.as_object().unwrap().iter().filter(|(method, _)| *method != "get") {
             let says = described["description"].as_str().unwrap();
             let role = says.split("Takes the role ").nth(1).and_then(|rest| rest.split('.').next()).unwrap();
-            let path = path.replace("{id}", "9007199254740996").replace("{name}", "mail");
+            let path = path.replace("{id}", "9007199254740996").replace("{name}", "mail").replace("{key}", "tenant:7");
             writes.push((method.to_uppercase().parse().unwrap(), path, role.to_owned()));
         }
     }

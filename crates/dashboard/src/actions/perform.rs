@@ -53,7 +53,8 @@ fn count<'a>(tx: &'a mut PgConnection, verb: &Verb, filter: &'a JobFilter) -> Co
 
 type Counted<'a> = Pin<Box<dyn Future<Output = Result<Preview, ManageError>> + Send + 'a>>;
 
-async fn deed(tx: &mut PgConnection, operator: &Operator, actor: &Actor, action: &Action) -> Result<Done, Refusal> {
+/// In a transaction of the caller's, who has asked whether this actor may.
+pub(crate) async fn deed(tx: &mut PgConnection, operator: &Operator, actor: &Actor, action: &Action) -> Result<Done, Refusal> {
     Ok(match action {
         Action::Job { id, verb } => {
             let acted = operator.act(&mut *tx, *id, verb.clone()).await?;

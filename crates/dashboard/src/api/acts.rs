@@ -120,6 +120,34 @@ pub(crate) async fn reprioritise(doing: Doing, id: JobId, to: NewRank) -> Done<A
     act(doing, id, Verb::Reprioritise { priority: to.priority.0 }, to.reason).await
 }
 
+/// Other args.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewArgs {
+    /// All of them. Where a value is hidden as `"••••••"`, leave it so: it stays what it is.
+    #[schemars(with = "Value")]
+    args: Box<RawValue>,
+    /// Why, for people.
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+/// A job has other args.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Edited {
+    /// The job.
+    id: Id,
+    /// What was done.
+    verb: &'static str,
+}
+
+/// `PUT /jobs/{id}/args`.
+pub(crate) async fn edit_args(mut doing: Doing, id: JobId, new: NewArgs) -> Done<Edited> {
+    let action = Action::EditArgs { id, args: new.args.get().to_owned(), seen: None };
+    doing.perform(&action, new.reason.as_deref()).await?;
+    Ok((doing, Edited { id: id.into(), verb: "edit-args" }))
+}
+
 /// A finished job was repeated as a new one.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Repeated {

@@ -17,6 +17,7 @@ mod audit;
 mod filter;
 mod job;
 mod jobs;
+mod limits;
 mod operations;
 mod overview;
 mod queues;
@@ -85,8 +86,11 @@ fn endpoints() -> Vec<Endpoint> {
         write(Operator, post("/jobs/{id}/release"), ("releaseJob", "A held job goes on"), OK, acts::release),
         write(Operator, post("/jobs/{id}/move"), ("moveJob", "The job goes to another queue"), OK, acts::move_to),
         write(Operator, post("/jobs/{id}/reprioritise"), ("reprioritiseJob", "The job gets another priority"), OK, acts::reprioritise),
+        write(Admin, put("/jobs/{id}/args"), ("editJobArgs", "Other args for a job that does not run"), OK, acts::edit_args),
         write(Operator, post("/queues/{name}/pause"), ("pauseQueue", "The fleet starts no jobs of a queue"), OK, acts::pause_queue),
         write(Operator, post("/queues/{name}/resume"), ("resumeQueue", "The fleet starts jobs of a queue again"), OK, acts::resume_queue),
+        write(Admin, put("/queues/{name}/limit"), ("limitQueue", "Sets all limits of a queue anew"), OK, limits::limit_queue),
+        write(Admin, put("/keys/{key}/limit"), ("limitKey", "Sets all limits of a key anew, or of a class of keys"), OK, limits::limit_key),
         write(Operator, post("/schedules/{name}/pause"), ("pauseSchedule", "A schedule does not fire"), OK, acts::pause_schedule),
         write(Operator, post("/schedules/{name}/resume"), ("resumeSchedule", "A schedule fires again"), OK, acts::resume_schedule),
         write(
@@ -119,6 +123,10 @@ fn endpoints() -> Vec<Endpoint> {
             acts::resume_operation,
         ),
     ]
+}
+
+const fn put(path: &'static str) -> (Method, &'static str) {
+    (Method::PUT, path)
 }
 
 const fn post(path: &'static str) -> (Method, &'static str) {

@@ -50,7 +50,7 @@ pub(crate) struct Queue {
 
 /// What a queue or a key may do at most.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Limit {
+pub(crate) struct Limit {
     /// Jobs at once in the whole fleet; `null`: no limit.
     max_running: Option<u32>,
     /// Starts in a time; `null`: no limit.
@@ -69,7 +69,7 @@ struct Rate {
 }
 
 impl Limit {
-    fn new(limit: &haulage_queue::Limit) -> Self {
+    pub(crate) fn new(limit: &haulage_queue::Limit) -> Self {
         let rate = |(count, per, burst): (u32, std::time::Duration, u32)| Rate { count, per_s: per.as_secs_f64(), burst };
         Self { max_running: limit.max_running(), rate: limit.max_starts().map(rate) }
     }

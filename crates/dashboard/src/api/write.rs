@@ -25,7 +25,7 @@ use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::endpoint::{Asks, Endpoint, Nothing, Place, cut, place_of, query_of};
 use crate::{
-    actions::{Actor, Refusal, Role, forgery},
+    actions::{Action, Actor, Refusal, Role, deed, forgery},
     app::{App, PATIENCE},
     error::Problem,
 };
@@ -61,6 +61,14 @@ impl Doing {
     /// Refuses who may not do what needs this role.
     pub(crate) fn check_role(&self, needs: Role) -> Result<(), Problem> {
         Ok(self.actor.check_role(needs)?)
+    }
+
+    /// Does what a page's form would do, in this transaction.
+    pub(crate) async fn perform(&mut self, action: &Action, reason: Option<&str>) -> Result<(), Problem> {
+        self.actor.check(action)?;
+        let operator = self.actor.operator(reason);
+        deed(&mut self.tx, &operator, &self.actor, action).await?;
+        Ok(())
     }
 
     /// Goes on with an operation when this is done.
