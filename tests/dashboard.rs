@@ -147,7 +147,7 @@ async fn hostile_texts_in_every_field_are_shown_and_never_taken_for_html() {
         let is_shown = page.contains("&#60;script&#62;alert") && page.contains("⟨U+202E⟩⟨U+001B⟩[31m");
         assert!(is_shown || !shows.contains(&path), "{path}: {page}");
     }
-    let named = serve(router(pool.clone()).layer(axum::Extension(Identity { name: HOSTILE.to_owned(), role: Role::Viewer }))).await;
+    let named = serve(router(pool.clone()).layer(axum::Extension(Identity { name: HOSTILE.to_owned(), role: Role::Admin }))).await;
     let (_, page) = get(&named, "/workers").await;
     assert!(page.contains("<span>&#34;&#62;&#60;script"), "{page}");
     let (_, body) = get(&url, "/api/v1/jobs").await;

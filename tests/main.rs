@@ -15,6 +15,7 @@ mod clock;
 mod compile_errors;
 mod crash;
 mod dashboard;
+mod dashboard_actions;
 mod dependencies;
 mod deploy;
 mod enqueue;

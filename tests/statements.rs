@@ -139,6 +139,7 @@ async fn hot_statements_use_their_indexes_and_never_scan_the_jobs() {
         ("release_jobs", "ARRAY[1, 2]::bigint[]", vec!["live_jobs_pkey"]),
         ("move_jobs", "ARRAY[1, 2]::bigint[], 'other'", vec!["live_jobs_pkey"]),
         ("reprioritise_jobs", "ARRAY[1, 2]::bigint[], 2::smallint", vec!["live_jobs_pkey"]),
+        ("edit_args", "1, '{}', '{}'", vec!["live_jobs_pkey", "finished_failed_"]),
         ("delete_jobs", "ARRAY[1, 2]::bigint[], now(), now()", vec!["live_jobs_pkey", "finished_completed_", "finished_failed_"]),
         (
             "enqueue_jobs",

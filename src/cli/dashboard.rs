@@ -3,10 +3,11 @@
 use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
+use axum::Extension;
 use clap::ValueEnum;
 use haulage::{
     check_schema,
-    dashboard::{Auth, Network, only_local},
+    dashboard::{Auth, Identity, Network, Role, only_local, read_only},
 };
 use sqlx::postgres::PgPoolOptions;
 use tokio::net::TcpListener;
@@ -20,13 +21,14 @@ const PATIENCE: Duration = Duration::from_millis(1_500);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  haulage dashboard                                      on this machine, for whoever is on it
+  haulage dashboard                                      on this machine, for whoever is on it: as you, and as admin
+  haulage dashboard --read-only                          the same, and nothing can be changed
   haulage dashboard --listen 0.0.0.0:8090 --auth basic --credentials /etc/haulage/dashboard
   haulage dashboard --listen 10.1.2.3:8090 --auth proxy --trusted-proxy 10.1.0.0/16
   ssh -L 8090:127.0.0.1:8090 HOST haulage dashboard      to see it from elsewhere
 
-Credentials are lines like ana:correct-horse, from the file or from HAULAGE_DASHBOARD_CREDENTIALS. Put TLS in front: basic and bearer
-send the secret with each request.")]
+Credentials are lines like ana:correct-horse for a viewer, ana operator:correct-horse or ana admin:correct-horse, from the file or
+from HAULAGE_DASHBOARD_CREDENTIALS. Put TLS in front: basic and bearer send the secret with each request.")]
 pub(crate) struct Dashboard {
     /// The address to listen on; beyond this machine only with a log-in
     #[arg(long, value_name = "ADDRESS", value_parser = address, default_value = "127.0.0.1:8090")]
@@ -52,9 +54,29 @@ pub(crate) struct Dashboard {
     #[arg(long, value_name = "NAME")]
     user_header: Option<String>,
 
-    /// Let everybody who reaches the address see every job
+    /// The header in which the proxy names groups, with commas between [default: X-Forwarded-Groups]
+    #[arg(long, value_name = "NAME")]
+    groups_header: Option<String>,
+
+    /// Whoever is in this group is an operator; may be repeated
+    #[arg(long, value_name = "GROUP")]
+    operator_group: Vec<String>,
+
+    /// Whoever is in this group is an admin; may be repeated
+    #[arg(long, value_name = "GROUP")]
+    admin_group: Vec<String>,
+
+    /// Let everybody who reaches the address see every job, and nobody change one
     #[arg(long, conflicts_with = "auth")]
     insecure_no_auth: bool,
+
+    /// Change nothing, whoever asks: the database refuses every write
+    #[arg(long)]
+    read_only: bool,
+
+    /// Who does what is done here without a log-in, for the audit
+    #[arg(id = "who", long = "as", value_name = "NAME", env = "USER", hide_env_values = true)]
+    name: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -76,6 +98,7 @@ impl Dashboard {
         // A page that says so beats one that hangs: a probe waits a second or two.
         let options = (*pool.connect_options()).clone().application_name("haulage dashboard");
         let pool = PgPoolOptions::new().max_connections(4).acquire_timeout(PATIENCE).connect_lazy_with(options);
+        let pool = if self.read_only { read_only(&pool) } else { pool };
         let listener = TcpListener::bind(self.listen)
             .await
             .with_context(|| format!("can't listen on {}; choose another address with --listen", self.listen))?;
@@ -84,7 +107,11 @@ impl Dashboard {
         let router = match auth {
             Some(auth) => auth.protect(router),
             None if self.insecure_no_auth => router,
-            None => only_local(router),
+            // Whoever is on this machine can do all that by the command, too.
+            None => {
+                let name = self.name.filter(|name| !name.is_empty()).unwrap_or_else(|| "somebody on this machine".to_owned());
+                only_local(router.layer(Extension(Identity { name, role: Role::Admin })))
+            }
         };
         axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
             .with_graceful_shutdown(async move {
@@ -97,7 +124,7 @@ impl Dashboard {
     /// The log-in that was asked for. None only on this machine, or if somebody insists.
     fn auth(&self) -> anyhow::Result<Option<Auth>> {
         let (has_credentials, has_proxy) =
-            (self.credentials.is_some() || self.credentials_text.is_some(), !self.trusted_proxy.is_empty() || self.user_header.is_some());
+            (self.credentials.is_some() || self.credentials_text.is_some(), !self.trusted_proxy.is_empty() || self.names_headers());
         let Some(way) = self.auth else {
             // Whoever names who may come does not want it open to all.
             if has_credentials {
@@ -106,7 +133,7 @@ impl Dashboard {
                 );
             }
             if has_proxy {
-                bail!("--trusted-proxy and --user-header need --auth proxy");
+                bail!("--trusted-proxy, --user-header and groups need --auth proxy");
             }
             if self.listen.ip().is_loopback() || self.insecure_no_auth {
                 return Ok(None);
@@ -120,7 +147,7 @@ impl Dashboard {
         };
         match way {
             Way::Basic | Way::Bearer if has_proxy => {
-                bail!("--trusted-proxy and --user-header are for --auth proxy only; leave them out, or choose it")
+                bail!("--trusted-proxy, --user-header and groups are for --auth proxy only; leave them out, or choose it")
             }
             Way::Proxy if has_credentials => {
                 bail!(
@@ -133,9 +160,19 @@ impl Dashboard {
             Way::Basic => Auth::basic(&self.lines()?)?,
             Way::Bearer => Auth::bearer(&self.lines()?)?,
             Way::Proxy => Auth::proxy(self.trusted_proxy.clone(), self.user_header.as_deref().unwrap_or("X-Forwarded-User"))
-                .context("name its address with --trusted-proxy")?,
+                .context("name its address with --trusted-proxy")?
+                .with_groups(self.groups_header.as_deref().unwrap_or("X-Forwarded-Groups"), self.groups())?,
         };
         Ok(Some(auth))
+    }
+
+    fn names_headers(&self) -> bool {
+        self.user_header.is_some() || self.groups_header.is_some() || !self.groups().is_empty()
+    }
+
+    fn groups(&self) -> Vec<(String, Role)> {
+        let with = |groups: &[String], role: Role| groups.iter().map(move |group| (group.clone(), role)).collect::<Vec<_>>();
+        [with(&self.operator_group, Role::Operator), with(&self.admin_group, Role::Admin)].concat()
     }
 
     fn lines(&self) -> anyhow::Result<String> {

@@ -23,6 +23,39 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
   });
 }
 
+// A menu closes when somebody goes elsewhere.
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+});
+
+// A form that was sent is not sent twice by an impatient finger; if it was all the same, the second finds it done.
+for (const form of document.querySelectorAll("form[method=post]")) {
+  form.addEventListener("submit", (event) => {
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "1";
+    // Should no answer come, it may be tried again.
+    setTimeout(() => delete form.dataset.sent, 3000);
+  });
+}
+
+// An operation under way: its numbers come anew every two seconds, and the page when it has ended.
+const progress = document.querySelector("#progress[data-goes]");
+if (progress) {
+  setInterval(async () => {
+    if (document.hidden) return;
+    try {
+      const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
+      const now = page.querySelector("#progress");
+      if (now?.hasAttribute("data-goes")) progress.replaceChildren(...now.childNodes);
+      else location.reload();
+    } catch {
+      // The server is away for a moment: the next look finds it, or the one after.
+    }
+  }, 2000);
+}
+
 // Single keys may be switched off: who dictates text would press them by accident.
 const dialog = document.querySelector("#keys");
 const off = () => localStorage.getItem("haulage-keys") === "off";
@@ -59,6 +92,11 @@ document.addEventListener("keydown", (event) => {
   }
   const typing = event.target.closest("input, textarea, select, [contenteditable]");
   if (typing && event.key === "Escape") typing.blur();
+  const menu = event.key === "Escape" && event.target.closest("details.menu[open]");
+  if (menu) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
   if (typing || event.altKey || dialog.open || off()) return;
   if (event.timeStamp - goes < 1200 && event.key in places) {
     const link = document.querySelector(`.side a[data-go="${event.key}"]`);

@@ -81,11 +81,6 @@ impl Frame {
         self.actor.may(Role::Operator)
     }
 
-    /// Whether an administrator's buttons are shown.
-    pub(crate) fn administers(&self) -> bool {
-        self.actor.may(Role::Admin)
-    }
-
     /// What a form must hold to be believed.
     pub(crate) fn token(&self) -> &str {
         self.ticket.as_ref().map_or("", |ticket| &ticket.token)

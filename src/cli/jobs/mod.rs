@@ -6,6 +6,7 @@ mod show;
 mod cancel;
 mod delete;
 mod discard;
+mod edit_args;
 mod hold;
 mod move_to;
 mod release;
@@ -48,6 +49,7 @@ enum Command {
     Delete(delete::Delete),
     Move(move_to::Move),
     Reprioritise(reprioritise::Reprioritise),
+    EditArgs(edit_args::EditArgs),
 }
 
 impl Jobs {
@@ -65,6 +67,7 @@ impl Jobs {
             Command::Delete(command) => command.run(database).await,
             Command::Move(command) => command.run(database).await,
             Command::Reprioritise(command) => command.run(database).await,
+            Command::EditArgs(command) => command.run(database).await,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Doing it: the deed and its row in the audit in one transaction, which waits for nobody for long.
 
-use std::{pin::Pin, time::Duration};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use haulage_queue::{
@@ -42,16 +42,9 @@ impl App {
     pub(crate) async fn preview(&self, actor: &Actor, verb: &Verb, filter: &JobFilter) -> Result<Preview, Refusal> {
         actor.check_role(Action::verb_needs(verb))?;
         let (mut tx, _) = store::start_reading(&self.pool, COUNTING).await?;
-        Ok(count(&mut tx, verb, filter).await?)
+        Ok(preview(&mut *tx, verb.clone(), filter).await?)
     }
 }
-
-/// In a box of its own, or the compiler can't tell that a handler that waits for it may go to another thread.
-fn count<'a>(tx: &'a mut PgConnection, verb: &Verb, filter: &'a JobFilter) -> Counted<'a> {
-    Box::pin(preview(tx, verb.clone(), filter))
-}
-
-type Counted<'a> = Pin<Box<dyn Future<Output = Result<Preview, ManageError>> + Send + 'a>>;
 
 /// In a transaction of the caller's, who has asked whether this actor may.
 pub(crate) async fn deed(tx: &mut PgConnection, operator: &Operator, actor: &Actor, action: &Action) -> Result<Done, Refusal> {

@@ -15,6 +15,8 @@ pub(crate) enum Refusal {
     Nameless,
     /// Nothing can be changed here.
     ReadOnly,
+    /// The role by which we connect to the database may not do it.
+    NotGranted,
     /// It can't be told that a page of ours asked.
     Forged(&'static str),
     /// What was asked for can't be understood or is not allowed.
@@ -32,7 +34,7 @@ pub(crate) enum Refusal {
 impl Refusal {
     pub(crate) const fn status(&self) -> StatusCode {
         match self {
-            Self::Role { .. } | Self::Nameless | Self::ReadOnly | Self::Forged(_) => StatusCode::FORBIDDEN,
+            Self::Role { .. } | Self::Nameless | Self::ReadOnly | Self::NotGranted | Self::Forged(_) => StatusCode::FORBIDDEN,
             Self::Unreadable(_) => StatusCode::BAD_REQUEST,
             Self::Missing(_) => StatusCode::NOT_FOUND,
             Self::NoLongerApplies(_) | Self::Busy(_) => StatusCode::CONFLICT,
@@ -46,6 +48,7 @@ impl Refusal {
             Self::Role { .. } => "role",
             Self::Nameless => "nameless",
             Self::ReadOnly => "read-only",
+            Self::NotGranted => "not-granted",
             Self::Forged(_) => "forged",
             Self::Unreadable(_) => "unreadable",
             Self::Missing(_) => "not-found",
@@ -61,6 +64,7 @@ impl Refusal {
             Self::Role { has, needs } => format!("This takes the role {needs}; yours is {has}."),
             Self::Nameless => "Nobody says who you are, so you can only look: the audit would not know who did it.".to_owned(),
             Self::ReadOnly => "This dashboard only reads: nothing can be changed by it.".to_owned(),
+            Self::NotGranted => "The role by which this dashboard connects to the database may not do that.".to_owned(),
             Self::Forged(why) => format!("Nothing was done: {why}."),
             Self::Unreadable(sentence) | Self::Missing(sentence) => sentence.clone(),
             Self::NoLongerApplies(why) => format!("Nothing was done, this no longer applies: {why}."),
@@ -69,6 +73,9 @@ impl Refusal {
         }
     }
 }
+
+/// What Postgres says when a role may not do something.
+const NOT_GRANTED: &str = "42501";
 
 impl From<ManageError> for Refusal {
     fn from(error: ManageError) -> Self {
@@ -99,6 +106,9 @@ impl From<sqlx::Error> for Refusal {
     fn from(error: sqlx::Error) -> Self {
         if store::lock_timed_out(&error) {
             return Self::Busy("somebody else has locked it".to_owned());
+        }
+        if error.as_database_error().and_then(|error| error.code()).as_deref() == Some(NOT_GRANTED) {
+            return Self::NotGranted;
         }
         match store::failure(&error) {
             store::Failure::ReadOnly => Self::ReadOnly,

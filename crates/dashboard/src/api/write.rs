@@ -67,8 +67,10 @@ impl Doing {
     pub(crate) async fn perform(&mut self, action: &Action, reason: Option<&str>) -> Result<(), Problem> {
         self.actor.check(action)?;
         let operator = self.actor.operator(reason);
-        deed(&mut self.tx, &operator, &self.actor, action).await?;
-        Ok(())
+        match deed(&mut self.tx, &operator, &self.actor, action).await {
+            Err(Refusal::Unreadable(sentence)) => Err(Problem::unusable(sentence)),
+            done => Ok(done.map(|_| ())?),
+        }
     }
 
     /// Goes on with an operation when this is done.

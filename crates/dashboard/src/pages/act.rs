@@ -57,7 +57,11 @@ pub(crate) async fn act(State(app): State<App>, frame: Frame, request: Request) 
         let done = app.perform(&frame.actor, &action, Some(&reason)).await?;
         Ok::<_, Refusal>((action, done))
     };
-    match done.await {
+    let done = done.await;
+    if let Err(refusal) = &done {
+        tracing::info!(who = frame.actor.name, code = refusal.code(), act = form.act, "an act was refused: {}", refusal.sentence());
+    }
+    match done {
         Ok((action, done)) => {
             let here = match (&action, done.job, done.operation) {
                 (Action::RunAgain { .. }, Some(job), _) => format!("jobs/{job}"),
@@ -136,7 +140,7 @@ async fn ask<'a>(app: &App, frame: &'a Frame, form: Form, refused: Option<String
                 page.queues = Some(store::list_queues(reading.db(), None, Some(MOST.into())).await?.into_iter().map(|q| q.name).collect());
             }
             if page.form.act == "run-again" && page.form.seen.is_empty() {
-                page.form.seen = newest_deed(reading.db()).await?.to_string();
+                page.form.seen = newest_deed(frame, reading.db()).await?.to_string();
             }
             drop(reading);
             page.one(&sheet)?;
@@ -175,8 +179,11 @@ async fn ask<'a>(app: &App, frame: &'a Frame, form: Form, refused: Option<String
     Ok(page)
 }
 
-/// The newest entry of the audit that a page could have shown.
-pub(crate) async fn newest_deed(db: &mut sqlx::PgConnection) -> Result<i64, Problem> {
+/// The newest entry of the audit that a page could have shown, for forms that are sent twice.
+pub(crate) async fn newest_deed(frame: &Frame, db: &mut sqlx::PgConnection) -> Result<i64, Problem> {
+    if !frame.operates() {
+        return Ok(0);
+    }
     Ok(list_audit(db, &AuditFilter::new().limit(1)).await?.first().map_or(0, |deed| deed.id))
 }
 
@@ -184,16 +191,12 @@ pub(crate) async fn newest_deed(db: &mut sqlx::PgConnection) -> Result<i64, Prob
 fn bounded(form: &Form, verb: &Verb, clock: &DateTime<Utc>) -> Result<JobFilter, Problem> {
     let filter = form.jobs(clock)?;
     if filter.is_empty() {
-        return Err(haulage_queue_empty());
+        return Err(Problem::bad("This would mean every job there is: search for a state, a queue or a kind first."));
     }
     let stored = serde_json::to_value(&filter).unwrap_or_default();
     let has = |name: &str| stored.get(name).is_some();
     let filter = if has("created_before") { filter } else { filter.created_before(*clock) };
     Ok(if has("state") { filter } else { verb.default_state().into_iter().fold(filter, JobFilter::state) })
-}
-
-fn haulage_queue_empty() -> Problem {
-    Problem::bad("This would mean every job there is: search for a state, a queue or a kind first.")
 }
 
 /// What a verb does to a job, said of "It" or of "Each".
@@ -219,11 +222,14 @@ impl ActPage<'_> {
         let act = self.form.act.clone();
         let what = deed(&act).ok_or_else(|| Problem::bad("Nobody knows how to do this to a job."))?;
         let verb = verb_words(&act);
-        (self.title, self.label) = (format!("{verb} job {}?", job.id), verb);
-        let state = Tag::of(job.state, job.failures, &job.parked_for);
+        (self.title, self.label) = match act.as_str() {
+            "edit-args" => (format!("Edit the args of job {}", job.id), "Save the args".to_owned()),
+            "run-again" => (format!("Run job {} again?", job.id), verb),
+            "run-now" => (format!("Run job {} now?", job.id), verb),
+            _ => (format!("{verb} job {}?", job.id), verb),
+        };
         self.sentences.push(format!("Job {} of kind {}, in the queue {}, {}.", job.id, job.kind, job.queue, stands(job)));
         self.sentences.push(format!("It {what}"));
-        self.counts.push((state, String::new()));
         let fits = match act.as_str() {
             "run-again" => job.state.is_final(),
             "edit-args" => !matches!(job.state, JobState::Running | JobState::Completed),
@@ -370,7 +376,8 @@ impl ActPage<'_> {
 fn stands(job: &JobSheet) -> String {
     match (job.state, &job.parked_for) {
         (JobState::Parked, Some(ParkedFor::Held)) => "is held".to_owned(),
-        (state, _) if state == JobState::Running => format!("runs, in its attempt {}", job.attempt),
+        (JobState::Running, _) => format!("runs, in its attempt {}", job.attempt),
+        (state, _) if job.attempt == 0 => format!("is {state}"),
         (state, _) => format!("is {state}, after {} {}", job.attempt, if job.attempt == 1 { "attempt" } else { "attempts" }),
     }
 }

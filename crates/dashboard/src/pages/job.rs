@@ -7,8 +7,8 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use haulage_queue::{
-    Attempt, AttemptLog, AuditFilter, JobFilter, JobId, JobState, LogLine, Progress, ReadError, Severity, Verdict, attempt_logs, job,
-    job_page, list_audit,
+    Attempt, AttemptLog, AuditFilter, JobFilter, JobId, JobState, LogLine, ParkedFor, Progress, ReadError, Severity, Verb, Verdict,
+    attempt_logs, job, job_page, list_audit,
     store::{self, JobSheet},
     story::{self, StoryKey},
     why,
@@ -21,7 +21,9 @@ use super::{
     stuck::{self, Remedy},
 };
 use crate::{
+    actions::Action,
     app::App,
+    button::Button,
     error::Problem,
     frame::Frame,
     show::{Gauge, Json, Look, Prose, Tag, ago, at, encode, gauge, json, mask, mask_named, prose, span, span_between},
@@ -70,12 +72,15 @@ async fn read<'a>(app: &App, frame: &'a Frame, id: &str, asked: &Asked) -> Resul
         }
     }
     let mut aside = reading.aside().await?;
-    let deeds = noted(list_audit(&mut *aside, &AuditFilter::new().job(id).limit(SOME)).await).unwrap_or_default();
+    let deeds = noted(list_audit(&mut *aside, &AuditFilter::new().job(id).limit(SOME)).await);
+    // Without them nobody can tell whether a form is sent twice.
+    let seen = deeds.as_ref().map(|deeds| deeds.first().map_or(0, |newest| newest.id));
+    let deeds = deeds.unwrap_or_default();
     aside.rollback().await?;
     let logs = attempt_logs(reading.db(), &[id]).await?;
     let clock = reading.clock;
     let verdict = noted(why(reading.db(), id).await).flatten();
-    let said = verdict.map(|verdict| Said::new(&verdict, Look::of(sheet.state, sheet.failures)));
+    let said = verdict.map(|verdict| Said::new(frame, &verdict, Look::of(sheet.state, sheet.failures)));
     // It reads in a transaction of its own: this connection goes back first, or pages that wait for each other's could use up the pool.
     drop(reading);
     let story = noted(story::tell(&app.pool, &StoryKey::from(id)).await).flatten();
@@ -98,6 +103,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, id: &str, asked: &Asked) -> Resul
         error: sheet.error.as_deref().map(|error| mask(error).into_owned()),
         said,
         waterfall,
+        bar: Bar::new(frame, &sheet, seen),
         job: sheet,
         clock,
     })
@@ -106,6 +112,42 @@ async fn read<'a>(app: &App, frame: &'a Frame, id: &str, asked: &Asked) -> Resul
 fn cursor(text: &str) -> Option<(i32, Option<DateTime<Utc>>)> {
     let (attempt, ended) = text.split_once('.')?;
     Some((attempt.parse().ok()?, Some(DateTime::from_timestamp_micros(ended.parse().ok()?)?)))
+}
+
+/// What can be done to it: what is wanted most in the open, the rest in a menu.
+#[derive(Debug, Default)]
+struct Bar {
+    open: Vec<Button>,
+    more: Vec<Button>,
+}
+
+impl Bar {
+    fn new(frame: &Frame, job: &JobSheet, seen: Option<i64>) -> Self {
+        use JobState::{Available, Cancelled, Completed, Dead, Parked, Running, Scheduled};
+        let id = job.id;
+        let verb = |verb: Verb, label: &str| Button::new(frame, &Action::Job { id, verb }, label);
+        let again = || seen.and_then(|seen| Button::new(frame, &Action::RunAgain { id, seen: Some(seen) }, "Run again"));
+        // Chosen on the page that asks.
+        let to = || verb(Verb::Move { queue: String::new() }, "Move").map(Button::asking);
+        let priority = || verb(Verb::Reprioritise { priority: job.priority }, "Priority").map(Button::asking);
+        let hold = || verb(Verb::Hold, "Hold").map(Button::asking);
+        let edit = || Button::new(frame, &Action::EditArgs { id, args: String::new(), seen: None }, "Edit args");
+        let (cancel, discard, delete) =
+            (|| verb(Verb::Cancel, "Cancel"), || verb(Verb::Discard, "Discard"), || verb(Verb::Delete, "Delete"));
+        let (open, more) = match job.state {
+            Scheduled => (vec![verb(Verb::RunNow, "Run now"), hold(), cancel()], vec![to(), priority(), edit(), discard(), delete()]),
+            Parked if job.parked_for == Some(ParkedFor::Held) => {
+                (vec![verb(Verb::Release, "Release"), cancel()], vec![to(), priority(), edit(), discard(), delete()])
+            }
+            Available | Parked => (vec![hold(), cancel()], vec![to(), priority(), edit(), discard(), delete()]),
+            Running => (vec![cancel()], vec![]),
+            Dead | Cancelled => (vec![verb(Verb::Retry, "Retry"), again()], vec![edit(), delete()]),
+            Completed => (vec![again()], vec![delete()]),
+            _ => (vec![], vec![]),
+        };
+        let shown = |buttons: Vec<Option<Button>>| buttons.into_iter().flatten().collect();
+        Self { open: shown(open), more: shown(more) }
+    }
 }
 
 /// Why it does not run, or where its time went.
@@ -123,7 +165,7 @@ struct Said {
 }
 
 impl Said {
-    fn new(verdict: &Verdict, state: Look) -> Self {
+    fn new(frame: &Frame, verdict: &Verdict, state: Look) -> Self {
         let look = stuck::look(verdict.severity);
         let warns = matches!(verdict.severity, Severity::Stuck | Severity::Worse) && state != Look::Dead;
         Self {
@@ -135,8 +177,15 @@ impl Said {
             mover: stuck::mover(verdict.mover),
             due: verdict.due,
             overdue: verdict.overdue,
-            fixes: Remedy::of(&verdict.fixes),
+            fixes: Remedy::of(frame, &verdict.fixes, 0),
         }
+    }
+}
+
+impl Said {
+    /// Whether anything of it can be done here.
+    fn acts(&self) -> bool {
+        self.fixes.iter().any(|fix| fix.button.is_some())
     }
 }
 
@@ -238,6 +287,7 @@ struct JobPage<'a> {
     job: JobSheet,
     tag: Tag,
     said: Option<Said>,
+    bar: Bar,
     waterfall: Option<Waterfall<'a>>,
     attempts: Vec<Tried>,
     /// Of the attempt that completed it, which is not among those that did not.

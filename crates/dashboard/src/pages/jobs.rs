@@ -7,13 +7,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
-use haulage_queue::{JobFilter, JobId, JobPage, JobState, JobSummary, ParkedFor, job_page, store};
+use haulage_queue::{JobFilter, JobId, JobPage, JobState, JobSummary, ParkedFor, Priority, Verb, job_page, store};
 use serde::Deserialize;
 
-use super::PAGE;
+use super::{PAGE, act};
 use crate::{
+    actions::Action,
     app::App,
     error::Problem,
+    form::Form,
     frame::Frame,
     search::{self, Search, Unreadable},
     show::{Tag, ago, capped, encode, first_line, mask, number, span_between},
@@ -97,13 +99,16 @@ async fn read<'a>(app: &App, frame: &'a Frame, asked: AskedQuery) -> Result<Foun
         tabs.push(Tab::new(Some(*each), capital(each.as_str()), shown, state, &query));
     }
     let JobPage { jobs, next, .. } = found;
+    let filtered = state.is_some() || !query.is_empty();
+    let may_all = filtered && refused.is_none() && frame.operates() && (!jobs.is_empty() || next.is_some());
     Ok(Found::Page(Box::new(JobsPage {
         frame,
+        all: if may_all { all(frame, state, &query) } else { Vec::new() },
         clock: reading.clock,
         tabs,
         older: next.map(|id| link(state, &query, Some(id))),
         newest: before.is_some().then(|| link(state, &query, None)),
-        filtered: state.is_some() || !query.is_empty(),
+        filtered,
         jobs: jobs.into_iter().map(|job| Row::new(job, &reading.clock)).collect(),
         reached: next,
         empty: total == 0,
@@ -111,6 +116,34 @@ async fn read<'a>(app: &App, frame: &'a Frame, asked: AskedQuery) -> Result<Foun
         query,
         refused,
     })))
+}
+
+/// What fits jobs in this state, or in any.
+fn all(frame: &Frame, state: Option<JobState>, query: &str) -> Vec<(String, String)> {
+    let verbs = [
+        Verb::Retry,
+        Verb::RunNow,
+        Verb::Release,
+        Verb::Hold,
+        Verb::Cancel,
+        Verb::Discard,
+        Verb::Move { queue: String::new() },
+        Verb::Reprioritise { priority: Priority::Normal },
+        Verb::Delete,
+    ];
+    let fits = |verb: &Verb| state.is_none_or(|state| verb.states().contains(&state)) && frame.actor.may(Action::verb_needs(verb));
+    let link = |verb: Verb| {
+        let form = Form {
+            of: "jobs".to_owned(),
+            act: verb.as_str().to_owned(),
+            state: state.map(|state| state.to_string()).unwrap_or_default(),
+            q: query.to_owned(),
+            here: frame.here.clone(),
+            ..Form::default()
+        };
+        (form.link(), act::verb_words(verb.as_str()))
+    };
+    verbs.into_iter().filter(fits).map(link).collect()
 }
 
 /// An estimate to two digits: more would be a lie.
@@ -208,6 +241,8 @@ struct JobsPage<'a> {
     older: Option<String>,
     newest: Option<String>,
     filtered: bool,
+    /// What can be done to all that match: a link from our root and its name.
+    all: Vec<(String, String)>,
     /// The search went down to here, whether it found something or not.
     reached: Option<JobId>,
     /// There is no job at all.

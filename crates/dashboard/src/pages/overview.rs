@@ -9,6 +9,7 @@ use haulage_queue::{
 };
 
 use super::{
+    act::newest_deed,
     jobs::Row,
     queues::{Line, MOST},
     stuck::{Card, cards},
@@ -45,6 +46,7 @@ async fn read<'a>(app: &App, frame: &'a Frame) -> Result<OverviewPage<'a>, Probl
     workers.truncate(SOME.into());
     let running = store::list_running(reading.db(), None, None, SOME.into()).await?;
     let dead = job_page(reading.db(), &JobFilter::new().state(JobState::Dead).limit(SOME.into())).await?;
+    let seen = newest_deed(frame, reading.db()).await?;
     drop(reading);
     let causes = app.causes_if_known().await;
     let count = |state| counts.counts.iter().find(|(each, _)| *each == state).map_or(0, |(_, count)| *count);
@@ -65,7 +67,7 @@ async fn read<'a>(app: &App, frame: &'a Frame) -> Result<OverviewPage<'a>, Probl
         slots,
         running,
         dead: dead.jobs.into_iter().map(|job| Row::new(job, &clock)).collect(),
-        cards: causes.iter().flat_map(|causes| cards(causes.causes.iter().take(3))).collect(),
+        cards: causes.iter().flat_map(|causes| cards(frame, causes.causes.iter().take(3), seen)).collect(),
         causes: causes.map(|causes| causes.causes.len()),
         clock,
     })

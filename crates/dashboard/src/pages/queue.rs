@@ -7,18 +7,21 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use haulage_queue::{
-    AuditFilter, JobFilter, Priority, WorkerInfo, WorkerLife, job_page, list_audit, list_workers,
+    AuditFilter, JobFilter, Priority, QueueStatus, WorkerInfo, WorkerLife, job_page, list_audit, list_workers,
     store::{self, RunningJob, Waiting},
 };
 
 use super::{
+    act::newest_deed,
     audit::Deed,
     jobs::Row,
-    queues::Line,
+    queues::{self, Line},
     stuck::{Card, cards},
 };
 use crate::{
+    actions::Action,
     app::App,
+    button::Button,
     error::Problem,
     frame::Frame,
     show::{Look, Tag, ago, capped, encode, gauge, mask, number, span, span_between},
@@ -55,13 +58,16 @@ async fn read<'a>(app: &App, frame: &'a Frame, name: String) -> Result<QueuePage
     let running = store::list_running(reading.db(), Some(&name), None, SOME.into()).await?;
     let workers = list_workers(reading.db()).await?;
     let deeds = list_audit(reading.db(), &AuditFilter::new().queue(&name).limit(SOME)).await?;
+    let seen = newest_deed(frame, reading.db()).await?;
     drop(reading);
     let causes = app.causes_if_known().await;
     let of_queue =
         causes.iter().flat_map(|causes| causes.causes.iter()).filter(|cause| cause.verdict.subject.queue.as_ref() == Some(&name));
-    let cards = cards(of_queue.take(3));
+    let cards = cards(frame, of_queue.take(3), seen);
     Ok(QueuePage {
         frame,
+        buttons: queues::buttons(frame, &known, &clock),
+        limit: limit_button(frame, &known),
         most: lines.iter().map(|line| line.jobs).max().unwrap_or(0),
         most_of_kind: kinds.iter().map(|kind| kind.jobs).max().unwrap_or(0),
         lines,
@@ -74,6 +80,12 @@ async fn read<'a>(app: &App, frame: &'a Frame, name: String) -> Result<QueuePage
         line: Line::new(known, &clock),
         clock,
     })
+}
+
+/// Opens the form with the limits as they are.
+fn limit_button(frame: &Frame, queue: &QueueStatus) -> Option<Button> {
+    let limit = (!queue.limit.is_none()).then_some(queue.limit);
+    Button::new(frame, &Action::LimitQueue { queue: queue.name.clone(), limit }, "Limits")
 }
 
 /// Live workers of a queue with their slots there.
@@ -98,6 +110,8 @@ struct QueuePage<'a> {
     frame: &'a Frame,
     clock: DateTime<Utc>,
     line: Line,
+    buttons: Vec<Button>,
+    limit: Option<Button>,
     lines: Vec<Waiting<Priority>>,
     most: i64,
     kinds: Vec<Waiting<String>>,

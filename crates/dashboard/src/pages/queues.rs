@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 use haulage_queue::{KeyLimit, Limit, QueueStatus, store};
 
 use crate::{
+    actions::Action,
     app::App,
+    button::Button,
     error::Problem,
     frame::Frame,
     show::{Gauge, Look, Tag, ago, capped, encode, gauge, mask, number, span},
@@ -29,7 +31,27 @@ async fn read<'a>(app: &App, frame: &'a Frame) -> Result<QueuesPage<'a>, Problem
     let more_keys = keys.len() > usize::from(MOST);
     keys.truncate(MOST.into());
     let clock = reading.clock;
-    Ok(QueuesPage { frame, clock, queues: queues.into_iter().map(|queue| Line::new(queue, &clock)).collect(), more, keys, more_keys })
+    let line = |queue| {
+        let buttons = buttons(frame, &queue, &clock);
+        Line { buttons, ..Line::new(queue, &clock) }
+    };
+    Ok(QueuesPage { frame, clock, queues: queues.into_iter().map(line).collect(), more, keys, more_keys })
+}
+
+/// Pause it, or let it go on.
+pub(crate) fn buttons(frame: &Frame, queue: &QueueStatus, clock: &DateTime<Utc>) -> Vec<Button> {
+    let name = queue.name.clone();
+    let pause = Action::PauseQueue { queue: name.clone(), length: None };
+    let buttons = if is_paused(queue, clock) {
+        [Button::new(frame, &Action::ResumeQueue { queue: name }, "Resume").map(Button::first), Button::new(frame, &pause, "Change")]
+    } else {
+        [Button::new(frame, &pause, "Pause"), None]
+    };
+    buttons.into_iter().flatten().collect()
+}
+
+fn is_paused(queue: &QueueStatus, clock: &DateTime<Utc>) -> bool {
+    queue.paused_at.is_some() && queue.paused_until.is_none_or(|until| until > *clock)
 }
 
 /// A queue in a list.
@@ -43,11 +65,13 @@ pub(crate) struct Line {
     pub(crate) slots: String,
     pub(crate) oldest: String,
     pub(crate) paused: bool,
+    /// Only on the page of all queues.
+    pub(crate) buttons: Vec<Button>,
 }
 
 impl Line {
     pub(crate) fn new(queue: QueueStatus, clock: &DateTime<Utc>) -> Self {
-        let paused = queue.paused_at.is_some() && queue.paused_until.is_none_or(|until| until > *clock);
+        let paused = is_paused(&queue, clock);
         let most = queue.limit.max_running().map_or(queue.slots, |most| queue.slots.min(most.into()));
         let tag = if paused {
             Tag::words(Look::Retrying, "Paused")
@@ -67,6 +91,7 @@ impl Line {
             slots: format!("{} / {}", number(queue.running), number(most)),
             oldest: queue.oldest_s.map(|seconds| span(seconds.max(0.0))).unwrap_or_default(),
             paused,
+            buttons: Vec::new(),
             queue,
         }
     }

@@ -8,9 +8,14 @@ use axum::{
 use chrono::{DateTime, Utc};
 use haulage_queue::{AuditFilter, JobId, ScheduleError, list_audit, schedule, store};
 
-use super::{audit::Deed, schedules::Line};
+use super::{
+    act::newest_deed,
+    audit::Deed,
+    schedules::{self, Line},
+};
 use crate::{
     app::App,
+    button::Button,
     error::Problem,
     frame::Frame,
     show::{Look, Tag, ago, at, encode, mask, span_between},
@@ -45,6 +50,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, name: &str) -> Result<SchedulePag
     let states = store::list_states(reading.db(), &ids).await?;
     let state = |id: Option<JobId>| states.iter().find(|(known, _)| Some(*known) == id).map(|(_, state)| *state);
     let deeds = list_audit(reading.db(), &AuditFilter::new().schedule(name).limit(20)).await?;
+    let seen = newest_deed(frame, reading.db()).await?;
     let fired = fires.into_iter().map(|fire| Fired {
         tag: match (fire.job, state(fire.job)) {
             (None, _) => Tag::words(Look::Cancelled, "Skipped"),
@@ -58,6 +64,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, name: &str) -> Result<SchedulePag
     Ok(SchedulePage {
         frame,
         fires: fired.collect(),
+        buttons: schedules::buttons(frame, &found, &clock, seen),
         upcoming: found.upcoming(UPCOMING),
         deeds: deeds.into_iter().map(Deed::new).collect(),
         line: Line::new(found.clone(), state(found.last_job), &clock),
@@ -79,6 +86,7 @@ struct SchedulePage<'a> {
     frame: &'a Frame,
     clock: DateTime<Utc>,
     line: Line,
+    buttons: Vec<Button>,
     fires: Vec<Fired>,
     upcoming: Vec<DateTime<Utc>>,
     deeds: Vec<Deed>,

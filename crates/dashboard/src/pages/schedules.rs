@@ -9,9 +9,11 @@ use chrono::{DateTime, Utc};
 use haulage_queue::{JobState, ScheduleStatus, store};
 use serde::Deserialize;
 
-use super::PAGE;
+use super::{PAGE, act::newest_deed};
 use crate::{
+    actions::Action,
     app::App,
+    button::Button,
     error::Problem,
     frame::Frame,
     show::{Look, Tag, ago, encode},
@@ -41,11 +43,29 @@ async fn read<'a>(app: &App, frame: &'a Frame, after: &str) -> Result<SchedulesP
     let last: Vec<_> = schedules.iter().filter_map(|schedule| schedule.last_job).collect();
     let states = store::list_states(reading.db(), &last).await?;
     let next = schedules.last().filter(|_| more).map(|last| format!("schedules?after={}", encode(&last.name)));
+    let seen = newest_deed(frame, reading.db()).await?;
+    let buttons = schedules.iter().map(|schedule| buttons(frame, schedule, &clock, seen)).collect();
     let line = |schedule: ScheduleStatus| {
         let state = states.iter().find(|(id, _)| Some(*id) == schedule.last_job).map(|(_, state)| *state);
         Line::new(schedule, state, &clock)
     };
-    Ok(SchedulesPage { frame, clock, schedules: schedules.into_iter().map(line).collect(), next, first: after.is_empty() })
+    Ok(SchedulesPage { frame, clock, schedules: schedules.into_iter().map(line).collect(), buttons, next, first: after.is_empty() })
+}
+
+/// Run it now; pause it, or let it go on.
+pub(crate) fn buttons(frame: &Frame, schedule: &ScheduleStatus, clock: &DateTime<Utc>, seen: i64) -> Vec<Button> {
+    let name = || schedule.name.clone();
+    let toggle = if is_paused(schedule, clock) {
+        Button::new(frame, &Action::ResumeSchedule { schedule: name() }, "Resume").map(Button::first)
+    } else {
+        Button::new(frame, &Action::PauseSchedule { schedule: name(), length: None }, "Pause")
+    };
+    let run = Button::new(frame, &Action::RunSchedule { schedule: name(), seen: Some(seen) }, "Run now");
+    toggle.into_iter().chain(run).collect()
+}
+
+fn is_paused(schedule: &ScheduleStatus, clock: &DateTime<Utc>) -> bool {
+    schedule.paused_at.is_some() && schedule.paused_until.is_none_or(|until| until > *clock)
 }
 
 /// A schedule in a list.
@@ -60,7 +80,7 @@ pub(crate) struct Line {
 
 impl Line {
     pub(crate) fn new(schedule: ScheduleStatus, last: Option<JobState>, clock: &DateTime<Utc>) -> Self {
-        let paused = schedule.paused_at.is_some() && schedule.paused_until.is_none_or(|until| until > *clock);
+        let paused = is_paused(&schedule, clock);
         let late = schedule.next_at.is_some_and(|next| *clock - next > chrono::TimeDelta::minutes(1));
         let tag = if paused {
             Tag::words(Look::Retrying, "Paused")
@@ -81,6 +101,8 @@ struct SchedulesPage<'a> {
     frame: &'a Frame,
     clock: DateTime<Utc>,
     schedules: Vec<Line>,
+    /// Of each.
+    buttons: Vec<Vec<Button>>,
     next: Option<String>,
     first: bool,
 }

@@ -5,8 +5,11 @@ use axum::{extract::State, response::Response};
 use chrono::{DateTime, Utc};
 use haulage_queue::{Cause, CauseGroup, CauseSubject, Causes, Severity};
 
+use super::act::newest_deed;
 use crate::{
+    actions::Action,
     app::App,
+    button::Button,
     error::Problem,
     frame::Frame,
     show::{Look, Prose, ago, capped, encode, mask, prose, span},
@@ -22,8 +25,11 @@ pub(crate) async fn page(State(app): State<App>, frame: Frame) -> Response {
 
 async fn read<'a>(app: &App, frame: &'a Frame) -> Result<StuckPage<'a>, Problem> {
     let causes = app.causes().await?;
-    let clock = app.read().await?.clock;
-    let groups = CauseGroup::ALL.into_iter().map(|group| (group.title(), cards(causes.of(group).take(MOST))));
+    let mut reading = app.read().await?;
+    let clock = reading.clock;
+    let seen = newest_deed(frame, reading.db()).await?;
+    drop(reading);
+    let groups = CauseGroup::ALL.into_iter().map(|group| (group.title(), cards(frame, causes.of(group).take(MOST), seen)));
     Ok(StuckPage {
         frame,
         clock,
@@ -75,17 +81,31 @@ pub(crate) struct Card {
 pub(crate) struct Remedy {
     pub(crate) label: String,
     pub(crate) command: String,
+    /// What does it here; the command is shown where there is none.
+    pub(crate) button: Option<Button>,
 }
 
 impl Remedy {
-    pub(crate) fn of(fixes: &[haulage_queue::Fix]) -> Vec<Self> {
-        let remedy = |fix: &haulage_queue::Fix| Self { label: mask(&fix.label).into(), command: mask(&fix.command).into() };
+    pub(crate) fn of(frame: &Frame, fixes: &[haulage_queue::Fix], seen: i64) -> Vec<Self> {
+        let mut first = true;
+        let remedy = |fix: &haulage_queue::Fix| {
+            let button = fix.act.as_ref().and_then(Action::of_fix).and_then(|action| {
+                let action = match action {
+                    Action::RunSchedule { schedule, .. } => Action::RunSchedule { schedule, seen: Some(seen) },
+                    action => action,
+                };
+                Button::new(frame, &action, mask(&fix.label))
+            });
+            // One of them is the one to press.
+            let button = button.map(|button| if std::mem::take(&mut first) { button.first() } else { button });
+            Self { label: mask(&fix.label).into(), command: mask(&fix.command).into(), button }
+        };
         fixes.iter().take(3).map(remedy).collect()
     }
 }
 
-pub(crate) fn cards<'c>(causes: impl Iterator<Item = &'c Cause>) -> Vec<Card> {
-    causes.map(Card::new).collect()
+pub(crate) fn cards<'c>(frame: &Frame, causes: impl Iterator<Item = &'c Cause>, seen: i64) -> Vec<Card> {
+    causes.map(|cause| Card::new(frame, cause, seen)).collect()
 }
 
 /// The colors of the bar: how bad it is.
@@ -100,7 +120,7 @@ pub(crate) const fn look(severity: Severity) -> Option<Look> {
 }
 
 impl Card {
-    fn new(cause: &Cause) -> Self {
+    fn new(frame: &Frame, cause: &Cause, seen: i64) -> Self {
         let verdict = &cause.verdict;
         let subject = &verdict.subject;
         let id: String = format!("{}{:?}", verdict.code, subject)
@@ -120,9 +140,16 @@ impl Card {
             mover: mover(verdict.mover),
             due: verdict.due,
             overdue: verdict.overdue,
-            fixes: Remedy::of(&verdict.fixes),
+            fixes: Remedy::of(frame, &verdict.fixes, seen),
             links: links(subject),
         }
+    }
+}
+
+impl Card {
+    /// Whether anything of it can be done here.
+    pub(crate) fn acts(&self) -> bool {
+        self.fixes.iter().any(|fix| fix.button.is_some())
     }
 }
 
