@@ -41,4 +41,4 @@ deny: ## licenses and sources of what we depend on
 	cargo deny check licenses bans sources
 
 setup: ## installs what is missing: Postgres, cargo-deny, what the tests use beside them
-	@.ci/setup postgres python clients browser faketime promtool rotel deny
+	@.ci/setup postgres python clients browser faketime promtool rotel schemathesis deny

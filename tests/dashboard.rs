@@ -10,7 +10,7 @@ use std::{
 use axum::Router;
 use haulage::{
     Job, JobFilter, JobId, JobState, Operator, Priority, SCHEMA_VERSION, Schedule, Verb,
-    dashboard::{Auth, Identity, only_local, router},
+    dashboard::{Auth, Identity, Role, only_local, router},
     declare_schedules,
 };
 use reqwest::{StatusCode, Url, header::HeaderMap};
@@ -39,7 +39,7 @@ async fn health_is_good_only_with_a_database_that_answers_and_a_schema_that_fits
     let timeout = Duration::from_millis(300);
     let down = PgPoolOptions::new().acquire_timeout(timeout).connect_lazy("postgres://nobody@127.0.0.1:1/none").unwrap();
     let url = serve(router(down)).await;
-    for path in ["/health", "/", "/jobs", "/jobs.json", "/jobs/1", "/stuck", "/queues", "/audit"] {
+    for path in ["/health", "/", "/jobs", "/jobs/1", "/stuck", "/queues", "/audit"] {
         let (status, body) = get(&url, path).await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{path}: {body}");
         assert!(body.contains("no connection to the database"), "{path}: {body}");
@@ -154,12 +154,10 @@ async fn hostile_texts_in_every_field_are_shown_and_never_taken_for_html() {
         let is_shown = page.contains("&#60;script&#62;alert") && page.contains("⟨U+202E⟩⟨U+001B⟩[31m");
         assert!(is_shown || !shows.contains(&path), "{path}: {page}");
     }
-    let named =
-        serve(router(pool.clone()).layer(axum::Extension(Identity { name: HOSTILE.to_owned(), role: haulage::dashboard::Role::Admin })))
-            .await;
+    let named = serve(router(pool.clone()).layer(axum::Extension(Identity { name: HOSTILE.to_owned(), role: Role::Admin }))).await;
     let (_, page) = get(&named, "/workers").await;
     assert!(page.contains("<span>&#34;&#62;&#60;script"), "{page}");
-    let (_, body) = get(&url, "/jobs.json").await;
+    let (_, body) = get(&url, "/api/v1/jobs").await;
     assert!(body.contains("<script>alert"), "JSON is data: {body}");
 }
 
@@ -179,37 +177,6 @@ async fn jobs_are_listed_newest_first_page_by_page_to_the_last() {
     assert!(page.contains("No job matches"), "{page}");
     let answer = client_that_stays().get(format!("{url}/jobs?q=%2342")).send().await.unwrap();
     assert_eq!((answer.status(), &answer.headers()["location"]), (StatusCode::SEE_OTHER, &"./jobs/42".parse().unwrap()));
-
-    let (_, all) = get(&url, "/jobs.json").await;
-    assert_eq!(json_of(&all).as_array().unwrap().len(), 50);
-    let mut place = "/jobs.json?q=queue%3Adefault&state=available".to_owned();
-    let mut listed = Vec::new();
-    loop {
-        let answer = client().get(format!("{url}{place}")).send().await.unwrap();
-        let next = answer.headers().get("link").map(|link| link.to_str().unwrap().to_owned());
-        listed.extend(json_of(&answer.text().await.unwrap()).as_array().unwrap().iter().map(|job| job["id"].clone()));
-        let Some(next) = next else { break };
-        place = next.strip_prefix("<.").and_then(|next| next.strip_suffix(">; rel=\"next\"")).unwrap().to_owned();
-    }
-    assert_eq!(listed.len(), 120);
-    assert_eq!(listed.iter().map(ToString::to_string).collect::<BTreeSet<_>>().len(), 120);
-    // Was answered with the next job down.
-    sqlx::query("DELETE FROM haulage.live_jobs WHERE id = $1").bind(ids[1].0).execute(&pool).await.unwrap();
-    for (query, found) in [
-        (format!("q={}", ids[1]), 0),
-        (format!("q={}", ids[0]), 1),
-        (format!("q={}&state=dead", ids[0]), 0),
-        (format!("q={}&queue=mail", ids[0]), 0),
-        (format!("q={}&before={}", ids[0], ids[0]), 0),
-    ] {
-        let (_, one) = get(&url, &format!("/jobs.json?{query}")).await;
-        assert_eq!(json_of(&one).as_array().unwrap().len(), found, "{query}: {one}");
-    }
-    for query in ["queue=other:queue/1", "q=queue:other:queue/1"] {
-        let (_, one) = get(&url, &format!("/jobs.json?{query}")).await;
-        let one = json_of(&one);
-        assert_eq!((&one[0]["queue"], &one[0]["state"], one.as_array().unwrap().len()), (&json!("other:queue/1"), &json!("available"), 1));
-    }
 }
 
 #[tokio::test]
@@ -360,18 +327,12 @@ async fn a_bad_query_is_answered_with_a_sentence_and_its_place() {
         ("q=colour:red", "colour", "use one of kind, queue"),
         ("q=queue:a%20b%20c", "kind", "twice"),
     ] {
-        for path in ["/jobs", "/jobs.json"] {
-            let (status, body) = get(&url, &format!("{path}?{query}")).await;
-            assert_eq!(status, StatusCode::BAD_REQUEST, "{query}: {body}");
-            assert!(body.contains(value) && body.contains(remedy), "{query}: {body}");
-        }
+        let (status, body) = get(&url, &format!("/jobs?{query}")).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{query}: {body}");
+        assert!(body.contains(value) && body.contains(remedy), "{query}: {body}");
     }
     let (_, page) = get(&url, "/jobs?q=kind:a%20colour:red").await;
     assert!(page.contains("kind:a colour:red\n       ^"), "{page}");
-    for query in ["queue=a%20b", "queue=%FF"] {
-        let (status, body) = get(&url, &format!("/jobs.json?{query}")).await;
-        assert!(status == StatusCode::BAD_REQUEST && body.contains("1 to 128"), "{query}: {body}");
-    }
     for path in ["/operations?before=x", "/audit?before=x", "/audit?target=door%207", "/audit?target=job%20x", "/schedules?after=%00"] {
         assert_eq!(get(&url, path).await.0, StatusCode::BAD_REQUEST, "{path}");
     }
@@ -396,7 +357,7 @@ async fn secrets_in_args_errors_and_output_are_hidden_wherever_a_job_is_shown() 
 
     let url = serve(router(pool)).await;
     for path in
-        ["/".to_owned(), "/jobs".to_owned(), format!("/jobs/{id}"), "/jobs.json".to_owned(), "/stuck".to_owned(), "/audit".to_owned()]
+        ["/".to_owned(), "/jobs".to_owned(), format!("/jobs/{id}"), "/api/v1/jobs".to_owned(), "/stuck".to_owned(), "/audit".to_owned()]
     {
         let (status, page) = get(&url, &path).await;
         assert_eq!(status, StatusCode::OK, "{path}");
@@ -454,7 +415,7 @@ async fn secrets_are_hidden_in_whatever_else_is_said_of_a_job() {
         "/",
         "/stuck",
         "/jobs",
-        "/jobs.json",
+        "/api/v1/jobs",
         &job,
         &dead,
         "/queues",
@@ -556,7 +517,7 @@ async fn only_who_is_known_is_let_in() {
         "/stuck",
         "/jobs",
         "/jobs/1",
-        "/jobs.json",
+        "/api/v1/jobs",
         "/workers/1",
         "/metrics",
         "/theme",

@@ -556,7 +556,6 @@ async fn every_route_answers_every_role_as_it_should() {
         ("/overview", "overview".into(), SEEN),
         ("/stuck", "stuck".into(), SEEN),
         ("/jobs", "jobs".into(), SEEN),
-        ("/jobs.json", "jobs.json".into(), SEEN),
         ("/jobs/{id}", format!("jobs/{job_id}"), SEEN),
         ("/queues", "queues".into(), SEEN),
         ("/queues/{*name}", "queues/mail".into(), SEEN),

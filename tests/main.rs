@@ -4,6 +4,8 @@
 
 mod support;
 
+#[cfg(feature = "dashboard")]
+mod api;
 mod audit;
 mod bad_input;
 mod browser;

@@ -4,7 +4,7 @@
 use axum::{Extension, Router};
 use haulage::{
     Job, JobId, JobState, Origin, SCHEMA_VERSION,
-    dashboard::{Auth, Identity, router},
+    dashboard::{Auth, Identity, Role, router},
     store,
 };
 use reqwest::StatusCode;
@@ -202,14 +202,14 @@ async fn the_settings_tell_what_it_runs_with_and_no_secret() {
     ] {
         assert!(settings.contains(&part), "{part}: {settings}");
     }
-    let embedded: Router = router(pool.clone()).layer(Extension(Identity { name: "ana".to_owned() }));
+    let embedded: Router = router(pool.clone()).layer(Extension(Identity { name: "ana".to_owned(), role: Role::Operator }));
     let embedded = page(&serve(embedded).await, "/settings").await;
-    assert!(embedded.contains("by the application around it") && embedded.contains("<dd>ana</dd>"), "{embedded}");
+    assert!(embedded.contains("by the application around it") && embedded.contains("<dd>ana, operator</dd>"), "{embedded}");
     let url = serve(Auth::basic("ben:battery-staple").unwrap().protect(router(pool))).await;
     let client = reqwest::Client::new();
     let logged_in =
         client.get(format!("{url}/settings")).basic_auth("ben", Some("battery-staple")).send().await.unwrap().text().await.unwrap();
-    assert!(logged_in.contains("name and password") && logged_in.contains("<dd>ben</dd>"), "{logged_in}");
+    assert!(logged_in.contains("name and password") && logged_in.contains("<dd>ben, viewer</dd>"), "{logged_in}");
     assert!(!logged_in.contains("battery"), "{logged_in}");
 }
 

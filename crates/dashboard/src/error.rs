@@ -9,31 +9,52 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 use haulage_queue::{
-    ManageError, ReadError, ScheduleError,
-    store::{Failure, failure},
+    EnqueueError, ManageError, ReadError, ScheduleError,
+    store::{Failure, failure, lock_timed_out},
 };
 use serde::Serialize;
 
-use crate::{actions::Refusal, frame::Frame, show::visible};
+use crate::{
+    actions::Refusal,
+    frame::Frame,
+    show::{mask, visible},
+};
 
 /// A status and a sentence. The cause goes to the log and not to the client, for whom it may be too much to know.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
-    status: StatusCode,
-    title: &'static str,
-    sentence: String,
+    pub(crate) status: StatusCode,
+    pub(crate) title: &'static str,
+    pub(crate) sentence: String,
+    /// The parameter of the query that is meant.
+    pub(crate) parameter: Option<String>,
     /// A place that helps, from our root, and what it is.
     way_out: (String, &'static str),
 }
 
 impl Problem {
-    fn new(status: StatusCode, title: &'static str, sentence: String) -> Self {
-        Self { status, title, sentence, way_out: ("jobs".to_owned(), "All jobs") }
+    pub(crate) fn new(status: StatusCode, title: &'static str, sentence: String) -> Self {
+        Self { status, title, sentence, parameter: None, way_out: ("jobs".to_owned(), "All jobs") }
     }
 
     /// The request is wrong.
     pub(crate) fn bad(sentence: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "This can't be read", sentence.into())
+    }
+
+    /// The request can be read, and what it asks for can't be done, now or ever.
+    pub(crate) fn unusable(sentence: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "This can't be used", sentence.into())
+    }
+
+    /// What is there now does not fit.
+    pub(crate) fn conflict(sentence: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "This does not fit now", sentence.into())
+    }
+
+    /// Which parameter of the query is meant.
+    pub(crate) fn about(self, parameter: impl Into<String>) -> Self {
+        Self { parameter: Some(parameter.into()), ..self }
     }
 
     /// There is no such thing.
@@ -70,6 +91,12 @@ impl Problem {
         Self::new(status, title, error.to_string())
     }
 
+    /// The answer could not be written.
+    pub(crate) fn broken(error: &dyn Error) -> Self {
+        tracing::error!("an answer of the dashboard could not be written: {error}");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "This did not work", "the answer could not be written; the log says why".to_owned())
+    }
+
     fn too_slow() -> Self {
         let sentence =
             "Stopped after 2 s, to spare the database. Try again in a moment; a search is quicker with a state, a queue or a time.";
@@ -94,7 +121,12 @@ impl From<ReadError> for Problem {
         match &error {
             ReadError::Schema(_) => Self::ours(StatusCode::SERVICE_UNAVAILABLE, "The schema does not fit", &error),
             ReadError::Unavailable(_) => Self::unavailable(error),
-            ReadError::Database(cause) if failure(cause) == Failure::Cancelled => Self::too_slow(),
+            ReadError::Database(cause) if failure(cause) == Failure::Cancelled || lock_timed_out(cause) => Self::too_slow(),
+            ReadError::Database(cause) if failure(cause) == Failure::ReadOnly => Refusal::ReadOnly.into(),
+            ReadError::Database(cause) if failure(cause) == Failure::Data => {
+                let said = cause.as_database_error().map_or_else(String::new, |error| mask(error.message()).into_owned());
+                Self::unusable(format!("the database does not take a value: {said}"))
+            }
             _ => Self::ours(StatusCode::INTERNAL_SERVER_ERROR, "The database refused", &error),
         }
     }
@@ -108,9 +140,37 @@ impl From<sqlx::Error> for Problem {
 
 impl From<ManageError> for Problem {
     fn from(error: ManageError) -> Self {
+        let sentence = error.to_string();
         match error {
+            ManageError::NotFound { .. } | ManageError::NoOperation { .. } => Self::not_found(sentence),
+            ManageError::Refused { .. } | ManageError::OperationState { .. } | ManageError::Locked { .. } | ManageError::Conflict(_) => {
+                Self::conflict(sentence)
+            }
+            ManageError::Who { .. }
+            | ManageError::Name(_)
+            | ManageError::Limit(_)
+            | ManageError::EmptyFilter
+            | ManageError::Args { .. }
+            | ManageError::FilterState { .. } => Self::unusable(sentence),
+            ManageError::Enqueue(error) => error.into(),
+            ManageError::Schedule(error) => error.into(),
+            ManageError::ReadOnly(_) => Refusal::ReadOnly.into(),
+            ManageError::NoPartition(_) => Self::ours(StatusCode::SERVICE_UNAVAILABLE, "The database can't do it now", &error),
             ManageError::Schema(cause) | ManageError::Unavailable(cause) | ManageError::Database(cause) => cause.into(),
             _ => Self::ours(StatusCode::INTERNAL_SERVER_ERROR, "The database refused", &error),
+        }
+    }
+}
+
+impl From<EnqueueError> for Problem {
+    fn from(error: EnqueueError) -> Self {
+        match error {
+            EnqueueError::Schema(cause)
+            | EnqueueError::Unavailable(cause)
+            | EnqueueError::ReadOnly(cause)
+            | EnqueueError::Database(cause) => cause.into(),
+            EnqueueError::Conflict(_) | EnqueueError::LeaseLost { .. } => Self::conflict(error.to_string()),
+            _ => Self::unusable(error.to_string()),
         }
     }
 }
@@ -118,7 +178,12 @@ impl From<ManageError> for Problem {
 impl From<ScheduleError> for Problem {
     fn from(error: ScheduleError) -> Self {
         match error {
-            ScheduleError::Schema(cause) | ScheduleError::Unavailable(cause) | ScheduleError::Database(cause) => cause.into(),
+            ScheduleError::Schema(cause)
+            | ScheduleError::Unavailable(cause)
+            | ScheduleError::ReadOnly(cause)
+            | ScheduleError::Database(cause) => cause.into(),
+            ScheduleError::NotFound { .. } => Self::not_found(error.to_string()),
+            ScheduleError::Cron { .. } => Self::conflict(error.to_string()),
             _ => Self::ours(StatusCode::INTERNAL_SERVER_ERROR, "The database refused", &error),
         }
     }
@@ -143,8 +208,7 @@ impl From<Refusal> for Problem {
 
 impl From<askama::Error> for Problem {
     fn from(error: askama::Error) -> Self {
-        tracing::error!("a page of the dashboard did not render: {error}");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "This did not work", "the page could not be made; the log says why".to_owned())
+        Self::broken(&error)
     }
 }
 

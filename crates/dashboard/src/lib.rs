@@ -1,4 +1,4 @@
-//! The web UI of [Haulage](https://docs.rs/haulage) as an axum router: pages that read, the list of jobs as JSON, and a health check.
+//! The web UI of [Haulage](https://docs.rs/haulage) as an axum router: pages, the JSON API, and a health check.
 //!
 //! ```no_run
 //! # fn app(pool: sqlx::PgPool) -> axum::Router {
@@ -21,7 +21,7 @@
 //! | `/audit` | who did what |
 //! | `/live` | one of these pages as it changes, as a stream of events |
 //! | `/act` | asks before something is done (`GET`), and does it (`POST`) |
-//! | `/jobs.json` | jobs as a JSON array; `state`, `queue`, `q` and `before` (a job id) choose |
+//! | `/api/v1` | all of it as JSON, and what can be done about it; `openapi.json` there describes it |
 //! | `/metrics` | how the fleet's queues stand, for Prometheus; see docs/tracing.md |
 //! | `/health` | 200 when the database answers and its schema fits, else 503; the pool's `acquire_timeout` bounds the wait |
 //!
@@ -30,6 +30,7 @@
 //! be done, and on a [`read_only`] pool nobody can do anything.
 
 mod actions;
+mod api;
 mod button;
 mod chart;
 mod form;
@@ -100,7 +101,6 @@ pub fn router(pool: PgPool) -> Router {
         .with_state(app.clone());
     let live = Router::new().route("/live", get(live::events)).with_state(live::Hub::new(pages.clone()));
     Router::new()
-        .route("/jobs.json", get(pages::jobs::json))
         // Args of a megabyte, and what a form makes of them.
         .route("/act", get(pages::act::page).post(pages::act::act).layer(DefaultBodyLimit::max(4 << 20)))
         .route("/theme", post(theme::choose))
@@ -108,6 +108,7 @@ pub fn router(pool: PgPool) -> Router {
         .route("/metrics", get(metrics::metrics))
         .layer(Extension(metrics::Samples::default()))
         .route("/assets/{name}", get(assets::asset))
+        .merge(api::router())
         .fallback(pages::lost)
         .with_state(app)
         .merge(pages)

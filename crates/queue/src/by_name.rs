@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::PgExecutor;
+use serde_json::json;
+use sqlx::{Acquire, PgExecutor, Postgres};
 
 use crate::{
-    EnqueueError, Enqueued, OnConflict, Priority,
+    EnqueueError, Enqueued, ManageError, OnConflict, Operator, Priority,
     args::{MAX_ARGS_BYTES, MAX_META_BYTES, check_json},
+    manage::Target,
     provenance::Context,
     store,
 };
@@ -174,6 +176,26 @@ pub async fn enqueue_named<'c>(executor: impl PgExecutor<'c>, job: &NamedJob) ->
     let (span, from) = Context::default().open(Some(&job.queue), &job.kind, None);
     let stored = span.run(store::call_enqueue(executor, job, args, meta.as_deref(), &from)).await;
     span.ended(stored.map_err(|error| refusal(&error).unwrap_or_else(|| error.into())))
+}
+
+impl Operator {
+    /// Stores a job known by name, for somebody who asks for it; as [`enqueue_named`]. The audit shows who, and no args.
+    ///
+    /// # Errors
+    /// [`ManageError::Enqueue`] says what is wrong with the job; and the others.
+    pub async fn enqueue<'c>(
+        &'c self,
+        database: impl Acquire<'c, Database = Postgres> + Send + 'c,
+        job: &'c NamedJob,
+    ) -> Result<Enqueued, ManageError> {
+        self.check()?;
+        let mut tx = database.begin().await?;
+        let stored = enqueue_named(&mut *tx, job).await?;
+        let after = json!({ "job": stored.id(), "kind": job.kind, "queue": job.queue, "new": stored.is_new() });
+        self.write_audit(&mut tx, "enqueue", Target::Job(stored.id()), &[stored.id().0], None, Some(after)).await?;
+        tx.commit().await?;
+        Ok(stored)
+    }
 }
 
 /// What the function says about a bad value, as one sentence: what is wrong, and its hint.

@@ -23,5 +23,6 @@ pub(crate) use actor::Actor;
 pub(crate) use args::{Shown, shown};
 pub(crate) use done::Done;
 pub(crate) use drive::Drivers;
+pub(crate) use perform::deed;
 pub(crate) use refusal::Refusal;
 pub use role::{Role, UnknownRole};

@@ -46,7 +46,8 @@ impl App {
     }
 }
 
-async fn deed(tx: &mut PgConnection, operator: &Operator, actor: &Actor, action: &Action) -> Result<Done, Refusal> {
+/// In a transaction of the caller's, who has asked whether this actor may.
+pub(crate) async fn deed(tx: &mut PgConnection, operator: &Operator, actor: &Actor, action: &Action) -> Result<Done, Refusal> {
     Ok(match action {
         Action::Job { id, verb } => {
             let acted = operator.act(&mut *tx, *id, verb.clone()).await?;

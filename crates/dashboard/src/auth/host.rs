@@ -8,7 +8,7 @@ use axum::{
     extract::Request,
     http::{StatusCode, header, uri::Authority},
     middleware::{self, Next},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 
 /// Answers only who asks for `localhost` or a loopback address. For a dashboard without a log-in that listens on one.
@@ -17,12 +17,13 @@ pub fn only_local(dashboard: Router) -> Router {
 }
 
 async fn check(request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
     let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     if named.or_else(|| request.uri().authority().map(Authority::as_str)).is_some_and(is_local) {
         return next.run(request).await;
     }
-    let sentence = "this dashboard has no log-in, so it answers only to localhost, 127.0.0.1 and [::1]\n";
-    (StatusCode::FORBIDDEN, sentence).into_response()
+    let sentence = "this dashboard has no log-in, so it answers only to localhost, 127.0.0.1 and [::1]";
+    super::refuse(&path, StatusCode::FORBIDDEN, sentence)
 }
 
 fn is_local(host: &str) -> bool {

@@ -16,7 +16,7 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 
-use crate::{actions::Role, assets};
+use crate::{actions::Role, api, assets, error::Problem};
 
 pub use host::only_local;
 pub use network::{Network, ParseNetworkError};
@@ -201,7 +201,7 @@ enum Refusal {
 }
 
 async fn check(State(auth): State<Auth>, mut request: Request, next: Next) -> Response {
-    let path = request.uri().path();
+    let path = request.uri().path().to_owned();
     if path == "/health" || path.strip_prefix("/assets/").is_some_and(assets::is_one) {
         return next.run(request).await;
     }
@@ -220,11 +220,20 @@ async fn check(State(auth): State<Auth>, mut request: Request, next: Next) -> Re
             if wrong {
                 tokio::time::sleep(REFUSED_AFTER).await;
             }
-            let sentence = if wrong { "these credentials are not known\n" } else { "log in to see the dashboard\n" };
-            (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)], sentence).into_response()
+            let sentence = if wrong { "these credentials are not known" } else { "log in to see the dashboard" };
+            ([(header::WWW_AUTHENTICATE, challenge)], refuse(&path, StatusCode::UNAUTHORIZED, sentence)).into_response()
         }
-        Err(Refusal::NotTheProxy) => (StatusCode::FORBIDDEN, "come through the proxy: this address is not trusted\n").into_response(),
-        Err(Refusal::Nobody) => (StatusCode::UNAUTHORIZED, "the proxy does not say who you are\n").into_response(),
+        Err(Refusal::NotTheProxy) => refuse(&path, StatusCode::FORBIDDEN, "come through the proxy: this address is not trusted"),
+        Err(Refusal::Nobody) => refuse(&path, StatusCode::UNAUTHORIZED, "the proxy does not say who you are"),
+    }
+}
+
+/// In a line for a person, or for a program as the API says it.
+fn refuse(path: &str, status: StatusCode, sentence: &str) -> Response {
+    if api::is_ours(path) {
+        Problem::new(status, "Not for everybody", sentence.to_owned()).api()
+    } else {
+        (status, format!("{sentence}\n")).into_response()
     }
 }
 

@@ -1,14 +1,13 @@
-//! The list of jobs, as a page and as JSON.
+//! The list of jobs.
 
 use askama::Template;
 use axum::{
-    Json,
     extract::{Query, State, rejection::QueryRejection},
     http::{StatusCode, header},
-    response::{AppendHeaders, IntoResponse, Response},
+    response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
-use haulage_queue::{JobFilter, JobId, JobPage, JobState, JobSummary, ParkedFor, Priority, Verb, check_name, job_page, store};
+use haulage_queue::{JobFilter, JobId, JobPage, JobState, JobSummary, ParkedFor, Priority, Verb, job_page, store};
 use serde::Deserialize;
 
 use super::{PAGE, act};
@@ -27,8 +26,6 @@ use crate::{
 pub(crate) struct Asked {
     #[serde(default)]
     state: String,
-    #[serde(default)]
-    queue: String,
     #[serde(default)]
     q: String,
     #[serde(default)]
@@ -50,60 +47,6 @@ pub(crate) async fn page(State(app): State<App>, frame: Frame, asked: AskedQuery
         *response.status_mut() = StatusCode::BAD_REQUEST;
     }
     response
-}
-
-/// `GET /jobs.json`.
-pub(crate) async fn json(State(app): State<App>, asked: AskedQuery) -> Response {
-    match list(&app, asked).await {
-        Ok((mut jobs, next)) => {
-            for job in &mut jobs {
-                job.error = job.error.take().map(|error| mask(&error).into_owned());
-            }
-            let next = next.map(|next| [(header::LINK, format!("<./{next}>; rel=\"next\""))]);
-            (next.map(AppendHeaders), Json(jobs)).into_response()
-        }
-        Err(problem) => problem.json(),
-    }
-}
-
-/// The jobs, and where the next page of them is, if there is one: a path and query from our root.
-async fn list(app: &App, asked: AskedQuery) -> Result<(Vec<JobSummary>, Option<String>), Problem> {
-    let Query(asked) = asked.map_err(|rejection| Problem::bad(rejection.body_text()))?;
-    let (state, before) = (state(&asked.state)?, before(&asked.before)?);
-    if !asked.queue.is_empty() {
-        check_name("queue", &asked.queue).map_err(|error| Problem::bad(error.to_string()))?;
-    }
-    let mut reading = app.read().await?;
-    let mut filter = match search::parse(&asked.q, &reading.clock) {
-        Ok(Search::Filter(filter)) => *filter,
-        Ok(Search::Job(id)) => {
-            // The next one down, which is another job if this one is gone.
-            let mut jobs = job_page(reading.db(), &JobFilter::new().before(JobId(id.0.saturating_add(1))).limit(1)).await?.jobs;
-            jobs.retain(|job| {
-                let asked_for = state.is_none_or(|state| state == job.state) && (asked.queue.is_empty() || asked.queue == job.queue);
-                job.id == id && asked_for && before.is_none_or(|before| id < before)
-            });
-            return Ok((jobs, None));
-        }
-        Err(refused) => return Err(Problem::bad(refused.sentence)),
-    };
-    filter = state.into_iter().fold(filter, JobFilter::state);
-    if !asked.queue.is_empty() {
-        filter = filter.queue(&asked.queue);
-    }
-    filter = before.into_iter().fold(filter, JobFilter::before);
-    let JobPage { jobs, next, .. } = job_page(reading.db(), &filter).await?;
-    let next = next.map(|next| {
-        let mut parts = Vec::new();
-        for (name, value) in [("state", &asked.state), ("queue", &asked.queue), ("q", &asked.q)] {
-            if !value.is_empty() {
-                parts.push(format!("{name}={}", encode(value)));
-            }
-        }
-        parts.push(format!("before={next}"));
-        format!("jobs.json?{}", parts.join("&"))
-    });
-    Ok((jobs, next))
 }
 
 fn state(text: &str) -> Result<Option<JobState>, Problem> {

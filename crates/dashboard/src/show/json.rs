@@ -1,10 +1,11 @@
 //! JSON for people: indented, with colors, secrets hidden. Printed from the text that Postgres gives, token by token and not from
 //! parsed values, so that a number keeps every digit, no depth is too deep, and a text that was cut still shows what is there.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use askama::filters::HtmlSafe;
 use haulage_queue::store::JsonText;
+use serde_json::Value;
 
 use super::{number, redact, text::escape};
 
@@ -47,6 +48,61 @@ pub(crate) fn json(value: &JsonText) -> Json {
     Json(printer.out)
 }
 
+/// The same text with secrets hidden, and otherwise as it is. A value whose name speaks of a secret becomes the mask, whatever it was.
+pub(crate) fn hide_secrets(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut open = Vec::new();
+    let mut key: Option<String> = None;
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let is_name = c == '"' && open.last() == Some(&true) && key.is_none();
+        let length = match c {
+            '"' => string_length(rest),
+            '{' | '[' if key.as_deref().is_some_and(redact::is_secret) => value_length(rest),
+            '{' | '[' | '}' | ']' | ',' | ':' => 1,
+            c if c.is_whitespace() => c.len_utf8(),
+            _ => word_length(rest),
+        };
+        let token = &rest[..length];
+        rest = &rest[length..];
+        match c {
+            _ if is_name => {
+                out.push_str(token);
+                key = Some(serde_json::from_str(token).unwrap_or_else(|_| token.to_owned()));
+            }
+            ':' | ',' | '}' | ']' => {
+                if c != ':' && c != ',' {
+                    open.pop();
+                }
+                out.push(c);
+            }
+            c if c.is_whitespace() => out.push(c),
+            c => {
+                if key.take().as_deref().is_some_and(redact::is_secret) {
+                    out.push_str(&Value::from(redact::MASK).to_string());
+                } else if c == '"' {
+                    out.push_str(&masked(token));
+                } else {
+                    if matches!(c, '{' | '[') {
+                        open.push(c == '{');
+                    }
+                    out.push_str(token);
+                }
+            }
+        }
+    }
+    out
+}
+
+/// What the string says, which may be JSON itself; of one that was cut, what there is.
+fn masked(token: &str) -> Cow<'_, str> {
+    match serde_json::from_str::<String>(token) {
+        Ok(text) if redact::mask(&text) == text => Cow::Borrowed(token),
+        Ok(text) => Value::from(redact::mask(&text)).to_string().into(),
+        Err(_) => redact::mask(token),
+    }
+}
+
 fn as_count(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
 }
@@ -71,21 +127,13 @@ impl Printer {
             self.out.push_str(": ");
             self.key = Some(serde_json::from_str(token).unwrap_or_else(|_| token.to_owned()));
         } else if !self.hidden() {
-            // What the string says, which may be JSON itself; of one that was cut, what there is.
-            let masked = match serde_json::from_str::<String>(token) {
-                Ok(text) if redact::mask(&text) == text => token.to_owned(),
-                Ok(text) => serde_json::Value::from(redact::mask(&text)).to_string(),
-                Err(_) => redact::mask(token).into_owned(),
-            };
-            self.span("s", &masked);
+            self.span("s", &masked(token));
         }
         length
     }
 
     fn word(&mut self, rest: &str) -> usize {
-        let length = rest.find(|c: char| ",]}:\"".contains(c) || c.is_whitespace()).unwrap_or(rest.len()).max(1);
-        // A character of several bytes that is no JSON: to its end.
-        let length = (length..=rest.len()).find(|end| rest.is_char_boundary(*end)).unwrap_or(rest.len());
+        let length = word_length(rest);
         if !self.hidden() {
             let word = &rest[..length];
             self.span(if word.starts_with(|c: char| c.is_ascii_digit() || c == '-') { "n" } else { "w" }, word);
@@ -155,6 +203,13 @@ impl Printer {
         escape(&mut self.out, text);
         self.out.push_str("</span>");
     }
+}
+
+/// Of a number, `true`, `false` or `null`; of what is no JSON at least a character.
+fn word_length(text: &str) -> usize {
+    let length = text.find(|c: char| ",]}:\"".contains(c) || c.is_whitespace()).unwrap_or(text.len()).max(1);
+    // A character of several bytes: to its end.
+    (length..=text.len()).find(|end| text.is_char_boundary(*end)).unwrap_or(text.len())
 }
 
 /// Of a string with its quotes, or all there is of it.
@@ -243,6 +298,20 @@ mod tests {
             shown(r#"{"body": "{\"password\": \"k1\", \"card\": [\"k2\"], \"n\": 1}", "line": "api_key=k3", "cut": "{\"token\": \"k4"#);
         assert!(["k1", "k2", "k3", "k4"].iter().all(|secret| !text.contains(secret)), "{text}");
         assert!(text.contains(r#"\"n\":1"#), "{text}");
+    }
+
+    #[test]
+    fn redacted_json_is_the_same_json_but_for_its_secrets() {
+        let text = r#"{"a": 918273645546372819123.10, "x": [{"api_key": "k1"}, {"pass\u0077ord": {"deep": ["k2", "}"]}}], "auth": 4711, "token": null, "b": [], "u": "http://a:k4@h"}"#;
+        let clean = r#"{"a": 918273645546372819123.10, "x": [{"api_key": "••••••"}, {"pass\u0077ord": "••••••"}], "auth": "••••••", "token": "••••••", "b": [], "u": "http://••••••@h"}"#;
+        assert_eq!(hide_secrets(text), clean);
+        for same in ["null", "-1.5e300", r#""a\"b""#, "{}", r#"[[{"a": []}, "x"], true]"#, r#"{"a": {"b": {"c": 1}}, "d": 2}"#] {
+            assert_eq!(hide_secrets(same), same);
+        }
+        assert_eq!(
+            hide_secrets(r#"{"password": ["a", "b"], "n": 1, "secret": "x"}"#),
+            r#"{"password": "••••••", "n": 1, "secret": "••••••"}"#
+        );
     }
 
     #[test]

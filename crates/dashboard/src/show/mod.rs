@@ -10,7 +10,7 @@ mod state;
 mod text;
 mod time;
 
-pub(crate) use json::{Json, json};
+pub(crate) use json::{Json, hide_secrets, json};
 pub(crate) use number::{Gauge, capped, gauge, number};
 pub(crate) use prose::{Prose, prose};
 pub(crate) use redact::{MASK, is_secret, mask, mask_named};

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "schedules")]
 use crate::ScheduleError;
-use crate::{JobId, JobState, LimitError, NameError, OperationId, Verb, store};
+use crate::{EnqueueError, JobId, JobState, LimitError, NameError, OperationId, Verb, store};
 
 /// Why an operator's act failed; nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +48,9 @@ pub enum ManageError {
     /// A limit or its key is not valid.
     #[error(transparent)]
     Limit(#[from] LimitError),
+    /// A job can't be enqueued.
+    #[error(transparent)]
+    Enqueue(#[from] EnqueueError),
     /// There is no such schedule, or this version can't read its expression.
     #[cfg(feature = "schedules")]
     #[error(transparent)]
