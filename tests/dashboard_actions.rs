@@ -181,6 +181,9 @@ async fn dead(pool: &PgPool) -> JobId {
     id
 }
 
+/// A button, what is typed, the verb in the audit, a part of the message.
+type Step<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a str);
+
 #[tokio::test]
 async fn every_button_of_a_job_changes_it_and_is_written_down() {
     let pool = database().await.pool();
@@ -188,7 +191,7 @@ async fn every_button_of_a_job_changes_it_and_is_written_down() {
     let id = Count { n: 1 }.with().queue("mail").delay(std::time::Duration::from_secs(3_600)).enqueue(&pool).await.unwrap().id();
     let page = format!("jobs/{id}");
     let why = [("reason", "INC-7")];
-    let steps: [(&str, &[(&str, &str)], &str, &str); 11] = [
+    let steps: [Step<'_>; 11] = [
         ("Run now", &[], "run-now", "is available"),
         ("Hold", &why, "hold", "is held"),
         ("Release", &[], "release", "is available"),

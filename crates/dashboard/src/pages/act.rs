@@ -300,7 +300,7 @@ impl ActPage<'_> {
     }
 
     fn rest(&mut self, action: &Action) -> Result<(), Problem> {
-        let limits = |limit: &Option<Limit>| limit.as_ref().map_or_else(|| "none".to_owned(), queues::limit);
+        let limits = |limit: &Option<Limit>| limit.as_ref().map_or_else(String::new, |limit| format!(" Here: {}.", queues::limit(limit)));
         let (title, label, sentence) = match action {
             Action::PauseQueue { queue, .. } => {
                 self.lengths = true;
@@ -324,13 +324,12 @@ impl ActPage<'_> {
             }
             Action::LimitQueue { queue, limit } => {
                 self.limit = true;
-                let sentence =
-                    format!("In the whole fleet, from the next start on; what runs goes on. As it stands in the form: {}.", limits(limit));
+                let sentence = format!("In the whole fleet, from the next start on; what runs goes on.{}", limits(limit));
                 (format!("Limit queue {queue}?"), "Set limits", sentence)
             }
             Action::LimitKey { key, limit } => {
                 self.limit = true;
-                let sentence = format!("For all jobs with this key, from the next start on. As it stands in the form: {}.", limits(limit));
+                let sentence = format!("For all jobs with this key, from the next start on.{}", limits(limit));
                 (format!("Limit key {key}?"), "Set limits", sentence)
             }
             Action::EndSession { pid, .. } => (
