@@ -415,7 +415,7 @@ async fn all_that_match_are_shown_before_and_done_by_an_operation_that_can_be_wa
     }
     assert_eq!((state(&pool, later).await, state(&pool, other).await), (JobState::Dead, JobState::Available));
     let page = browser.get(&format!("operations/{id}")).await.body;
-    assert!(page.contains("<b>3</b> done") && !page.contains("data-goes"), "{page}");
+    assert!(page.contains("<b>3</b> done") && !page.contains("Look again"), "{page}");
 
     for (path, part) in [
         ("act?of=jobs&act=delete", "every job there is"),
@@ -563,6 +563,13 @@ async fn every_route_answers_every_role_as_it_should() {
         ("/workers/{id}", "workers/77".into(), SEEN),
         ("/schedules", "schedules".into(), SEEN),
         ("/schedules/{*name}", "schedules/nightly".into(), SEEN),
+        ("/traces", "traces".into(), SEEN),
+        ("/traces/{*key}", format!("traces/{job_id}"), SEEN),
+        ("/errors", "errors".into(), SEEN),
+        ("/errors/{fingerprint}", "errors/3f9a0c5e7b21d864".into(), [401, 404, 404, 404, 404]),
+        ("/settings", "settings".into(), SEEN),
+        // Not the path of a page: the stream of one would not end.
+        ("/live", "live?at=nowhere&base=.%2F".into(), [401, 400, 400, 400, 400]),
         ("/operations", "operations".into(), SEEN),
         ("/operations/{id}", format!("operations/{operation}"), SEEN),
         ("/audit", "audit".into(), SEEN),

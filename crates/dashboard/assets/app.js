@@ -37,30 +37,14 @@ document.addEventListener("click", (event) => {
 });
 
 // A form that was sent is not sent twice by an impatient finger; if it was all the same, the second finds it done.
-for (const form of document.querySelectorAll("form[method=post]")) {
-  form.addEventListener("submit", (event) => {
-    if (form.dataset.sent) event.preventDefault();
-    form.dataset.sent = "1";
-    // Should no answer come, it may be tried again.
-    setTimeout(() => delete form.dataset.sent, 3000);
-  });
-}
-
-// An operation under way: its numbers come anew every two seconds, and the page when it has ended.
-const progress = document.querySelector("#progress[data-goes]");
-if (progress) {
-  setInterval(async () => {
-    if (document.hidden) return;
-    try {
-      const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
-      const now = page.querySelector("#progress");
-      if (now?.hasAttribute("data-goes")) progress.replaceChildren(...now.childNodes);
-      else location.reload();
-    } catch {
-      // The server is away for a moment: the next look finds it, or the one after.
-    }
-  }, 2000);
-}
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post") return;
+  if (form.dataset.sent) event.preventDefault();
+  form.dataset.sent = "1";
+  // Should no answer come, it may be tried again.
+  setTimeout(() => delete form.dataset.sent, 3000);
+});
 
 // Single keys may be switched off: who dictates text would press them by accident.
 const dialog = document.querySelector("#keys");

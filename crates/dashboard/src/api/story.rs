@@ -163,7 +163,7 @@ mod tests {
         let mut told = json!({
             "found": { "job": 9_007_199_254_740_993_i64 },
             "spans": [{ "span": "job", "job": 7, "queue": "token:refresh", "attempts": 2, "children": [
-                { "span": "attempt", "attempt": 1, "error": "api_key=QQQQ", "log": [{ "message": "pass: QQQQ", "fields": { "job": 3, "token": "QQQQ" } }] },
+                { "span": "attempt", "attempt": 1, "error": "api_key=QQQQ", "log": [{ "message": "password: QQQQ", "fields": { "job": 3, "token": "QQQQ" } }] },
             ] }],
             "notes": ["postgres://a:QQQQ@h"],
         });
