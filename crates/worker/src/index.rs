@@ -1,7 +1,7 @@
 //! Builds the indexes of days of the history that are over: by trace, request, kind, tags and args. Today's partition goes without, each
 //! would cost every job that finishes.
 //!
-//! A build takes seconds to minutes, and even to see whether a day has rows may wait for its partition's lock, so both have a task and a
+//! A build takes seconds to minutes, and to see whether a day has rows may wait for its partition's lock, so both have a task and a
 //! connection of their own: the sixth of this process, only if the duties find that an index may be lacking, and of one process of the
 //! fleet while it builds.
 //!

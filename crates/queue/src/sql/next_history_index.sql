@@ -1,8 +1,7 @@
--- The next index that a day of the history lacks, newest day first: of days that have been over for an hour, have rows ($4), and are not
--- dropped within a day. An index that a build cut short has left behind is lacking too.
+-- The next index that a day of the history lacks, newest day first: of days that have been over for an hour, have rows, and are not dropped
+-- within a day. An index that a build cut short has left behind is lacking too.
 -- $1 days that completed jobs are kept  $2 days that failed ones are kept  $3 names of indexes that are left out
--- $4 whether empty days are left out
--- Locks: with $4 each partition against its drop, to see its size; none without. Index: those of the catalog.
+-- Locks: each partition against its drop, to see its size. Index: those of the catalog.
 WITH days AS MATERIALIZED (
     -- So that nothing below is asked of another table: not its size, and no day of what has none in its name.
     SELECT h.family, h.what, n.oid, n.relowner, n.relname, n.relname || '_' || h.what AS name,
@@ -25,6 +24,6 @@ WITH days AS MATERIALIZED (
 )
 SELECT l.family, l.day, l.what, l.leftover, pg_has_role(l.relowner, 'USAGE') AND has_schema_privilege('haulage', 'CREATE') AS owned
 FROM lacking AS l
-WHERE CASE WHEN $4 THEN pg_relation_size(l.oid) > 0 ELSE true END
+WHERE pg_relation_size(l.oid) > 0
 ORDER BY l.day DESC, l.family, l.what DESC
 LIMIT 1

@@ -7,12 +7,17 @@
 use std::time::Duration;
 
 use chrono::NaiveDate;
-use sqlx::{AssertSqlSafe, PgConnection, Row};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+
+use super::{limit_lock, lock_timed_out};
 
 /// A concurrent build waits this long for transactions that are older than it. It takes no snapshot with it into the wait.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// A build that takes longer is not worth its time.
 const LONGEST: Duration = Duration::from_secs(3_600);
+
+/// A look that must not hold up anything waits for a lock no longer than this.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// Parts of the history.
 const FAMILIES: [&str; 3] = ["finished_completed", "finished_failed", "attempts"];
@@ -68,9 +73,18 @@ async fn limit_indexing(connection: &mut PgConnection) -> Result<(), sqlx::Error
     Ok(())
 }
 
-/// Whether a closed day may lack an index, an empty one counted too: a look at the catalog that waits for no lock.
+/// Whether a closed day may lack an index. Where a partition is locked, which its size waits for, it may.
 pub async fn may_lack_index(connection: &mut PgConnection, keep_completed: i32, keep_failed: i32) -> Result<bool, sqlx::Error> {
-    Ok(lacking(connection, keep_completed, keep_failed, &[], false).await?.is_some())
+    let mut tx = connection.begin().await?;
+    limit_lock(&mut *tx, GLANCE).await?;
+    match next_history_index(&mut tx, keep_completed, keep_failed, &[]).await {
+        Err(error) if lock_timed_out(&error) => Ok(true),
+        found => {
+            let found = found?.is_some();
+            tx.commit().await?;
+            Ok(found)
+        }
+    }
 }
 
 /// The next index that is lacking, but for those of these names; `None`: every closed day has its indexes. The days are those that jobs are
@@ -81,18 +95,8 @@ pub async fn next_history_index(
     keep_failed: i32,
     without: &[String],
 ) -> Result<Option<HistoryIndex>, sqlx::Error> {
-    lacking(connection, keep_completed, keep_failed, without, true).await
-}
-
-async fn lacking(
-    connection: &mut PgConnection,
-    keep_completed: i32,
-    keep_failed: i32,
-    without: &[String],
-    skip_empty: bool,
-) -> Result<Option<HistoryIndex>, sqlx::Error> {
     let sql = include_str!("../sql/next_history_index.sql");
-    let query = sqlx::query(sql).bind(keep_completed).bind(keep_failed).bind(without).bind(skip_empty);
+    let query = sqlx::query(sql).bind(keep_completed).bind(keep_failed).bind(without);
     let Some(row) = query.fetch_optional(connection).await? else { return Ok(None) };
     let (family, what): (String, String) = (row.try_get("family")?, row.try_get("what")?);
     // A later version may have others.
