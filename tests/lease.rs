@@ -16,6 +16,10 @@ use crate::support::{Count, Log, ana, database, eventually, wait_for_state, work
 
 /// As rescue would, had the worker fallen silent.
 async fn declare_dead(pool: &PgPool, worker: i64) {
+    // The first beat comes when the worker starts, and would tell it at once.
+    let beaten = "SELECT heartbeat_at > started_at FROM haulage.workers WHERE id = $1";
+    let has_beaten = async || sqlx::query_scalar(beaten).bind(worker).fetch_one(pool).await.unwrap();
+    eventually("its first heartbeat is answered", has_beaten).await;
     sqlx::query("UPDATE haulage.workers SET dead_at = now() WHERE id = $1").bind(worker).execute(pool).await.unwrap();
 }
 

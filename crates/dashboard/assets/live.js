@@ -50,6 +50,8 @@ function show(parts) {
 }
 
 function arrived(parts) {
+  // Asked for before it was paused.
+  if (off()) return;
   waiting = parts;
   heard = Date.now();
   if (!busy()) settle();
