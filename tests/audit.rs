@@ -73,7 +73,7 @@ async fn deeds_on_keys_and_schedules_are_written_down_too() {
     assert_eq!((&told[2].before, &told[2].after), (&limit(4), &None));
 
     ana().because("a holiday").pause_schedule(&pool, "nightly", None).await.unwrap();
-    ana().resume_schedule(&pool, "nightly").await.unwrap();
+    assert!(ana().resume_schedule(&pool, "nightly").await.unwrap());
     let job = ana().run_schedule(&pool, "nightly").await.unwrap();
     ana().delete_schedule(&pool, "nightly").await.unwrap();
     let told = entries(&pool, AuditFilter::new().schedule("nightly")).await;

@@ -692,6 +692,38 @@ fn bench_prints_a_row_with_stable_names_beside_its_floor() {
 }
 
 #[tokio::test]
+async fn bench_measures_on_a_server_that_is_named_and_leaves_nothing_there() {
+    let database = database().await;
+    let bench = |server: &str| {
+        Command::new(env!("CARGO_BIN_EXE_haulage"))
+            .args(["bench", "bulk", "--jobs", "1000", "--json"])
+            .env("HAULAGE_BENCH_SERVER", server)
+            .output()
+            .unwrap()
+    };
+    let output = bench(&database.url());
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let row: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let version: String = sqlx::query_scalar("SHOW server_version").fetch_one(&database.pool()).await.unwrap();
+    let config = format!("concurrency=50 postgres={} ", version.split(' ').next().unwrap());
+    assert!(row["config"].as_str().unwrap().starts_with(&config), "{row}");
+    assert!(row["server_cpu_us_per_job"].as_f64().is_some_and(|us| us > 0.0), "{row}");
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_database WHERE datname LIKE 'haulage_bench_%'")
+        .fetch_one(&database.pool())
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
+
+    let nobody = bench("postgres://me:hunter2@127.0.0.1:1/postgres");
+    let stderr = String::from_utf8_lossy(&nobody.stderr);
+    assert!(
+        !nobody.status.success() && stderr.contains("can't connect to 127.0.0.1:1/postgres") && !stderr.contains("hunter2"),
+        "{stderr}"
+    );
+}
+
+#[tokio::test]
 async fn what_is_done_to_queues_keys_and_schedules_says_who_and_why_and_is_found_in_the_audit() {
     let database = database().await;
     let url = database.url();

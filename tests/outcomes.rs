@@ -160,6 +160,23 @@ async fn an_attempt_over_its_timeout_fails_and_is_dropped() {
 }
 
 #[tokio::test]
+async fn what_an_attempt_does_after_it_was_told_to_stop_is_part_of_its_time() {
+    let pool = database().await.pool();
+    let handler = |_: Count, ctx: Ctx| async move {
+        if ctx.attempt() > 1 {
+            return Ok(Outcome::Done);
+        }
+        ctx.cancelled().await;
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        Err("cleaned up".into())
+    };
+    let detail = story(&pool, Count { n: 1 }.with().timeout(Duration::from_millis(50)), handler, JobState::Completed).await;
+    let attempt = &detail.attempts[0];
+    let ran = attempt.ended_at - attempt.started_at.unwrap();
+    assert!(attempt.outcome == "timed out" && ran.num_milliseconds() >= 450, "{attempt:?}");
+}
+
+#[tokio::test]
 async fn sources_of_an_error_are_in_its_message() {
     let pool = database().await.pool();
     let handler = |_: Count, _: Ctx| async {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use haulage::{
-    Cron, Duty, Job, ManageError, Missed, Overlap, RunError, Schedule, ScheduleError, declare_schedules, list_schedules, schedule,
+    AuditFilter, Cron, Duty, Job, ManageError, Missed, Overlap, RunError, Schedule, ScheduleError, declare_schedules, list_audit,
+    list_schedules, schedule,
 };
 use proptest::{prelude::*, test_runner::Config};
 use sqlx::PgPool;
@@ -197,6 +198,25 @@ impl Job for Other {
 }
 
 #[tokio::test]
+async fn resuming_a_schedule_that_is_not_paused_leaves_what_it_has_missed_to_be_made_up() {
+    let pool = database().await.pool();
+    declare_schedules(&pool, "shop", [Schedule::new("hourly", "@hourly", Count { n: 1 }).missed(Missed::One)]).await.unwrap();
+    set_back(&pool, "hourly", 7_200).await;
+    let missed = schedule(&pool, "hourly").await.unwrap().next_at;
+    assert!(!ana().resume_schedule(&pool, "hourly").await.unwrap());
+    // Nor does one whose pause is over.
+    ana().pause_schedule(&pool, "hourly", Some(Duration::from_millis(1))).await.unwrap();
+    assert!(!ana().resume_schedule(&pool, "hourly").await.unwrap());
+    assert_eq!(schedule(&pool, "hourly").await.unwrap().next_at, missed);
+    let audit = list_audit(&pool, &AuditFilter::new().schedule("hourly")).await.unwrap();
+    assert_eq!(audit.iter().map(|entry| entry.verb.as_str()).collect::<Vec<_>>(), ["pause"]);
+
+    let worker = worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
+    eventually("the missed instant has fired", async || fires(&pool, "hourly").await.first().map(|fire| fire.0) == missed).await;
+    worker.shutdown().await;
+}
+
+#[tokio::test]
 async fn what_comes_while_it_is_paused_is_not_made_up() {
     let pool = database().await.pool();
     declare_schedules(&pool, "shop", [every_second("tick").missed(Missed::AllWithin(Duration::from_secs(3_600)))]).await.unwrap();
@@ -209,7 +229,7 @@ async fn what_comes_while_it_is_paused_is_not_made_up() {
     let by_hand = ana().run_schedule(&pool, "tick").await.unwrap();
     eventually("the one run by hand has finished", async || haulage::job(&pool, by_hand).await.unwrap().unwrap().state.is_final()).await;
     assert!(fires(&pool, "tick").await.is_empty());
-    ana().resume_schedule(&pool, "tick").await.unwrap();
+    assert!(ana().resume_schedule(&pool, "tick").await.unwrap());
     let resumed: DateTime<Utc> = sqlx::query_scalar("SELECT now()").fetch_one(&pool).await.unwrap();
     eventually("it fires again", async || !fires(&pool, "tick").await.is_empty()).await;
     assert!(fires(&pool, "tick").await[0].0 > resumed - TimeDelta::seconds(1));

@@ -122,6 +122,37 @@ async fn a_handler_that_blocks_the_only_thread_is_named_and_costs_no_other_job_i
     assert!((1.0..blocked).contains(&seconds), "while it blocked: {seconds}");
 }
 
+/// Not a test: the body of the process below, whose runtime has several threads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "run by the other test as a process of its own"]
+async fn blocked_thread_process() {
+    let Ok(url) = std::env::var("HAULAGE_TEST_BLOCKED_THREAD") else { return };
+    let blocks = async |job: Block| job.run();
+    let pool = PgPool::connect(&url).await.unwrap();
+    let worker = worker(&pool).handle(blocks).handle(async |_: Count| {}).build().unwrap();
+    pool.close().await;
+    worker.run_until(parent_gone()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_thread_that_a_handler_blocks_stops_no_other_job_of_the_process() {
+    let database = database().await;
+    let (pool, url) = (database.pool(), database.url());
+    let process = Process::start("stuck::blocked_thread_process", &[("HAULAGE_TEST_BLOCKED_THREAD", &url)]);
+    let block = Block::new();
+    let blocking = block.clone().enqueue(&pool).await.unwrap().id();
+    wait_for_state(&pool, blocking, JobState::Running).await;
+    // What was under way when it began to block has ended with the first of them.
+    for n in 0..3 {
+        let beside = Count { n }.enqueue(&pool).await.unwrap().id();
+        wait_for_state(&pool, beside, JobState::Completed).await;
+    }
+    let detail = job_detail(&pool, blocking).await.unwrap().unwrap();
+    assert_eq!(detail.status.state, JobState::Running);
+    block.end(&pool, blocking).await;
+    process.stop().await;
+}
+
 /// Says nothing, and never comes back when it is told of a handler that blocks: as if nobody read the log.
 struct Clogged;
 

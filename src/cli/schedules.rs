@@ -128,7 +128,9 @@ impl Schedules {
                 print(&pause::begun(&name, until, "schedules"))
             }
             Command::Resume { name, by } => {
-                by.operator()?.resume_schedule(&pool, &name).await.map_err(acted)?;
+                if !by.operator()?.resume_schedule(&pool, &name).await.map_err(acted)? {
+                    return Err(NotFound(format!("the schedule \"{name}\" is not paused")).into());
+                }
                 let next = schedule(&pool, &name).await.map_err(found)?.next_at;
                 print(&format!("{name} fires next at {}\n", next.map_or_else(|| "no time".to_owned(), time)))
             }

@@ -176,8 +176,6 @@ async fn run(shared: &Shared, attempt: &Arc<Attempt>, args: String, span: &mut A
         }
         () = attempt.token.cancelled() => None,
     };
-    let ran = started.elapsed();
-    attempt.times.ran(started, ran);
     let answer = match answer {
         Some(answer) => Some(answer),
         None => {
@@ -185,6 +183,9 @@ async fn run(shared: &Shared, attempt: &Arc<Attempt>, args: String, span: &mut A
             tokio::time::timeout(patience, &mut work).await.ok()
         }
     };
+    // With its last words: it ran while it said them.
+    let ran = started.elapsed();
+    attempt.times.ran(started, ran);
     if attempt.completed() {
         return Resolution::Nothing;
     }

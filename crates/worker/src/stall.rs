@@ -5,6 +5,11 @@
 //! a poll of its handler begins and ends, two stores and a look at the clock, and a thread of its own looks at these notes. It is not that of
 //! the heartbeat: to say what it has found it may have to wait for whoever reads the log, and no beat may wait for that.
 //!
+//! Besides, one blocked thread of many can hold up all: of the runtime's idle threads one waits for sockets and timers, the others only for
+//! to be told of work. When the waiting one takes up the handler that blocks, nobody waits for sockets and timers until another thread is
+//! told of something. So while a handler blocks the runtime is given a task that does nothing, from outside; the thread that does it
+//! waits for them from then on.
+//!
 //! Not seen: what blocks inside a task that the handler has spawned. Seen although it is allowed: `block_in_place`.
 
 use std::{
@@ -18,6 +23,7 @@ use std::{
 };
 
 use haulage_queue::store::Settled;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::shared::Shared;
@@ -86,18 +92,20 @@ impl Pulse {
     }
 }
 
-/// Starts the thread that looks for handlers that block theirs. It ends when `stop` is cancelled; nobody waits for it.
+/// Starts the thread that looks for handlers that block theirs, those of the runtime that this is called in. It ends when `stop` is
+/// cancelled; nobody waits for it.
 pub(crate) fn spawn(shared: Arc<Shared>, stop: CancellationToken) -> std::io::Result<()> {
+    let watched = Handle::current();
     thread::Builder::new().name("haulage-stall".into()).spawn(move || {
         match tokio::runtime::Builder::new_current_thread().enable_time().build() {
-            Ok(runtime) => runtime.block_on(watch(&shared, &stop)),
+            Ok(runtime) => runtime.block_on(watch(&shared, &watched, &stop)),
             Err(error) => tracing::error!(%error, "handlers that block their thread will not be found"),
         }
     })?;
     Ok(())
 }
 
-async fn watch(shared: &Shared, stop: &CancellationToken) {
+async fn watch(shared: &Shared, watched: &Handle, stop: &CancellationToken) {
     let mut seen: HashMap<Settled, (u64, u32)> = HashMap::new();
     loop {
         // While nothing runs nothing has to be seen; what begins meanwhile is seen a little later.
@@ -121,6 +129,9 @@ async fn watch(shared: &Shared, stop: &CancellationToken) {
                     "the handler blocks a thread of the runtime: make it await, or move what takes long to `handle_blocking` or `spawn_blocking`"
                 );
             }
+        }
+        if !now.is_empty() {
+            drop(watched.spawn(async {}));
         }
         seen = now;
     }

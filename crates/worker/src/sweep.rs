@@ -116,8 +116,8 @@ impl Sweep {
         let mut begun = Vec::new();
         for line in bounds.moved().filter(|(queue, _)| open(*queue)) {
             let (from, to) = bounds.recent(line);
-            let (is_recent, under_way) = (|rest: &Rest| rest.line == line && rest.known.is_some(), self.rest.iter());
-            let under_way = under_way.into_iter().any(is_recent);
+            let is_recent = |rest: &Rest| rest.line == line && rest.known.is_some();
+            let under_way = self.rest.iter().any(is_recent);
             // What a transaction has stored that has just ended may be where the sweep under way has been.
             if affordable && bounds.needs_sweep_now(line) || !under_way && (all || time && bounds.needs_sweep(line)) {
                 self.rest.retain(|rest| !is_recent(rest));

@@ -56,6 +56,12 @@ pub(crate) struct Bench {
     /// Jobs at once in the worker.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     concurrency: u32,
+    /// A server to measure on instead of a private one, as postgres://superuser:password@host:5432/postgres
+    ///
+    /// Databases named haulage_bench_.. are made on it and removed; no other is touched. `DATABASE_URL` is not looked at. Processor time
+    /// of the server is only known on this machine.
+    #[arg(long, value_name = "URL", env = "HAULAGE_BENCH_SERVER", hide_env_values = true)]
+    server: Option<String>,
     /// One JSON object a line instead of the table.
     #[arg(long)]
     json: bool,
@@ -67,9 +73,10 @@ Examples:
   haulage bench --held 30 --backlog 1000000 --history 1000000
   haulage bench drain sustain --jobs 300000
   haulage bench pickup --json
+  HAULAGE_BENCH_SERVER=postgres://postgres@10.0.0.5/postgres haulage bench sustain
 
 Compare rows of one run only: the figures follow the machine and what else it does.
-The server is private, on this machine, and shares its cores with the client.";
+The server is private, on this machine, and shares its cores with the client, unless --server names another.";
 
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -120,7 +127,7 @@ const LONGER: u64 = 3;
 impl Bench {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let scenarios = if self.scenarios.is_empty() { Scenario::value_variants() } else { &self.scenarios };
-        let stage = Stage::open(self.concurrency).await?;
+        let stage = Stage::open(self.concurrency, self.server.as_deref().filter(|url| !url.is_empty())).await?;
         output::remark(&stage.describe());
         if !self.json {
             output::print(&Row::head())?;

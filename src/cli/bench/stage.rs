@@ -1,18 +1,28 @@
-//! Where scenarios play: a private durable server, a database for each, and worker processes.
+//! Where scenarios play: a private durable server or one that is named, a database for each, and worker processes.
 
 use std::{
+    fs,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
 use anyhow::Context;
 use haulage::{dev::Server, enqueue_all};
-use sqlx::{Connection, PgConnection, PgPool, postgres::PgPoolOptions};
+use sqlx::{
+    ConnectOptions, Connection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 
 use super::{jobs::Noop, process::Process};
+use crate::cli::connect;
 
 pub(crate) struct Stage {
-    server: Server,
+    /// None if the server is somebody's.
+    private: Option<Server>,
+    options: PgConnectOptions,
+    version: String,
+    settings: String,
+    /// Its main process, where that runs on this machine: for its processor time.
     pub(crate) server_pid: Option<u32>,
     pub(crate) concurrency: u32,
     databases: AtomicU32,
@@ -30,22 +40,31 @@ const SETTINGS: [(&str, &str); 4] =
     [("shared_buffers", "1GB"), ("max_wal_size", "8GB"), ("checkpoint_timeout", "30min"), ("max_connections", "300")];
 
 impl Stage {
-    pub(crate) async fn open(concurrency: u32) -> anyhow::Result<Self> {
-        let mut builder = Server::builder().from_env().durable(true);
-        for (name, value) in SETTINGS {
-            builder = builder.setting(name, value);
-        }
-        let server = tokio::task::spawn_blocking(move || builder.start()).await?.context("could not start a private server")?;
-        let mut connection = PgConnection::connect(server.url()).await?;
-        let file: String = sqlx::query_scalar("SELECT pg_read_file('postmaster.pid')").fetch_one(&mut connection).await?;
+    /// Starts a private server, or takes the one at this URL.
+    pub(crate) async fn open(concurrency: u32, server: Option<&str>) -> anyhow::Result<Self> {
+        let (private, options) = match server {
+            Some(url) => (None, connect::options(url)?),
+            None => {
+                let server = start().await?;
+                let options = connect::options(server.url())?;
+                (Some(server), options)
+            }
+        };
+        let mut connection = options.connect().await.with_context(|| format!("can't connect to {}", connect::place(&options)))?;
+        let (version, settings): (String, String) = sqlx::query_as(include_str!("describe_server.sql")).fetch_one(&mut connection).await?;
+        let file: String =
+            sqlx::query_scalar("SELECT pg_read_file('postmaster.pid')").fetch_one(&mut connection).await.with_context(|| {
+                format!("the user at {} must be a superuser, who may make databases and checkpoints", connect::place(&options))
+            })?;
         connection.close().await?;
-        let server_pid = file.lines().next().and_then(|line| line.parse().ok());
-        Ok(Self { server, server_pid, concurrency, databases: AtomicU32::new(0) })
+        let server_pid = file.lines().next().and_then(|line| line.parse().ok()).filter(|pid| is_postgres(*pid));
+        Ok(Self { private, options, version, settings, server_pid, concurrency, databases: AtomicU32::new(0) })
     }
 
     pub(crate) fn describe(&self) -> String {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        format!("haulage {}, PostgreSQL {}, {cores} cores shared by client and server", env!("CARGO_PKG_VERSION"), self.server.version())
+        let shared = if self.server_pid.is_some() { "shared by client and server" } else { "for the client" };
+        format!("haulage {}, PostgreSQL {}, {cores} cores {shared}", env!("CARGO_PKG_VERSION"), self.version)
     }
 
     /// What the rows say of the configuration.
@@ -55,16 +74,17 @@ impl Stage {
 
     /// The same with so many slots a queue.
     pub(crate) fn config_with(&self, concurrency: u32) -> String {
-        let settings = SETTINGS.map(|(name, value)| format!("{name}={value}")).join(" ");
-        format!("concurrency={concurrency} postgres={} {settings}", self.server.version())
+        format!("concurrency={concurrency} postgres={} {}", self.version, self.settings)
     }
 
     /// A fresh database.
     pub(crate) async fn database(&self) -> anyhow::Result<Database> {
-        let name = format!("bench_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        // A run that was killed may have left some on a server that is not private.
+        let name = format!("haulage_bench_{}_{}", std::process::id(), self.databases.fetch_add(1, Ordering::Relaxed));
         self.on_server(format!("CREATE DATABASE {name}")).await?;
-        let url = self.server.database_url(&name);
-        let pool = PgPoolOptions::new().max_connections(80).connect(&url).await?;
+        let options = self.options.clone().database(&name);
+        let url = options.to_url_lossy().into();
+        let pool = PgPoolOptions::new().max_connections(80).connect_with(options).await?;
         haulage::migrate(&pool).await?;
         let database = Database { pool, url, name };
         database.settle_down().await?;
@@ -78,7 +98,7 @@ impl Stage {
     }
 
     async fn on_server(&self, statement: String) -> anyhow::Result<()> {
-        let mut connection = PgConnection::connect(self.server.url()).await?;
+        let mut connection = self.options.connect().await?;
         sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
         connection.close().await?;
         Ok(())
@@ -96,8 +116,21 @@ impl Stage {
     }
 
     pub(crate) fn close(self) -> anyhow::Result<()> {
-        self.server.stop().context("the private server did not stop in order")
+        self.private.map_or(Ok(()), Server::stop).context("the private server did not stop in order")
     }
+}
+
+async fn start() -> anyhow::Result<Server> {
+    let mut builder = Server::builder().from_env().durable(true);
+    for (name, value) in SETTINGS {
+        builder = builder.setting(name, value);
+    }
+    tokio::task::spawn_blocking(move || builder.start()).await?.context("could not start a private server")
+}
+
+/// Whether it is a server's process: on another machine the number is somebody else's here, or nobody's.
+fn is_postgres(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == "postgres")
 }
 
 impl Database {

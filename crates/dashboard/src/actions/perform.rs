@@ -101,14 +101,10 @@ pub(crate) async fn deed(tx: &mut PgConnection, operator: &Operator, actor: &Act
             let until = operator.pause_schedule(&mut *tx, schedule, *length).await?;
             Done::new(format!("Schedule {schedule} is paused{}. What comes meanwhile is not made up.", to(until)))
         }
-        Action::ResumeSchedule { schedule } => {
-            // Resuming one that fires already would leave out what is due at this moment.
-            if haulage_queue::schedule(&mut *tx, schedule).await.map_err(ManageError::from)?.paused_at.is_none() {
-                return Ok(Done::nothing(format!("Schedule {schedule} was not paused any more.")));
-            }
-            operator.resume_schedule(&mut *tx, schedule).await?;
-            Done::new(format!("Schedule {schedule} goes on."))
-        }
+        Action::ResumeSchedule { schedule } => match operator.resume_schedule(&mut *tx, schedule).await? {
+            true => Done::new(format!("Schedule {schedule} goes on.")),
+            false => Done::nothing(format!("Schedule {schedule} was not paused any more.")),
+        },
         Action::RunSchedule { schedule, seen } => {
             not_since(tx, &format!("schedule {schedule}"), "run-now", AuditFilter::new().schedule(schedule), *seen).await?;
             let id = operator.run_schedule(&mut *tx, schedule).await?;

@@ -98,7 +98,8 @@ impl Operator {
         Ok(until)
     }
 
-    /// Lets a schedule fire again, from its next instant after now.
+    /// Lets a schedule fire again, from its next instant after now; returns whether it was paused. One that was not, or whose pause is
+    /// over, stays as it is: what it has missed is still made up.
     ///
     /// # Errors
     /// [`ScheduleError::NotFound`], or [`ScheduleError::Cron`] if this version can't read its expression, as
@@ -107,14 +108,18 @@ impl Operator {
         &'c self,
         database: impl Acquire<'c, Database = Postgres> + Send + 'c,
         name: &'c str,
-    ) -> Result<(), ManageError> {
+    ) -> Result<bool, ManageError> {
         let mut tx = database.begin().await?;
         let before = self.find(&mut tx, name).await?;
+        if before.paused_at.is_none() || before.paused_until.is_some_and(|until| until <= before.clock) {
+            tx.rollback().await?;
+            return Ok(false);
+        }
         let cron = Cron::new(&before.cron, &before.zone).map_err(|source| ScheduleError::Cron { schedule: name.to_owned(), source })?;
         store::resume_schedule(&mut tx, name, cron.next_after(before.clock)).await?;
         self.write_change(&mut tx, name, "resume", &before).await?;
         tx.commit().await?;
-        Ok(())
+        Ok(true)
     }
 
     /// Enqueues a schedule's job now, paused or not; its times stay as they are.
