@@ -131,9 +131,6 @@ async fn web_process() {
 async fn worker_process() {
     let Ok(url) = std::env::var("HAULAGE_TEST_WORKER_OF_SHOP") else { return };
     let mut telemetry = telemetry::builder("shop-worker");
-    if std::env::var_os("HAULAGE_TEST_LEFT_OUT").is_some() {
-        telemetry = telemetry.leave_out_unsampled();
-    }
     if std::env::var_os("HAULAGE_TEST_METRICS").is_some() {
         telemetry = telemetry.metrics(SocketAddr::from(([127, 0, 0, 1], 0)));
     }
@@ -323,27 +320,17 @@ async fn one_trace_goes_through_three_processes_over_grpc_and_over_http_and_noth
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_sampled_is_in_logs_and_rows_as_ever_and_is_not_sent() {
-    check_unsampled(&[]).await;
-}
-
-/// Such an attempt has no span, and still a place in its trace.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_sampled_is_in_logs_and_rows_as_ever_also_if_its_spans_are_left_out() {
-    check_unsampled(&[("HAULAGE_TEST_LEFT_OUT", "1")]).await;
-}
-
-async fn check_unsampled(variables: &[(&str, &str)]) {
     let database = database().await;
     let (pool, url) = (database.pool(), database.url());
     let receiver = Receiver::start().await;
-    let http = receiver.http();
-    let mut all = vec![
-        ("HAULAGE_TEST_WORKER_OF_SHOP", url.as_str()),
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", http.as_str()),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
-    ];
-    all.extend(variables);
-    let worker = Process::start("telemetry::worker_process", &all);
+    let worker = Process::start(
+        "telemetry::worker_process",
+        &[
+            ("HAULAGE_TEST_WORKER_OF_SHOP", &url),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.http()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        ],
+    );
     let (unsampled, sampled) = (0xabc_u128, 0xdef_u128);
     for (trace_id, flags) in [(unsampled, 0), (sampled, 1)] {
         let trace = TraceContext { trace_id, span_id: 7, flags };

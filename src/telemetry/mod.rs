@@ -80,7 +80,6 @@ pub fn builder(service: impl Into<String>) -> TelemetryBuilder {
         levels: "info".to_owned(),
         listen: None,
         flush: FLUSH,
-        leave_out_unsampled: false,
         #[cfg(feature = "worker")]
         attempts: haulage_worker::AttemptLogs::new(),
     }
@@ -96,7 +95,6 @@ pub struct TelemetryBuilder {
     levels: String,
     listen: Option<SocketAddr>,
     flush: Duration,
-    leave_out_unsampled: bool,
     #[cfg(feature = "worker")]
     attempts: haulage_worker::AttemptLogs,
 }
@@ -168,17 +166,6 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Makes no span in OpenTelemetry's sense of an attempt that is known beforehand not to be sampled; two microseconds less for a job.
-    ///
-    /// The attempt's context is then that of the handler's own future and blocking thread alone: `opentelemetry::Context::current()`, and
-    /// what the handler enqueues there, are right. What looks at the `tracing` span finds no context: a task spawned `in_current_span()`
-    /// begins a trace of its own, and middleware that sends `Span::current().context()` sends none. So it is for handlers that do neither,
-    /// and off unless set.
-    pub fn leave_out_unsampled(mut self) -> Self {
-        self.leave_out_unsampled = true;
-        self
-    }
-
     /// How long what is left may take to be sent at the end; 5 s unless set.
     pub fn flush_timeout(mut self, timeout: Duration) -> Self {
         self.flush = timeout;
@@ -208,7 +195,7 @@ impl TelemetryBuilder {
                 .with_level(false)
                 .with_filter(tracing_subscriber::filter::filter_fn(logs::belongs_to_a_trace))
         });
-        let subscriber = Registry::default().with(spans).with(logs::layer(self.logs).with_filter(filter));
+        let subscriber = Registry::default().with(spans).with(logs::layer(self.logs).map(|layer| layer.with_filter(filter)));
         #[cfg(feature = "worker")]
         let subscriber = subscriber.with(self.attempts.layer());
         tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::Installed)?;
@@ -217,7 +204,7 @@ impl TelemetryBuilder {
             Box::new(TraceContextPropagator::new()),
             Box::new(BaggagePropagator::new()),
         ]));
-        if let Some(foretold) = foretold.filter(|_| self.leave_out_unsampled) {
+        if let Some(foretold) = foretold {
             otel::foretell(move |parent, linked| foretold.never_recorded(parent, linked));
         }
         otel::bind_with(|histogram, attributes| {

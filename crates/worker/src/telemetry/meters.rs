@@ -134,7 +134,7 @@ impl Meters {
                 let Some(shared) = stalled.upgrade() else { return };
                 let blocking = shared.attempts(|attempt| attempt.pulse.is_stalled());
                 for lane in &shared.lanes {
-                    let jobs = blocking.iter().filter(|attempt| attempt.queue == lane.queue).count();
+                    let jobs = blocking.iter().filter(|attempt| *attempt.queue == *lane.queue).count();
                     observer.observe(count(jobs), &[queue(shared.meters.queue(&lane.queue))]);
                 }
             })
