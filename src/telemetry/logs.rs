@@ -6,7 +6,7 @@ use std::{
     time::SystemTime,
 };
 
-use haulage_queue::telemetry::{Speaker, TARGET, UNRECORDED};
+use haulage_queue::telemetry::Speaker;
 #[cfg(feature = "worker")]
 use haulage_worker::speaker;
 use opentelemetry::{Context as OtelContext, trace::TraceContextExt};
@@ -17,7 +17,7 @@ use tracing::{
 };
 use tracing_subscriber::{
     Layer,
-    filter::{FilterFn, Targets, filter_fn},
+    filter::{FilterFn, LevelFilter, Targets, filter_fn},
     layer::Context,
     registry::LookupSpan,
 };
@@ -38,22 +38,37 @@ pub enum Logs {
     Off,
 }
 
-/// What is logged; and what `RUST_LOG` says, if that is not understood. The spans of jobs always pass, or no line would know its job.
-pub(super) fn levels(wanted: Option<&str>, otherwise: &str) -> (FilterFn<impl Fn(&Metadata<'_>) -> bool + use<>>, Option<String>) {
+/// What is logged; and what `RUST_LOG` says, if that is not understood.
+pub(super) fn levels(wanted: Option<&str>, otherwise: &str) -> (Targets, Option<String>) {
     let otherwise = otherwise.parse().unwrap_or_else(|_| Targets::new().with_default(Level::INFO));
-    let (targets, not_understood) = match wanted.map(str::parse) {
+    match wanted.map(str::parse) {
         Some(Ok(targets)) => (targets, None),
         Some(Err(_)) => (otherwise, wanted.map(ToOwned::to_owned)),
         None => (otherwise, None),
+    }
+}
+
+/// Whether something below INFO is logged.
+pub(super) fn is_verbose(logged: &Targets) -> bool {
+    most(logged) > LevelFilter::INFO
+}
+
+fn most(logged: &Targets) -> LevelFilter {
+    logged.iter().map(|(_, level)| level).chain(logged.default_level()).max().unwrap_or(LevelFilter::OFF)
+}
+
+/// What any of the layers wants: the spans and events of traces and attempts, and what is logged. One filter for all: each layer that has
+/// one of its own looks up each span once more whenever it is entered, left or closed.
+pub(super) fn wanted(logged: Targets) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
+    let most = most(&logged).max(LevelFilter::INFO);
+    let wanted = move |metadata: &Metadata<'_>| {
+        if metadata.is_span() { belongs_to_a_trace(metadata) } else { *metadata.level() <= Level::INFO || is_logged(&logged, metadata) }
     };
-    let filter = filter_fn(move |metadata: &Metadata<'_>| {
-        if metadata.is_span() {
-            [TARGET, UNRECORDED].contains(&metadata.target())
-        } else {
-            targets.would_enable(metadata.target(), metadata.level())
-        }
-    });
-    (filter, not_understood)
+    filter_fn(wanted).with_max_level_hint(most)
+}
+
+fn is_logged(logged: &Targets, metadata: &Metadata<'_>) -> bool {
+    logged.would_enable(metadata.target(), metadata.level())
 }
 
 /// Spans and events of level INFO and above, but for those of the libraries that send them.
@@ -63,14 +78,15 @@ pub(super) fn belongs_to_a_trace(metadata: &Metadata<'_>) -> bool {
     *metadata.level() <= Level::INFO && !SENDERS.contains(&root) && !root.starts_with("opentelemetry")
 }
 
-pub(super) fn layer(logs: Logs) -> Option<LogLayer> {
+pub(super) fn layer(logs: Logs, logged: &Targets) -> Option<LogLayer> {
     let terminal = stderr().is_terminal();
-    match logs {
-        Logs::Off => None,
-        Logs::Json => Some(LogLayer { json: true, colors: false }),
-        Logs::Pretty => Some(LogLayer { json: false, colors: terminal }),
-        Logs::Auto => Some(LogLayer { json: !terminal, colors: terminal }),
-    }
+    let (json, colors) = match logs {
+        Logs::Off => return None,
+        Logs::Json => (true, false),
+        Logs::Pretty => (false, terminal),
+        Logs::Auto => (!terminal, terminal),
+    };
+    Some(LogLayer { json, colors, logged: logged.clone() })
 }
 
 /// Without a worker there are no attempts.
@@ -84,6 +100,7 @@ fn speaker<'a>(_: &'a tracing_subscriber::registry::Extensions<'_>) -> Option<&'
 pub(super) struct LogLayer {
     json: bool,
     colors: bool,
+    logged: Targets,
 }
 
 /// The message and the fields of an event.
@@ -131,6 +148,10 @@ where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        // Others want events that are not logged.
+        if !is_logged(&self.logged, event.metadata()) {
+            return;
+        }
         let mut fields = Fields::default();
         event.record(&mut fields);
         let trace = OtelContext::map_current(|current| {

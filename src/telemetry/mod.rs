@@ -50,9 +50,11 @@ use opentelemetry_sdk::{
     Resource,
     metrics::SdkMeterProvider,
     propagation::{BaggagePropagator, TraceContextPropagator},
-    trace::SdkTracerProvider,
+    trace::{SdkTracer, SdkTracerProvider},
 };
-use tracing_subscriber::{Layer, Registry, layer::SubscriberExt};
+use tracing::Subscriber;
+use tracing_opentelemetry::OpenTelemetryLayer;
+use tracing_subscriber::{Layer, Registry, filter::filter_fn, layer::SubscriberExt, registry::LookupSpan};
 
 pub use logs::Logs;
 pub use sampler::FollowLinks;
@@ -184,20 +186,16 @@ impl TelemetryBuilder {
         let disabled = variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
         let (tracer, meter, foretold) = if disabled { (None, None, None) } else { self.providers(&runtime, listener)? };
 
-        let (filter, not_understood) = logs::levels(variable("RUST_LOG").as_deref(), &self.levels);
-        let spans = tracer.as_ref().map(|tracer| {
-            tracing_opentelemetry::layer()
-                .with_tracer(tracer.tracer("haulage"))
-                .with_location(false)
-                .with_threads(false)
-                .with_tracked_inactivity(false)
-                .with_target(false)
-                .with_level(false)
-                .with_filter(tracing_subscriber::filter::filter_fn(logs::belongs_to_a_trace))
-        });
-        let subscriber = Registry::default().with(spans).with(logs::layer(self.logs).map(|layer| layer.with_filter(filter)));
+        let (logged, not_understood) = logs::levels(variable("RUST_LOG").as_deref(), &self.levels);
+        // What is logged below INFO stands in no trace.
+        let verbose = logs::is_verbose(&logged);
+        let spans = tracer.as_ref().filter(|_| !verbose).map(to_opentelemetry);
+        let few_spans =
+            tracer.as_ref().filter(|_| verbose).map(|tracer| to_opentelemetry(tracer).with_filter(filter_fn(logs::belongs_to_a_trace)));
+        let subscriber = Registry::default().with(spans).with(few_spans).with(logs::layer(self.logs, &logged));
         #[cfg(feature = "worker")]
-        let subscriber = subscriber.with(self.attempts.layer());
+        let subscriber = subscriber.with(self.attempts.unfiltered_layer());
+        let subscriber = subscriber.with(logs::wanted(logged));
         tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::Installed)?;
 
         global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
@@ -244,6 +242,20 @@ impl TelemetryBuilder {
         let meter = metrics::provider(resource, exporters::metrics(runtime)?, listener, runtime)?;
         Ok((Some(tracer.build()), meter, Some(foretold)))
     }
+}
+
+/// Makes OpenTelemetry's spans of those of `tracing`.
+fn to_opentelemetry<S>(tracer: &SdkTracerProvider) -> OpenTelemetryLayer<S, SdkTracer>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    tracing_opentelemetry::layer()
+        .with_tracer(tracer.tracer("haulage"))
+        .with_location(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false)
+        .with_target(false)
+        .with_level(false)
 }
 
 /// Traces, metrics, and what the sampler will do.
