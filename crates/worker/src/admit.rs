@@ -182,3 +182,19 @@ fn claim_soon(shared: &Shared, admission: &Admission) {
         shared.lanes.iter().for_each(|lane| lane.room.notify_one());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn freed_keys_are_taken_in_their_order_and_each_once() {
+        let freed = Freed::default();
+        let keys: Vec<String> = (0..=BATCH).rev().map(|n| format!("key:{n}")).collect();
+        keys.iter().chain(&keys).for_each(|key| freed.add(key));
+        assert_eq!(freed.take(), keys[..BATCH]);
+        freed.add(&keys[0]);
+        assert_eq!(freed.take(), [keys[BATCH].clone(), keys[0].clone()]);
+        assert!(!freed.is_any() && freed.take().is_empty());
+    }
+}
