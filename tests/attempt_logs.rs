@@ -62,7 +62,7 @@ async fn obey(job: Told) -> Result<Outcome, JobError> {
         "hang" => std::future::pending().await,
         "hold" => {
             let _held = Held;
-            std::future::pending().await;
+            std::future::pending::<()>().await;
         }
         "cancel" => return Ok(Outcome::Cancel("as it was told".into())),
         "snooze" => return Ok(Outcome::Snooze(Duration::from_secs(3_600))),
