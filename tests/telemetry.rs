@@ -160,7 +160,7 @@ impl Process {
         let log = std::env::temp_dir().join(format!("haulage-telemetry-{}-{:x}.log", std::process::id(), rand::random::<u64>()));
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", test, "--ignored", "--nocapture"])
-            // Quick, and so often that several batches are sent.
+            // Quick, and so often that several batches are sent. With what is below INFO, unless the test says otherwise.
             .env("OTEL_BSP_SCHEDULE_DELAY", "200")
             .env("OTEL_METRIC_EXPORT_INTERVAL", "500")
             .env("RUST_LOG", "debug,sqlx=debug")
@@ -199,9 +199,7 @@ impl Process {
 async fn run_shop(endpoint: &str, protocol: &str) -> (Vec<String>, PgPool) {
     let database = database().await;
     let (pool, url) = (database.pool(), database.url());
-    // With what is below INFO, where secrets are sought in it, and without, which has other filters.
-    let levels = if protocol == "grpc" { "debug,sqlx=debug" } else { "info" };
-    let otlp = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol), ("RUST_LOG", levels)];
+    let otlp = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)];
     let mut web = Process::start("telemetry::web_process", &[&otlp[..], &[("HAULAGE_TEST_WEB", &url)]].concat());
     // One of orders and one of mail, so that each journey goes through both.
     let workers = ["orders", "mail"].map(|queue| {
