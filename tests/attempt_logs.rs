@@ -45,12 +45,25 @@ fn told(does: &str) -> Told {
     Told { does: does.to_owned(), secret: CANARY.to_owned() }
 }
 
+/// Says so when it goes.
+struct Held;
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        tracing::info!("let go");
+    }
+}
+
 async fn obey(job: Told) -> Result<Outcome, JobError> {
     tracing::info!(does = job.does, n = 3, "begun");
     match job.does.as_str() {
         "fail" => return Err("as it was told".into()),
         "panic" => panic!("as it was told"),
         "hang" => std::future::pending().await,
+        "hold" => {
+            let _held = Held;
+            std::future::pending::<()>().await;
+        }
         "cancel" => return Ok(Outcome::Cancel("as it was told".into())),
         "snooze" => return Ok(Outcome::Snooze(Duration::from_secs(3_600))),
         "leak" => {
@@ -107,6 +120,17 @@ async fn an_attempt_that_fails_panics_times_out_or_is_cancelled_leaves_its_last_
     for id in quiet {
         assert!(logs(&pool, id).await.is_empty());
     }
+}
+
+#[tokio::test]
+async fn a_handler_that_is_given_up_is_dropped_inside_its_span() {
+    let _gather = gather();
+    let pool = database().await.pool();
+    let worker = worker(&pool).handle(obey).build().unwrap().start().await.unwrap();
+    let id = told("hold").with().max_attempts(1).timeout(Duration::from_millis(50)).enqueue(&pool).await.unwrap().id();
+    let log = logged(&pool, id).await;
+    assert_eq!(log.lines.iter().map(|line| line.message.as_str()).collect::<Vec<_>>(), ["begun", "let go"]);
+    worker.shutdown().await;
 }
 
 #[tokio::test]

@@ -131,9 +131,6 @@ async fn web_process() {
 async fn worker_process() {
     let Ok(url) = std::env::var("HAULAGE_TEST_WORKER_OF_SHOP") else { return };
     let mut telemetry = telemetry::builder("shop-worker");
-    if std::env::var_os("HAULAGE_TEST_LEFT_OUT").is_some() {
-        telemetry = telemetry.leave_out_unsampled();
-    }
     if std::env::var_os("HAULAGE_TEST_METRICS").is_some() {
         telemetry = telemetry.metrics(SocketAddr::from(([127, 0, 0, 1], 0)));
     }
@@ -163,11 +160,11 @@ impl Process {
         let log = std::env::temp_dir().join(format!("haulage-telemetry-{}-{:x}.log", std::process::id(), rand::random::<u64>()));
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", test, "--ignored", "--nocapture"])
-            .envs(variables.iter().copied())
-            // Quick, and so often that several batches are sent.
+            // Quick, and so often that several batches are sent. With what is below INFO, unless the test says otherwise.
             .env("OTEL_BSP_SCHEDULE_DELAY", "200")
             .env("OTEL_METRIC_EXPORT_INTERVAL", "500")
             .env("RUST_LOG", "debug,sqlx=debug")
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(&log).unwrap())
@@ -323,27 +320,18 @@ async fn one_trace_goes_through_three_processes_over_grpc_and_over_http_and_noth
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_sampled_is_in_logs_and_rows_as_ever_and_is_not_sent() {
-    check_unsampled(&[]).await;
-}
-
-/// Such an attempt has no span, and still a place in its trace.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_sampled_is_in_logs_and_rows_as_ever_also_if_its_spans_are_left_out() {
-    check_unsampled(&[("HAULAGE_TEST_LEFT_OUT", "1")]).await;
-}
-
-async fn check_unsampled(variables: &[(&str, &str)]) {
     let database = database().await;
     let (pool, url) = (database.pool(), database.url());
     let receiver = Receiver::start().await;
-    let http = receiver.http();
-    let mut all = vec![
-        ("HAULAGE_TEST_WORKER_OF_SHOP", url.as_str()),
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", http.as_str()),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
-    ];
-    all.extend(variables);
-    let worker = Process::start("telemetry::worker_process", &all);
+    let worker = Process::start(
+        "telemetry::worker_process",
+        &[
+            ("HAULAGE_TEST_WORKER_OF_SHOP", &url),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.http()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+            ("RUST_LOG", "info"),
+        ],
+    );
     let (unsampled, sampled) = (0xabc_u128, 0xdef_u128);
     for (trace_id, flags) in [(unsampled, 0), (sampled, 1)] {
         let trace = TraceContext { trace_id, span_id: 7, flags };
@@ -389,6 +377,7 @@ async fn what_a_handler_does_in_its_span_elsewhere_stays_in_its_trace_also_if_th
             ("HAULAGE_TEST_WORKER_OF_SHOP", &url),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.http()),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+            ("RUST_LOG", "info"),
         ],
     );
     for (trace_id, flags) in [(0xabc_u128, 0), (0xdef_u128, 1)] {

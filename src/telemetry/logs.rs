@@ -6,17 +6,18 @@ use std::{
     time::SystemTime,
 };
 
-use haulage_queue::telemetry::{TARGET, UNRECORDED, is_attempt};
+use haulage_queue::telemetry::Speaker;
+#[cfg(feature = "worker")]
+use haulage_worker::speaker;
 use opentelemetry::{Context as OtelContext, trace::TraceContextExt};
 use serde_json::{Map, Value};
 use tracing::{
     Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
-    span::{Attributes, Id},
 };
 use tracing_subscriber::{
     Layer,
-    filter::{FilterFn, Targets, filter_fn},
+    filter::{FilterFn, LevelFilter, Targets, filter_fn},
     layer::Context,
     registry::LookupSpan,
 };
@@ -37,39 +38,61 @@ pub enum Logs {
     Off,
 }
 
-/// What is logged; and what `RUST_LOG` says, if that is not understood. The spans of jobs always pass, or no line would know its job.
-pub(super) fn levels(wanted: Option<&str>, otherwise: &str) -> (FilterFn<impl Fn(&Metadata<'_>) -> bool + use<>>, Option<String>) {
+/// What is logged; and what `RUST_LOG` says, if that is not understood.
+pub(super) fn levels(wanted: Option<&str>, otherwise: &str) -> (Targets, Option<String>) {
     let otherwise = otherwise.parse().unwrap_or_else(|_| Targets::new().with_default(Level::INFO));
-    let (targets, not_understood) = match wanted.map(str::parse) {
+    match wanted.map(str::parse) {
         Some(Ok(targets)) => (targets, None),
         Some(Err(_)) => (otherwise, wanted.map(ToOwned::to_owned)),
         None => (otherwise, None),
+    }
+}
+
+/// Whether something below INFO is logged.
+pub(super) fn is_verbose(logged: &Targets) -> bool {
+    most(logged) > LevelFilter::INFO
+}
+
+fn most(logged: &Targets) -> LevelFilter {
+    logged.iter().map(|(_, level)| level).chain(logged.default_level()).max().unwrap_or(LevelFilter::OFF)
+}
+
+/// What any of the layers wants: the spans and events of traces and attempts, and what is logged. One filter for all: each layer that has
+/// one of its own looks up each span once more whenever it is entered, left or closed.
+pub(super) fn wanted(logged: Targets) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
+    let most = most(&logged).max(LevelFilter::INFO);
+    let wanted = move |metadata: &Metadata<'_>| {
+        if metadata.is_span() { belongs_to_a_trace(metadata) } else { *metadata.level() <= Level::INFO || is_logged(&logged, metadata) }
     };
-    let filter = filter_fn(move |metadata: &Metadata<'_>| {
-        if metadata.is_span() {
-            [TARGET, UNRECORDED].contains(&metadata.target())
-        } else {
-            targets.would_enable(metadata.target(), metadata.level())
-        }
-    });
-    (filter, not_understood)
+    filter_fn(wanted).with_max_level_hint(most)
+}
+
+fn is_logged(logged: &Targets, metadata: &Metadata<'_>) -> bool {
+    logged.would_enable(metadata.target(), metadata.level())
 }
 
 /// Spans and events of level INFO and above, but for those of the libraries that send them.
 pub(super) fn belongs_to_a_trace(metadata: &Metadata<'_>) -> bool {
     const SENDERS: [&str; 6] = ["h2", "hyper", "hyper_util", "opentelemetry", "tonic", "tower"];
     let root = metadata.target().split("::").next().unwrap_or_default();
-    *metadata.level() <= Level::INFO && metadata.target() != UNRECORDED && !SENDERS.contains(&root) && !root.starts_with("opentelemetry")
+    *metadata.level() <= Level::INFO && !SENDERS.contains(&root) && !root.starts_with("opentelemetry")
 }
 
-pub(super) fn layer(logs: Logs) -> Option<LogLayer> {
+pub(super) fn layer(logs: Logs, logged: &Targets) -> Option<LogLayer> {
     let terminal = stderr().is_terminal();
-    match logs {
-        Logs::Off => None,
-        Logs::Json => Some(LogLayer { json: true, colors: false }),
-        Logs::Pretty => Some(LogLayer { json: false, colors: terminal }),
-        Logs::Auto => Some(LogLayer { json: !terminal, colors: terminal }),
-    }
+    let (json, colors) = match logs {
+        Logs::Off => return None,
+        Logs::Json => (true, false),
+        Logs::Pretty => (false, terminal),
+        Logs::Auto => (!terminal, terminal),
+    };
+    Some(LogLayer { json, colors, logged: logged.clone() })
+}
+
+/// Without a worker there are no attempts.
+#[cfg(not(feature = "worker"))]
+fn speaker<'a>(_: &'a tracing_subscriber::registry::Extensions<'_>) -> Option<&'a Speaker> {
+    None
 }
 
 /// Writes each event as a line.
@@ -77,35 +100,7 @@ pub(super) fn layer(logs: Logs) -> Option<LogLayer> {
 pub(super) struct LogLayer {
     json: bool,
     colors: bool,
-}
-
-/// What the span of an attempt says, for the lines inside it.
-#[derive(Debug, Default)]
-struct Job {
-    id: String,
-    kind: String,
-    queue: String,
-    attempt: i64,
-}
-
-impl Visit for Job {
-    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        match field.name() {
-            "messaging.destination.name" => self.queue = value.to_owned(),
-            "haulage.job.kind" => self.kind = value.to_owned(),
-            _ => {}
-        }
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        match field.name() {
-            "haulage.job.id" => self.id = value.to_string(),
-            "haulage.job.attempt" => self.attempt = value,
-            _ => {}
-        }
-    }
+    logged: Targets,
 }
 
 /// The message and the fields of an event.
@@ -152,17 +147,11 @@ impl<S> Layer<S> for LogLayer
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        if is_attempt(attributes.metadata())
-            && let Some(span) = context.span(id)
-        {
-            let mut job = Job::default();
-            attributes.record(&mut job);
-            span.extensions_mut().insert(job);
-        }
-    }
-
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        // Others want events that are not logged.
+        if !is_logged(&self.logged, event.metadata()) {
+            return;
+        }
         let mut fields = Fields::default();
         event.record(&mut fields);
         let trace = OtelContext::map_current(|current| {
@@ -170,15 +159,13 @@ where
             let span = span.span_context();
             span.is_valid().then(|| (span.trace_id().to_string(), span.span_id().to_string(), span.trace_flags().to_u8()))
         });
-        let line = |job: Option<&Job>| {
-            let metadata = event.metadata();
-            if self.json { json(metadata, fields, trace, job) } else { pretty(metadata, &fields, trace, job, self.colors) }
-        };
         let scope = context.event_scope(event);
-        let of_job = scope.and_then(|scope| scope.into_iter().find(|span| span.extensions().get::<Job>().is_some()));
-        let line = match &of_job {
-            Some(span) => line(span.extensions().get::<Job>()),
-            None => line(None),
+        let job = scope.and_then(|scope| scope.into_iter().find_map(|span| speaker(&span.extensions()).cloned()));
+        let metadata = event.metadata();
+        let line = if self.json {
+            json(metadata, fields, trace, job.as_ref())
+        } else {
+            pretty(metadata, &fields, trace, job.as_ref(), self.colors)
         };
         // In one write, so that lines of several threads or processes don't mix. Nobody can be told that it failed.
         stderr().lock().write_all(line.as_bytes()).ok();
@@ -191,7 +178,7 @@ fn now() -> String {
     humantime::format_rfc3339_micros(SystemTime::now()).to_string()
 }
 
-fn json(metadata: &Metadata<'_>, fields: Fields, trace: Trace, job: Option<&Job>) -> String {
+fn json(metadata: &Metadata<'_>, fields: Fields, trace: Trace, job: Option<&Speaker>) -> String {
     let mut line = Map::new();
     line.insert("timestamp".into(), now().into());
     line.insert("level".into(), metadata.level().as_str().into());
@@ -202,10 +189,10 @@ fn json(metadata: &Metadata<'_>, fields: Fields, trace: Trace, job: Option<&Job>
         line.insert("span_id".into(), span_id.into());
         line.insert("trace_flags".into(), flags.into());
     }
-    if let Some(Job { id, kind, queue, attempt }) = job {
-        line.insert("job".into(), id.as_str().into());
-        line.insert("kind".into(), kind.as_str().into());
-        line.insert("queue".into(), queue.as_str().into());
+    if let Some(Speaker { job, kind, queue, attempt }) = job {
+        line.insert("job".into(), job.to_string().into());
+        line.insert("kind".into(), (**kind).into());
+        line.insert("queue".into(), (**queue).into());
         line.insert("attempt".into(), (*attempt).into());
     }
     if !fields.others.is_empty() {
@@ -216,7 +203,7 @@ fn json(metadata: &Metadata<'_>, fields: Fields, trace: Trace, job: Option<&Job>
     text
 }
 
-fn pretty(metadata: &Metadata<'_>, fields: &Fields, trace: Trace, job: Option<&Job>, colors: bool) -> String {
+fn pretty(metadata: &Metadata<'_>, fields: &Fields, trace: Trace, job: Option<&Speaker>, colors: bool) -> String {
     let (color, dim, plain) = match (colors, *metadata.level()) {
         (false, _) => ("", "", ""),
         (true, Level::ERROR) => ("\x1b[31m", "\x1b[2m", "\x1b[0m"),
@@ -228,8 +215,8 @@ fn pretty(metadata: &Metadata<'_>, fields: &Fields, trace: Trace, job: Option<&J
         let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
         write!(text, " {dim}{name}={plain}{}", clean(&value)).ok();
     }
-    if let Some(Job { id, kind, queue, attempt }) = job {
-        write!(text, " {dim}job={id} kind={kind} queue={queue} attempt={attempt}{plain}").ok();
+    if let Some(Speaker { job, kind, queue, attempt }) = job {
+        write!(text, " {dim}job={job} kind={kind} queue={queue} attempt={attempt}{plain}").ok();
     }
     if let Some((trace_id, span_id, _)) = trace {
         write!(text, " {dim}trace_id={trace_id} span_id={span_id}{plain}").ok();

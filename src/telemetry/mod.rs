@@ -50,9 +50,11 @@ use opentelemetry_sdk::{
     Resource,
     metrics::SdkMeterProvider,
     propagation::{BaggagePropagator, TraceContextPropagator},
-    trace::SdkTracerProvider,
+    trace::{SdkTracer, SdkTracerProvider},
 };
-use tracing_subscriber::{Layer, Registry, layer::SubscriberExt};
+use tracing::Subscriber;
+use tracing_opentelemetry::OpenTelemetryLayer;
+use tracing_subscriber::{Layer, Registry, filter::filter_fn, layer::SubscriberExt, registry::LookupSpan};
 
 pub use logs::Logs;
 pub use sampler::FollowLinks;
@@ -80,7 +82,6 @@ pub fn builder(service: impl Into<String>) -> TelemetryBuilder {
         levels: "info".to_owned(),
         listen: None,
         flush: FLUSH,
-        leave_out_unsampled: false,
         #[cfg(feature = "worker")]
         attempts: haulage_worker::AttemptLogs::new(),
     }
@@ -96,7 +97,6 @@ pub struct TelemetryBuilder {
     levels: String,
     listen: Option<SocketAddr>,
     flush: Duration,
-    leave_out_unsampled: bool,
     #[cfg(feature = "worker")]
     attempts: haulage_worker::AttemptLogs,
 }
@@ -168,17 +168,6 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Makes no span in OpenTelemetry's sense of an attempt that is known beforehand not to be sampled; two microseconds less for a job.
-    ///
-    /// The attempt's context is then that of the handler's own future and blocking thread alone: `opentelemetry::Context::current()`, and
-    /// what the handler enqueues there, are right. What looks at the `tracing` span finds no context: a task spawned `in_current_span()`
-    /// begins a trace of its own, and middleware that sends `Span::current().context()` sends none. So it is for handlers that do neither,
-    /// and off unless set.
-    pub fn leave_out_unsampled(mut self) -> Self {
-        self.leave_out_unsampled = true;
-        self
-    }
-
     /// How long what is left may take to be sent at the end; 5 s unless set.
     pub fn flush_timeout(mut self, timeout: Duration) -> Self {
         self.flush = timeout;
@@ -197,27 +186,23 @@ impl TelemetryBuilder {
         let disabled = variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
         let (tracer, meter, foretold) = if disabled { (None, None, None) } else { self.providers(&runtime, listener)? };
 
-        let (filter, not_understood) = logs::levels(variable("RUST_LOG").as_deref(), &self.levels);
-        let spans = tracer.as_ref().map(|tracer| {
-            tracing_opentelemetry::layer()
-                .with_tracer(tracer.tracer("haulage"))
-                .with_location(false)
-                .with_threads(false)
-                .with_tracked_inactivity(false)
-                .with_target(false)
-                .with_level(false)
-                .with_filter(tracing_subscriber::filter::filter_fn(logs::belongs_to_a_trace))
-        });
-        let subscriber = Registry::default().with(spans).with(logs::layer(self.logs).with_filter(filter));
+        let (logged, not_understood) = logs::levels(variable("RUST_LOG").as_deref(), &self.levels);
+        // What is logged below INFO stands in no trace.
+        let verbose = logs::is_verbose(&logged);
+        let spans = tracer.as_ref().filter(|_| !verbose).map(to_opentelemetry);
+        let few_spans =
+            tracer.as_ref().filter(|_| verbose).map(|tracer| to_opentelemetry(tracer).with_filter(filter_fn(logs::belongs_to_a_trace)));
+        let subscriber = Registry::default().with(spans).with(few_spans).with(logs::layer(self.logs, &logged));
         #[cfg(feature = "worker")]
-        let subscriber = subscriber.with(self.attempts.layer());
+        let subscriber = subscriber.with(self.attempts.unfiltered_layer());
+        let subscriber = subscriber.with(logs::wanted(logged));
         tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::Installed)?;
 
         global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
             Box::new(TraceContextPropagator::new()),
             Box::new(BaggagePropagator::new()),
         ]));
-        if let Some(foretold) = foretold.filter(|_| self.leave_out_unsampled) {
+        if let Some(foretold) = foretold {
             otel::foretell(move |parent, linked| foretold.never_recorded(parent, linked));
         }
         otel::bind_with(|histogram, attributes| {
@@ -257,6 +242,20 @@ impl TelemetryBuilder {
         let meter = metrics::provider(resource, exporters::metrics(runtime)?, listener, runtime)?;
         Ok((Some(tracer.build()), meter, Some(foretold)))
     }
+}
+
+/// Makes OpenTelemetry's spans of those of `tracing`.
+fn to_opentelemetry<S>(tracer: &SdkTracerProvider) -> OpenTelemetryLayer<S, SdkTracer>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    tracing_opentelemetry::layer()
+        .with_tracer(tracer.tracer("haulage"))
+        .with_location(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false)
+        .with_target(false)
+        .with_level(false)
 }
 
 /// Traces, metrics, and what the sampler will do.

@@ -5,8 +5,8 @@
 //! finds what was enqueued, what ended elsewhere, and limits that were changed.
 
 use std::{
-    collections::HashSet,
-    sync::{Mutex, PoisonError},
+    collections::{HashSet, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -27,15 +27,24 @@ const REST: u32 = 5;
 /// Keys of which a job has ended in this process.
 #[derive(Debug, Default)]
 pub(crate) struct Freed {
-    keys: Mutex<HashSet<String>>,
+    keys: Mutex<Keys>,
     told: Notify,
+}
+
+/// Each once, in the order in which their jobs have ended: none waits for the others' sake, and what was enqueued together, and lies in
+/// the same pages of the table, is let in together.
+#[derive(Debug, Default)]
+struct Keys {
+    order: VecDeque<String>,
+    known: HashSet<String>,
 }
 
 impl Freed {
     pub(crate) fn add(&self, key: &str) {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if !keys.contains(key) {
-            keys.insert(key.to_owned());
+        let mut keys = self.lock();
+        if !keys.known.contains(key) {
+            keys.known.insert(key.to_owned());
+            keys.order.push_back(key.to_owned());
         }
         drop(keys);
         self.told.notify_one();
@@ -45,14 +54,23 @@ impl Freed {
         self.told.notified().await;
     }
 
+    fn lock(&self) -> MutexGuard<'_, Keys> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn is_any(&self) -> bool {
-        !self.keys.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        !self.lock().order.is_empty()
     }
 
     /// Up to a batch of them.
     fn take(&self) -> Vec<String> {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.extract_if(|_| true).take(BATCH).collect()
+        let mut keys = self.lock();
+        let Keys { order, known } = &mut *keys;
+        let batch: Vec<String> = order.drain(..order.len().min(BATCH)).collect();
+        for key in &batch {
+            known.remove(key);
+        }
+        batch
     }
 }
 
@@ -162,5 +180,21 @@ impl Admit {
 fn claim_soon(shared: &Shared, admission: &Admission) {
     if admission.admitted > 0 {
         shared.lanes.iter().for_each(|lane| lane.room.notify_one());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn freed_keys_are_taken_in_their_order_and_each_once() {
+        let freed = Freed::default();
+        let keys: Vec<String> = (0..=BATCH).rev().map(|n| format!("key:{n}")).collect();
+        keys.iter().chain(&keys).for_each(|key| freed.add(key));
+        assert_eq!(freed.take(), keys[..BATCH]);
+        freed.add(&keys[0]);
+        assert_eq!(freed.take(), [keys[BATCH].clone(), keys[0].clone()]);
+        assert!(!freed.is_any() && freed.take().is_empty());
     }
 }

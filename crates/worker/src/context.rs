@@ -12,6 +12,7 @@ use std::{
 use haulage_queue::{
     ArgsProblem, Enqueue, Job, JobId, MAX_OUTPUT_BYTES, Parent, TraceCarrier, TraceContext, check_json,
     store::{self, Claimed, Settled, Unsettled},
+    telemetry::Speaker,
 };
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
@@ -199,8 +200,8 @@ pub(crate) enum Stop {
 /// One attempt: what its handler, its runner and the settling share.
 pub(crate) struct Attempt {
     pub(crate) settled: Settled,
-    pub(crate) kind: String,
-    pub(crate) queue: String,
+    pub(crate) kind: Arc<str>,
+    pub(crate) queue: Arc<str>,
     pub(crate) number: i32,
     pub(crate) failures: i16,
     pub(crate) max_attempts: i16,
@@ -267,6 +268,7 @@ impl Attempt {
 
     /// Its span is open.
     pub(crate) fn recorded(&self, record: Arc<Record>) {
+        record.is_of(Speaker { job: self.settled.id, kind: Arc::clone(&self.kind), queue: Arc::clone(&self.queue), attempt: self.number });
         self.record.set(record).ok();
     }
 

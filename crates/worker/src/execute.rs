@@ -5,6 +5,7 @@ use std::{
     collections::HashMap,
     future::poll_fn,
     panic::AssertUnwindSafe,
+    pin::{Pin, pin},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -19,7 +20,7 @@ use crate::{
     context::{Attempt, Stop},
     default_backoff, middleware, panics,
     shared::Shared,
-    telemetry::AttemptSpan,
+    telemetry::{AttemptSpan, Inside},
 };
 
 /// How long a handler may go on after it was told to stop for a cancel or a timeout, before it is dropped.
@@ -138,7 +139,7 @@ pub(crate) async fn execute(shared: &Shared, attempt: &Arc<Attempt>, args: Strin
 }
 
 async fn run(shared: &Shared, attempt: &Arc<Attempt>, args: String, span: &mut AttemptSpan) -> Resolution {
-    let Some(entry) = shared.registry.kinds.get(attempt.kind.as_str()) else {
+    let Some(entry) = shared.registry.kinds.get(&*attempt.kind) else {
         // Only kinds we registered are claimed.
         return Resolution::Return;
     };
@@ -158,10 +159,10 @@ async fn run(shared: &Shared, attempt: &Arc<Attempt>, args: String, span: &mut A
     attempt.pulse.begin(started);
     let run = Run { kind: entry.kind, args, ctx: Ctx { attempt: Arc::clone(attempt) } };
     *span = AttemptSpan::open(shared, attempt);
-    let work = span.instrument(AssertUnwindSafe(call(Arc::clone(&entry.target), run)).catch_unwind());
-    tokio::pin!(work);
+    let work = pin!(Some(AssertUnwindSafe(call(Arc::clone(&entry.target), run)).catch_unwind()));
+    let mut inside = Inside::new(span, work);
     let mut work = poll_fn(|context| {
-        let (answer, stalled) = attempt.pulse.poll(|| work.as_mut().poll(context));
+        let (answer, stalled) = attempt.pulse.poll(|| Pin::new(&mut inside).poll(context));
         if let Some(time) = stalled {
             shared.stalled(attempt, time);
         }

@@ -306,16 +306,16 @@ impl Fetch {
         // What was too new is there for the next claim.
         let mut full = claim.left;
         self.backlogs.clear();
-        let mut by_queue: HashMap<String, Vec<Claimed>> = HashMap::new();
+        let mut by_queue: HashMap<Arc<str>, Vec<Claimed>> = HashMap::new();
         for job in claim.jobs {
             match by_queue.get_mut(&job.queue) {
                 Some(jobs) => jobs.push(job),
-                None => drop(by_queue.insert(job.queue.clone(), vec![job])),
+                None => drop(by_queue.insert(Arc::clone(&job.queue), vec![job])),
             }
         }
         for (index, want) in wants {
             let lane = &shared.lanes[*index];
-            let jobs = by_queue.remove(&lane.queue).unwrap_or_default();
+            let jobs = by_queue.remove(lane.queue.as_str()).unwrap_or_default();
             if jobs.len() >= *want {
                 full = true;
                 if jobs.len() >= LARGE {
@@ -364,7 +364,7 @@ impl Fetch {
             }
             shared.suspect_running.store(true, Ordering::Release);
             let (attempt, args) = Attempt::new(job, lease, epoch, true, shared);
-            tracing::warn!(job = %attempt.settled.id, kind = attempt.kind, "running a suspect: its process died twice while it ran");
+            tracing::warn!(job = %attempt.settled.id, kind = &*attempt.kind, "running a suspect: its process died twice while it ran");
             shared.tasks.spawn(one(Arc::clone(shared), Arc::new(attempt), args, self.results.clone()));
         }
         Ok(())

@@ -83,6 +83,8 @@ pub use builder::{BuildError, Builder, Duty};
 pub use context::{Ctx, LeaseLost, OutputError};
 pub use extract::{FromCtx, FromRef, State};
 pub use handler::{BlockingHandler, Extract, Handler};
+#[doc(hidden)]
+pub use logs::speaker;
 pub use logs::{AttemptLogs, KeepLogs};
 pub use middleware::{BoxError, JobService, Run};
 pub use outcome::{DeadJob, IntoOutcome, JobError, Outcome, Retry};

@@ -204,7 +204,7 @@ impl Settle {
             .batch
             .iter()
             .filter_map(|Pending { resolved: Resolved { attempt, resolution }, .. }| {
-                Some((attempt.queue.as_str(), attempt.limit_key.as_deref(), resolution.end()?.hold?))
+                Some((&*attempt.queue, attempt.limit_key.as_deref(), resolution.end()?.hold?))
             })
             .collect();
         if holds.is_empty() {
@@ -427,8 +427,8 @@ fn ran_ms(end: &End) -> Option<i32> {
 pub(crate) fn dead_job(attempt: &Attempt, end: &End) -> DeadJob {
     DeadJob {
         id: attempt.settled.id,
-        kind: attempt.kind.clone(),
-        queue: attempt.queue.clone(),
+        kind: attempt.kind.to_string(),
+        queue: attempt.queue.to_string(),
         attempt: attempt.number,
         failures: attempt.failures + i16::from(end.failed),
         error: end.message.clone().unwrap_or_default(),

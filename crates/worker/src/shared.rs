@@ -287,7 +287,7 @@ impl Shared {
     pub(crate) fn tell(&self, resolved: &Resolved) {
         self.meters.settled(resolved);
         let Resolved { attempt, resolution } = resolved;
-        let (job, kind, number) = (attempt.settled.id, attempt.kind.as_str(), attempt.number);
+        let (job, kind, number) = (attempt.settled.id, &*attempt.kind, attempt.number);
         match resolution {
             Resolution::Later { delay, end } if end.failed => {
                 let error = end.message.as_deref().unwrap_or_default();
@@ -303,8 +303,8 @@ impl Shared {
 
     /// A handler that was found to block its thread does not any more.
     pub(crate) fn stalled(&self, attempt: &Attempt, time: Duration) {
-        let (job, kind) = (attempt.settled.id, attempt.kind.as_str());
-        tracing::info!(%job, kind, queue = attempt.queue, seconds = time.as_secs_f64(), "the handler has blocked a thread of the runtime");
+        let (job, kind) = (attempt.settled.id, &*attempt.kind);
+        tracing::info!(%job, kind, queue = &*attempt.queue, seconds = time.as_secs_f64(), "the handler has blocked a thread of the runtime");
         self.meters.stalled(attempt, time);
     }
 

@@ -122,8 +122,8 @@ async fn watch(shared: &Shared, watched: &Handle, stop: &CancellationToken) {
             if looks >= LOOKS && time >= STALL && attempt.pulse.tell(noted) {
                 tracing::warn!(
                     job = %attempt.settled.id,
-                    kind = attempt.kind,
-                    queue = attempt.queue,
+                    kind = &*attempt.kind,
+                    queue = &*attempt.queue,
                     attempt = attempt.number,
                     seconds = time.as_secs_f64(),
                     "the handler blocks a thread of the runtime: make it await, or move what takes long to `handle_blocking` or `spawn_blocking`"

@@ -32,8 +32,6 @@ pub(crate) enum Obstacle {
     Logs,
     /// The worker has set up telemetry, and no trace is sampled.
     Unsampled,
-    /// And the spans of what is not sampled are left out.
-    LeftOut,
 }
 
 impl Obstacle {
@@ -44,7 +42,6 @@ impl Obstacle {
             Self::LockedRow => "locked",
             Self::Logs => "logs",
             Self::Unsampled => "traced, none sampled",
-            Self::LeftOut => "the same, their spans left out",
         }
     }
 
@@ -54,7 +51,6 @@ impl Obstacle {
             Self::None | Self::Strangers | Self::LockedRow => &[],
             Self::Logs => &["--logs"],
             Self::Unsampled => &["--unsampled"],
-            Self::LeftOut => &["--unsampled", "--left-out"],
         }
     }
 }
@@ -99,31 +95,22 @@ pub(crate) async fn hindered(stage: &Stage, jobs: u64, obstacle: Obstacle) -> an
     Ok(row.at_least("ratio to empty", ratio, 0.95))
 }
 
-/// What OpenTelemetry costs when it is set up: metrics collected, no trace sampled, beside the same without any of it; and with the spans
-/// of what is not sampled left out.
-pub(crate) async fn traced(stage: &Stage, jobs: u64) -> anyhow::Result<Vec<Row>> {
-    const WAYS: [Obstacle; 2] = [Obstacle::Unsampled, Obstacle::LeftOut];
-    let mut rows = WAYS.map(|_| Vec::new());
-    let mut more_us = WAYS.map(|_| Vec::new());
+/// What OpenTelemetry costs when it is set up: metrics collected, no trace sampled, beside the same without any of it.
+pub(crate) async fn traced(stage: &Stage, jobs: u64) -> anyhow::Result<Row> {
+    let (mut rows, mut more_us) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let without = once(stage, jobs, stage.concurrency, Obstacle::None, Walk::Within).await?;
-        for ((way, rows), more_us) in WAYS.into_iter().zip(&mut rows).zip(&mut more_us) {
-            let mut row = once(stage, jobs, stage.concurrency, way, Walk::Within).await?;
-            row.ratio_to_baseline = row.jobs_per_s.zip(without.jobs_per_s).map(|(rate, without)| rate / without);
-            more_us.extend(row.client_cpu_us_per_job.zip(without.client_cpu_us_per_job).map(|(with, without)| with - without));
-            rows.push(row);
-        }
+        let mut row = once(stage, jobs, stage.concurrency, Obstacle::Unsampled, Walk::Within).await?;
+        row.ratio_to_baseline = row.jobs_per_s.zip(without.jobs_per_s).map(|(rate, without)| rate / without);
+        more_us.extend(row.client_cpu_us_per_job.zip(without.client_cpu_us_per_job).map(|(with, without)| with - without));
+        rows.push(row);
     }
-    let mut result = Vec::new();
-    for (rows, more_us) in rows.into_iter().zip(more_us) {
-        let row = median(rows, |row| row.ratio_to_baseline)?;
-        if let Ok(more) = median(more_us, |us| Some(*us)) {
-            output::remark(&format!("  {}: {more:.2} us of the client's CPU a job more than without", row.scenario));
-        }
-        let ratio = row.ratio_to_baseline;
-        result.push(row.at_least("ratio to without", ratio, 0.95));
+    let row = median(rows, |row| row.ratio_to_baseline)?;
+    if let Ok(more) = median(more_us, |us| Some(*us)) {
+        output::remark(&format!("  {}: {more:.2} us of the client's CPU a job more than without", row.scenario));
     }
-    Ok(result)
+    let ratio = row.ratio_to_baseline;
+    Ok(row.at_least("ratio to without", ratio, 0.95))
 }
 
 async fn once(stage: &Stage, jobs: u64, concurrency: u32, obstacle: Obstacle, walk: Walk) -> anyhow::Result<Row> {

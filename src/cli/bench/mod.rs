@@ -144,7 +144,7 @@ impl Bench {
         let jobs = self.jobs;
         Ok(match scenario {
             Scenario::Drain => vec![drain::plain(stage, jobs).await?, drain::wide(stage, jobs).await?],
-            Scenario::Traced => drain::traced(stage, jobs * LONGER).await?,
+            Scenario::Traced => vec![drain::traced(stage, jobs * LONGER).await?],
             Scenario::Sustain => vec![sustain::sustain(stage, self.seconds).await?],
             Scenario::Enqueue => enqueue::singles(stage, self.seconds).await?,
             Scenario::Bulk => vec![enqueue::bulk(stage, jobs).await?],

@@ -33,9 +33,6 @@ pub(crate) struct BenchWorker {
     /// Telemetry is set up, metrics are collected, and no trace is sampled.
     #[arg(long)]
     unsampled: bool,
-    /// And spans that are not sampled are left out.
-    #[arg(long, requires = "unsampled")]
-    left_out: bool,
 }
 
 impl BenchWorker {
@@ -45,9 +42,6 @@ impl BenchWorker {
         if self.unsampled {
             // Collected, and read by nobody. With nowhere to send, what nobody else has sampled is not.
             telemetry = telemetry.metrics(SocketAddr::from(([127, 0, 0, 1], 0)));
-        }
-        if self.left_out {
-            telemetry = telemetry.leave_out_unsampled();
         }
         let sends = std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").is_some();
         let _telemetry = (sends || self.unsampled).then(|| telemetry.init()).transpose()?;

@@ -1,6 +1,6 @@
 //! Taking jobs.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row, postgres::PgRow};
@@ -47,9 +47,9 @@ pub struct Claimed {
     /// Its id.
     pub id: JobId,
     /// Its queue.
-    pub queue: String,
+    pub queue: Arc<str>,
     /// Its kind.
-    pub kind: String,
+    pub kind: Arc<str>,
     /// Its args, JSON text.
     pub args: String,
     /// Priority, 0 to 3.
@@ -91,8 +91,8 @@ impl Claimed {
     pub fn unreadable(id: JobId) -> Self {
         Self {
             id,
-            queue: String::new(),
-            kind: String::new(),
+            queue: Arc::default(),
+            kind: Arc::default(),
             args: String::new(),
             priority: 0,
             place: 0,
@@ -170,6 +170,11 @@ pub async fn claim_jobs(connection: &mut PgConnection, request: &Request<'_>) ->
     let mut clock = DateTime::UNIX_EPOCH;
     let mut chosen = 0;
     if let Some(row) = rows.first() {
+        claim.oldest = row.try_get(0)?;
+        claim.xmin = row.try_get(1)?;
+        claim.next_xid = row.try_get(2)?;
+        claim.last_pos = row.try_get(3)?;
+        claim.alive = row.try_get(4)?;
         claim.paused = row.try_get::<Option<_>, _>(5)?.unwrap_or_default();
         claim.limited = row.try_get::<Option<_>, _>(6)?.unwrap_or_default();
         clock = row.try_get(7)?;
@@ -178,13 +183,8 @@ pub async fn claim_jobs(connection: &mut PgConnection, request: &Request<'_>) ->
         claim.given_up = row.try_get(10)?;
     }
     for row in &rows {
-        claim.oldest = row.try_get(0)?;
-        claim.xmin = row.try_get(1)?;
-        claim.next_xid = row.try_get(2)?;
-        claim.last_pos = row.try_get(3)?;
-        claim.alive = row.try_get(4)?;
         let Some(id) = row.try_get::<Option<i64>, _>(11)? else { continue };
-        match read(row, 11, clock) {
+        match read(row, 11, clock, claim.jobs.last()) {
             Ok(job) => claim.jobs.push(job),
             Err(error) => claim.unreadable.push((JobId(id), error.to_string())),
         }
@@ -214,11 +214,12 @@ pub async fn claim_suspect(
         .bind(&kinds.revisions)
         .fetch_optional(connection)
         .await?;
-    row.map(|row| read(&row, 1, row.try_get(0)?)).transpose()
+    row.map(|row| read(&row, 1, row.try_get(0)?, None)).transpose()
 }
 
-/// By position: a look-up by name costs more than the decoding.
-pub(super) fn read(row: &PgRow, first: usize, claimed_at: DateTime<Utc>) -> Result<Claimed, sqlx::Error> {
+/// By position: a look-up by name costs more than the decoding. Most jobs of a claim are of one kind and queue, so these are shared with
+/// the job before.
+pub(super) fn read(row: &PgRow, first: usize, claimed_at: DateTime<Utc>, before: Option<&Claimed>) -> Result<Claimed, sqlx::Error> {
     let context = TraceContext::from_stored(row.try_get(first + 12)?, row.try_get(first + 13)?, row.try_get(first + 14)?);
     // Most jobs have no trace; then nothing of it is read.
     let (trace, relation) = match context {
@@ -232,8 +233,8 @@ pub(super) fn read(row: &PgRow, first: usize, claimed_at: DateTime<Utc>) -> Resu
     };
     Ok(Claimed {
         id: JobId(row.try_get(first)?),
-        queue: row.try_get(first + 1)?,
-        kind: row.try_get(first + 2)?,
+        queue: same_or_new(row.try_get(first + 1)?, before.map(|before| &before.queue)),
+        kind: same_or_new(row.try_get(first + 2)?, before.map(|before| &before.kind)),
         args: row.try_get(first + 3)?,
         priority: row.try_get(first + 4)?,
         place: row.try_get(first + 5)?,
@@ -252,4 +253,8 @@ pub(super) fn read(row: &PgRow, first: usize, claimed_at: DateTime<Utc>) -> Resu
         crashes: row.try_get(first + 18)?,
         previous: None,
     })
+}
+
+fn same_or_new(text: &str, before: Option<&Arc<str>>) -> Arc<str> {
+    before.filter(|before| ***before == *text).map_or_else(|| Arc::from(text), Arc::clone)
 }

@@ -81,7 +81,7 @@ pub async fn claim_job(
         .bind(&kinds.revisions)
         .fetch_optional(connection)
         .await?;
-    row.map(|row| claim::read(&row, 1, row.try_get(0)?)).transpose()
+    row.map(|row| claim::read(&row, 1, row.try_get(0)?, None)).transpose()
 }
 
 /// Puts the next scheduled job in line before its time; returns its id.

@@ -4,11 +4,14 @@
 
 pub mod metric;
 
+use std::sync::Arc;
+
+use crate::JobId;
 pub use crate::why::sample_fleet;
 
 /// The target of every span of ours.
 pub const TARGET: &str = "haulage::trace";
-/// The target of the span of an attempt that nobody records: for logs alone, no layer of OpenTelemetry need see it.
+/// The target of the span of an attempt of which it is known that nobody records it: it has no fields.
 pub const UNRECORDED: &str = "haulage::unrecorded";
 /// The name of the span of an attempt.
 pub const ATTEMPT: &str = "process";
@@ -16,6 +19,19 @@ pub const ATTEMPT: &str = "process";
 /// Whether a span is that of an attempt, recorded or not.
 pub fn is_attempt(span: &tracing::Metadata<'_>) -> bool {
     [TARGET, UNRECORDED].contains(&span.target()) && span.name() == ATTEMPT
+}
+
+/// Which attempt it is that logs.
+#[derive(Debug, Clone)]
+pub struct Speaker {
+    /// Its job.
+    pub job: JobId,
+    /// The job's kind.
+    pub kind: Arc<str>,
+    /// The job's queue.
+    pub queue: Arc<str>,
+    /// Its number.
+    pub attempt: i32,
 }
 
 #[cfg(not(feature = "otel"))]
@@ -44,7 +60,7 @@ pub(crate) struct Tick<'a> {
     pub(crate) schedule: &'a str,
     pub(crate) kind: &'a str,
     pub(crate) queue: &'a str,
-    pub(crate) job: crate::JobId,
+    pub(crate) job: JobId,
     /// After its instant.
     pub(crate) lag: std::time::Duration,
 }

@@ -55,8 +55,8 @@ type Foretell = Box<dyn Fn(Option<bool>, Option<bool>) -> bool + Send + Sync>;
 
 static FORETELL: OnceLock<Foretell> = OnceLock::new();
 
-/// Whoever installs the sampler says once what it will do: of an attempt that nobody records no span is then made at all, and what looks
-/// for its context there, rather than around the handler, finds none.
+/// Whoever installs the sampler and the subscriber says once what the one will do: the span of an attempt that nobody records then has no
+/// fields, and what the other writes about the attempt it takes from its record.
 pub fn foretell(never_recorded: impl Fn(Option<bool>, Option<bool>) -> bool + Send + Sync + 'static) {
     FORETELL.set(Box::new(never_recorded)).ok();
 }

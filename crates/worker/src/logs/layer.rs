@@ -4,7 +4,7 @@ use std::{cell::RefCell, sync::Arc};
 
 use haulage_queue::{redact::Rules, telemetry::is_attempt};
 use tracing::{
-    Event, Subscriber,
+    Event, Level, Subscriber,
     span::{Attributes, Id},
 };
 use tracing_subscriber::{Layer, filter::LevelFilter, layer::Context, registry::LookupSpan};
@@ -50,7 +50,29 @@ impl AttemptLogs {
     where
         S: Subscriber + for<'span> LookupSpan<'span>,
     {
-        Gather { rules: Arc::new(self.rules) }.with_filter(LevelFilter::INFO)
+        self.unfiltered_layer().with_filter(LevelFilter::INFO)
+    }
+
+    /// The same for a subscriber whose layers share one filter.
+    #[doc(hidden)]
+    pub fn unfiltered_layer<S>(self) -> impl Layer<S> + Send + Sync
+    where
+        S: Subscriber + for<'span> LookupSpan<'span>,
+    {
+        Gather { rules: Arc::new(self.rules) }
+    }
+}
+
+/// A span inside that of an attempt; it goes when the span is closed.
+#[derive(Debug)]
+struct Open {
+    record: Arc<Record>,
+    id: u64,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.record.closed(self.id);
     }
 }
 
@@ -85,8 +107,11 @@ where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let Some(span) = context.span(id) else { return };
         let metadata = attributes.metadata();
+        if *metadata.level() > Level::INFO {
+            return;
+        }
+        let Some(span) = context.span(id) else { return };
         if is_attempt(metadata) {
             let made = OPENING.with(|opening| {
                 let mut opening = opening.borrow_mut();
@@ -103,21 +128,19 @@ where
         let around = span.parent().and_then(|parent| parent.extensions().get::<Arc<Record>>().cloned());
         if let Some(record) = around {
             record.opened(id.into_u64(), span.parent().map(|parent| parent.id().into_u64()), metadata.name());
-            span.extensions_mut().insert(record);
+            let mut extensions = span.extensions_mut();
+            extensions.insert(Open { record: Arc::clone(&record), id: id.into_u64() });
+            extensions.insert(record);
         }
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        if *event.metadata().level() > Level::INFO {
+            return;
+        }
         let record = context.event_span(event).and_then(|span| span.extensions().get::<Arc<Record>>().cloned());
         if let Some(record) = record {
             record.said(event);
-        }
-    }
-
-    fn on_close(&self, id: Id, context: Context<'_, S>) {
-        let record = context.span(&id).and_then(|span| span.extensions().get::<Arc<Record>>().cloned());
-        if let Some(record) = record {
-            record.closed(id.into_u64());
         }
     }
 }

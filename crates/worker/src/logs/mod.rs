@@ -15,6 +15,7 @@ mod tails;
 pub use layer::AttemptLogs;
 pub(crate) use layer::recorded;
 pub(crate) use record::Record;
+pub use record::speaker;
 pub(crate) use tails::{Tails, Written};
 
 /// Of which attempts the last log lines are stored, if the application has added the layer [`AttemptLogs`].

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     fmt::{self, Write as _},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -11,13 +11,14 @@ use haulage_queue::{
     LogLevel,
     redact::{CUT, REDACTED, Rules},
     store::StoredLine,
-    telemetry::ATTEMPT,
+    telemetry::{ATTEMPT, Speaker},
 };
 use serde_json::{Map, Value};
 use tracing::{
     Event, Level,
     field::{Field, Visit},
 };
+use tracing_subscriber::registry::Extensions;
 
 /// The last lines of an attempt: what a person reads, and small enough that a thousand attempts at once hold 16 MB.
 const MOST_LINES: usize = 100;
@@ -39,6 +40,7 @@ pub(crate) struct Record {
     rules: Arc<Rules>,
     /// Whether lines are kept; spans always are.
     lines: bool,
+    speaker: OnceLock<Speaker>,
     began: Instant,
     inner: Mutex<Inner>,
 }
@@ -83,11 +85,16 @@ pub(super) struct Said {
 
 impl Record {
     pub(super) fn new(rules: Arc<Rules>, lines: bool) -> Self {
-        Self { rules, lines, began: Instant::now(), inner: Mutex::default() }
+        Self { rules, lines, speaker: OnceLock::new(), began: Instant::now(), inner: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose it is.
+    pub(crate) fn is_of(&self, speaker: Speaker) {
+        self.speaker.set(speaker).ok();
     }
 
     pub(super) fn said(&self, event: &Event<'_>) {
@@ -165,6 +172,12 @@ impl Record {
         names.reverse();
         (names.join(" > "), last.since)
     }
+}
+
+/// The attempt in whose span somebody logs, by what a span carries.
+#[doc(hidden)]
+pub fn speaker<'a>(extensions: &'a Extensions<'_>) -> Option<&'a Speaker> {
+    extensions.get::<Arc<Record>>()?.speaker.get()
 }
 
 impl Said {

@@ -52,16 +52,22 @@ pub(crate) struct Meters {
     queues: HashSet<String>,
     /// By kind, queue and outcome: finding attributes costs more than what is measured.
     series: Mutex<HashMap<String, OfKind>>,
-    /// The one asked for last, and the kind and the queue as they were asked for: most jobs of a batch share it.
-    last: Mutex<Option<(String, String, Arc<Series>)>>,
-    /// Finished jobs of this batch, by series.
-    unsaid: Mutex<Vec<(Arc<Series>, u64)>>,
+    batch: Mutex<Batch>,
     sample: Mutex<Option<(Instant, FleetSample)>>,
     read: Mutex<Option<Instant>>,
 }
 
 /// Tells an observer what a sample says.
 type Tell = fn(&FleetSample, &mut dyn FnMut(f64, &[KeyValue]));
+
+/// What is settled together.
+#[derive(Debug, Default)]
+struct Batch {
+    /// The one asked for last, and the kind and the queue as they were asked for: most jobs of a batch share it.
+    last: Option<(Arc<str>, Arc<str>, Arc<Series>)>,
+    /// Finished jobs that are not said yet, by series.
+    finished: Vec<(Arc<Series>, u64)>,
+}
 
 /// By queue, one for each outcome.
 type OfKind = HashMap<String, Vec<Arc<Series>>>;
@@ -103,8 +109,7 @@ impl Meters {
             kinds: kinds.into_iter().take(MOST_NAMES).map(ToOwned::to_owned).collect(),
             queues: queues.iter().take(MOST_NAMES).cloned().collect(),
             series: Mutex::default(),
-            last: Mutex::default(),
-            unsaid: Mutex::default(),
+            batch: Mutex::default(),
             sample: Mutex::default(),
             read: Mutex::default(),
         }
@@ -134,7 +139,7 @@ impl Meters {
                 let Some(shared) = stalled.upgrade() else { return };
                 let blocking = shared.attempts(|attempt| attempt.pulse.is_stalled());
                 for lane in &shared.lanes {
-                    let jobs = blocking.iter().filter(|attempt| attempt.queue == lane.queue).count();
+                    let jobs = blocking.iter().filter(|attempt| *attempt.queue == *lane.queue).count();
                     observer.observe(count(jobs), &[queue(shared.meters.queue(&lane.queue))]);
                 }
             })
@@ -188,23 +193,24 @@ impl Meters {
         let Resolved { attempt, resolution } = resolved;
         let outcome = outcome(attempt, resolution);
         let Some(ran) = attempt.times.run_time() else { return };
-        let series = self.series(&attempt.kind, &attempt.queue, outcome);
+        let mut batch = lock(&self.batch);
+        let Batch { last, finished } = &mut *batch;
+        let series = self.series(last, &attempt.kind, &attempt.queue, outcome);
         (series.process)(ran.as_secs_f64());
         (series.wait)(attempt.times.wait().as_secs_f64());
-        let last = matches!(resolution, Resolution::Complete { .. } | Resolution::Bury { .. });
-        if last || outcome == "completed" {
+        let is_last = matches!(resolution, Resolution::Complete { .. } | Resolution::Bury { .. });
+        if is_last || outcome == "completed" {
             series.total.get_or_init(|| bound(&self.total, &series.attributes))(attempt.times.age().as_secs_f64());
-            let mut finished = lock(&self.unsaid);
-            match finished.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &series)) {
+            match finished.iter_mut().find(|(known, _)| Arc::ptr_eq(known, series)) {
                 Some((_, jobs)) => *jobs += 1,
-                None => finished.push((series, 1)),
+                None => finished.push((Arc::clone(series), 1)),
             }
         }
     }
 
     /// A batch is written: says what was only counted meanwhile.
     pub(crate) fn flush(&self) {
-        for (series, jobs) in lock(&self.unsaid).drain(..) {
+        for (series, jobs) in lock(&self.batch).finished.drain(..) {
             self.finished.add(jobs, &series.attributes);
         }
     }
@@ -262,15 +268,16 @@ impl Meters {
         if self.queues.contains(name) { name } else { "other" }
     }
 
-    fn series(&self, kind: &str, in_queue: &str, outcome: &'static str) -> Arc<Series> {
-        let mut last = lock(&self.last);
-        let same = |last: &&(String, String, Arc<Series>)| last.2.outcome == outcome && last.0 == kind && last.1 == in_queue;
-        if let Some((.., series)) = last.as_ref().filter(same) {
-            return Arc::clone(series);
-        }
-        let series = self.find_series(kind, in_queue, outcome);
-        *last = Some((kind.to_owned(), in_queue.to_owned(), Arc::clone(&series)));
-        series
+    fn series<'a>(
+        &self,
+        last: &'a mut Option<(Arc<str>, Arc<str>, Arc<Series>)>,
+        kind: &Arc<str>,
+        in_queue: &Arc<str>,
+        outcome: &'static str,
+    ) -> &'a Arc<Series> {
+        last.take_if(|(of_kind, of_queue, series)| series.outcome != outcome || of_kind != kind || of_queue != in_queue);
+        let find = || (Arc::clone(kind), Arc::clone(in_queue), self.find_series(kind, in_queue, outcome));
+        &last.get_or_insert_with(find).2
     }
 
     fn find_series(&self, kind: &str, in_queue: &str, outcome: &'static str) -> Arc<Series> {

@@ -1,5 +1,6 @@
 //! Spans and metrics of the worker. Without the feature `otel` nothing is measured, and the span of an attempt is only `tracing`'s.
 
+mod inside;
 mod span;
 
 #[cfg(feature = "otel")]
@@ -11,6 +12,7 @@ mod otel;
 #[cfg(feature = "otel")]
 mod own_traces;
 
+pub(crate) use inside::Inside;
 #[cfg(feature = "otel")]
 pub(crate) use meters::Meters;
 #[cfg(not(feature = "otel"))]

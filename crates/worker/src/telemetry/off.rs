@@ -7,7 +7,7 @@ use haulage_queue::{
     store::{AttemptTrace, Claimed, FleetSample, Rescued},
 };
 use sqlx::PgConnection;
-use tracing::{Instrument, Span, instrument::Instrumented};
+use tracing::Span;
 
 use crate::{
     context::Attempt,
@@ -46,8 +46,8 @@ impl AttemptSpan {
         Self(super::span::open(shared, attempt))
     }
 
-    pub(crate) fn instrument<F: Future>(&self, future: F) -> Instrumented<F> {
-        future.instrument(self.0.clone())
+    pub(crate) fn in_scope<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.0.in_scope(work)
     }
 
     pub(crate) fn ended(self, _: &Attempt, _: &Resolution) {}

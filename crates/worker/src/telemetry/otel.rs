@@ -1,16 +1,14 @@
 //! The span of an attempt: a root of `tracing`, current while the handler runs, so that everything the handler does stands under it.
 //!
-//! Its parent in OpenTelemetry's sense is decided by the relation. The attributes are set only when it is recorded. A span in the registry
-//! that nobody records costs 2 us. Where that is known beforehand and its absence was asked for (see `foretell`) there is none, but a
-//! context with an id of its own and the flag of what is not sampled, current in the handler's future: who looks at the `tracing` span
-//! instead finds no context.
+//! Its parent in OpenTelemetry's sense is decided by the relation. The attributes are set only when it is recorded. One that nobody records
+//! is made all the same, because what the handler spawns and calls finds the attempt's context in it; where it is known beforehand (see
+//! `foretell`) it is made bare, without a field.
 
 use std::{
     sync::OnceLock,
     time::{Duration, SystemTime},
 };
 
-use futures_util::future::Either;
 use haulage_queue::{
     JobId, TraceContext, TraceRelation,
     store::{self, AttemptTrace, Claimed},
@@ -20,13 +18,11 @@ use haulage_queue::{
     },
 };
 use opentelemetry::{
-    Context, KeyValue,
-    context::FutureExt,
-    global,
-    trace::{Span as _, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId, Tracer},
+    Context, KeyValue, global,
+    trace::{Span as _, SpanKind, Status, TraceContextExt, Tracer},
 };
 use sqlx::PgConnection;
-use tracing::{Instrument, Level, Span};
+use tracing::{Level, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::{
@@ -93,32 +89,25 @@ pub(crate) struct AttemptSpan {
     span: Span,
     /// Of the span, if somebody records it.
     recorded: Option<Context>,
-    /// What is current in the handler in place of a span that nobody records.
-    instead: Option<Context>,
 }
 
 impl Default for AttemptSpan {
     fn default() -> Self {
-        Self { span: Span::none(), recorded: None, instead: None }
+        Self { span: Span::none(), recorded: None }
     }
 }
 
 impl AttemptSpan {
     pub(crate) fn open(shared: &Shared, attempt: &Attempt) -> Self {
-        if let Some(context) = unrecorded(shared, attempt) {
-            return Self { span: super::span::open_unrecorded(shared, attempt), recorded: None, instead: Some(context) };
-        }
-        let span = super::span::open(shared, attempt);
-        let recorded = if span.is_disabled() { None } else { begin(&span, shared, attempt) };
-        Self { span, recorded, instead: None }
+        let related = Related::new(shared, attempt);
+        let bare = related.is_never_recorded();
+        let span = if bare { super::span::open_bare(shared, attempt) } else { super::span::open(shared, attempt) };
+        let recorded = if span.is_disabled() { None } else { begin(&span, shared, attempt, &related, bare) };
+        Self { span, recorded }
     }
 
-    pub(crate) fn instrument<F: Future>(&self, future: F) -> impl Future<Output = F::Output> {
-        let future = future.instrument(self.span.clone());
-        match &self.instead {
-            Some(context) => Either::Left(future.with_context(context.clone())),
-            None => Either::Right(future),
-        }
+    pub(crate) fn in_scope<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.span.in_scope(work)
     }
 
     /// The attempt is over, whatever the handler has left running in its span.
@@ -155,30 +144,37 @@ impl Current {
     }
 }
 
-/// The context of an attempt whose span nobody records, if that is certain before it is made.
-fn unrecorded(shared: &Shared, attempt: &Attempt) -> Option<Context> {
-    let facts = &attempt.facts;
-    let creation = attempt.trace.context();
-    // What comes from nowhere relates to nothing.
-    let relation = if creation.is_some() { facts.relation(&attempt.times, shared.settings.trace_relation) } else { TraceRelation::None };
-    let parent = creation.filter(|_| relation == TraceRelation::Parent);
-    let links = creation.filter(|_| relation != TraceRelation::None).into_iter().chain(facts.previous);
-    let sampled = |context: TraceContext| context.is_sampled();
-    if !never_recorded(parent.map(sampled), links.map(sampled).reduce(|one, other| one || other)) {
-        return None;
+/// What an attempt's span has to do with other spans.
+struct Related {
+    relation: TraceRelation,
+    /// The span that enqueued the job, if it is the attempt's parent.
+    parent: Option<TraceContext>,
+    /// The same, if it is linked to.
+    creation: Option<TraceContext>,
+    /// The attempt before.
+    previous: Option<TraceContext>,
+}
+
+impl Related {
+    fn new(shared: &Shared, attempt: &Attempt) -> Self {
+        let (facts, creation) = (&attempt.facts, attempt.trace.context());
+        // What comes from nowhere relates to nothing.
+        let relation = creation.map_or(TraceRelation::None, |_| facts.relation(&attempt.times, shared.settings.trace_relation));
+        Self {
+            relation,
+            parent: creation.filter(|_| relation == TraceRelation::Parent),
+            creation: creation.filter(|_| relation != TraceRelation::None),
+            previous: facts.previous,
+        }
     }
-    let state = parent.and_then(|_| remote(&attempt.trace)).map(|parent| parent.trace_state().clone());
-    let trace = parent.map_or_else(|| rand::random_range(1..=u128::MAX), |parent| parent.trace_id);
-    let own = SpanContext::new(
-        TraceId::from(trace),
-        SpanId::from(rand::random_range(1..=u64::MAX)),
-        TraceFlags::default(),
-        false,
-        state.unwrap_or_default(),
-    );
-    keep(shared, attempt, stored(&own)?);
-    let around = if relation == TraceRelation::None { Context::new() } else { with_baggage(&attempt.trace) };
-    Some(around.with_remote_span_context(own))
+
+    fn is_never_recorded(&self) -> bool {
+        let linked = self.creation.into_iter().chain(self.previous);
+        never_recorded(
+            self.parent.as_ref().map(TraceContext::is_sampled),
+            linked.map(|context| context.is_sampled()).reduce(|one, other| one || other),
+        )
+    }
 }
 
 /// Keeps in mind which span the attempt has, and notes its trace if that is not the job's, by which it is found anyway; and not of a kind
@@ -186,28 +182,33 @@ fn unrecorded(shared: &Shared, attempt: &Attempt) -> Option<Context> {
 fn keep(shared: &Shared, attempt: &Attempt, own: TraceContext) {
     attempt.facts.span.set(own).ok();
     let is_own = attempt.trace.context().is_none_or(|job| job.trace_id != own.trace_id);
-    if is_own && shared.registry.keeps_completed(&attempt.kind) {
-        shared.own_traces.note(AttemptTrace { job: attempt.settled.id, attempt: attempt.number, trace: own });
+    if is_own {
+        shared.own_traces.note(|| {
+            let trace = AttemptTrace { job: attempt.settled.id, attempt: attempt.number, trace: own };
+            shared.registry.keeps_completed(&attempt.kind).then_some(trace)
+        });
     }
 }
 
 /// Gives the span its place: parent, links, and if somebody records it name and attributes.
-fn begin(span: &Span, shared: &Shared, attempt: &Attempt) -> Option<Context> {
+fn begin(span: &Span, shared: &Shared, attempt: &Attempt, related: &Related, bare: bool) -> Option<Context> {
     let facts = &attempt.facts;
-    let creation = remote(&attempt.trace);
-    let relation = facts.relation(&attempt.times, shared.settings.trace_relation);
+    let creation = related.creation.and_then(|_| remote(&attempt.trace));
     // Set only where there is something to set: an empty context is what a root has anyway.
-    let parent = creation.as_ref().filter(|_| relation == TraceRelation::Parent);
+    let parent = creation.as_ref().filter(|_| related.parent.is_some());
     if let Some(parent) = parent {
         span.set_parent(with_baggage(&attempt.trace).with_remote_span_context(parent.clone())).ok();
-    } else if relation == TraceRelation::Link && attempt.trace.baggage().is_some() {
+    } else if related.relation == TraceRelation::Link && attempt.trace.baggage().is_some() {
         span.set_parent(with_baggage(&attempt.trace)).ok();
     }
-    if let Some(creation) = creation.as_ref().filter(|_| relation != TraceRelation::None) {
-        span.add_link_with_attributes(creation.clone(), vec![link("creation")]);
-    }
-    if let Some(previous) = facts.previous {
-        span.add_link_with_attributes(of(previous, None), vec![link("previous attempt")]);
+    // Not of one that is not recorded because its parent is not; else the sampler goes by the links.
+    if !bare || parent.is_none() {
+        if let Some(creation) = &creation {
+            span.add_link_with_attributes(creation.clone(), vec![link("creation")]);
+        }
+        if let Some(previous) = related.previous {
+            span.add_link_with_attributes(of(previous, None), vec![link("previous attempt")]);
+        }
     }
     let context = span.context();
     let own = context.span();
@@ -249,7 +250,7 @@ fn wait_span(parent: &Context, attempt: &Attempt) {
         .with_start_time(now.checked_sub(wait).unwrap_or(now))
         .with_attributes([
             KeyValue::new("messaging.system", SYSTEM),
-            KeyValue::new("messaging.destination.name", attempt.queue.clone()),
+            KeyValue::new("messaging.destination.name", attempt.queue.to_string()),
             KeyValue::new("messaging.message.id", attempt.settled.id.to_string()),
             KeyValue::new("haulage.wait.reason", attempt.facts.reason(attempt)),
         ])

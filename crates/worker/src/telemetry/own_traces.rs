@@ -19,10 +19,11 @@ impl OwnTraces {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn note(&self, trace: AttemptTrace) {
+    /// Notes it, if there is one and room for it.
+    pub(crate) fn note(&self, trace: impl FnOnce() -> Option<AttemptTrace>) {
         let mut noted = self.lock();
         if noted.len() < MOST {
-            noted.push(trace);
+            noted.extend(trace());
         }
     }
 

@@ -7,31 +7,27 @@ use tracing::Span;
 
 use crate::{KeepLogs, context::Attempt, logs::recorded, shared::Shared};
 
-/// A target is a part of a span's place in the program.
-macro_rules! process {
-    ($target:expr, $attempt:expr) => {
+/// Opens it. Costs a load and a branch while nobody is interested.
+pub(super) fn open(shared: &Shared, attempt: &Attempt) -> Span {
+    gathering(shared, attempt, || {
         tracing::info_span!(
-            target: $target,
+            target: TARGET,
             parent: None,
             ATTEMPT,
             otel.kind = "consumer",
-            haulage.job.id = $attempt.settled.id.0,
-            messaging.destination.name = $attempt.queue,
-            haulage.job.kind = $attempt.kind,
-            haulage.job.attempt = $attempt.number,
+            haulage.job.id = attempt.settled.id.0,
+            messaging.destination.name = &*attempt.queue,
+            haulage.job.kind = &*attempt.kind,
+            haulage.job.attempt = attempt.number,
         )
-    };
+    })
 }
 
-/// Opens it. Costs a load and a branch while nobody is interested.
-pub(super) fn open(shared: &Shared, attempt: &Attempt) -> Span {
-    gathering(shared, attempt, || process!(TARGET, attempt))
-}
-
-/// The same of an attempt whose span nobody records: for logs alone.
+/// The same of an attempt whose span nobody records. Each field would be copied for OpenTelemetry; who writes log lines is the subscriber
+/// of whoever has foretold it, and finds the attempt's names in its record.
 #[cfg(feature = "otel")]
-pub(super) fn open_unrecorded(shared: &Shared, attempt: &Attempt) -> Span {
-    gathering(shared, attempt, || process!(UNRECORDED, attempt))
+pub(super) fn open_bare(shared: &Shared, attempt: &Attempt) -> Span {
+    gathering(shared, attempt, || tracing::info_span!(target: UNRECORDED, parent: None, ATTEMPT))
 }
 
 fn gathering(shared: &Shared, attempt: &Attempt, open: impl FnOnce() -> Span) -> Span {

@@ -72,7 +72,7 @@ impl Ran {
             Resolution::Bury { cancelled: true, end } => Ended::Cancelled { reason: end.message.clone().unwrap_or_default() },
             Resolution::Bury { end, .. } => Ended::Dead { error: end.message.clone().unwrap_or_default() },
         };
-        Self { id: attempt.settled.id, kind: attempt.kind.clone(), queue: attempt.queue.clone(), attempt: attempt.number, ended }
+        Self { id: attempt.settled.id, kind: attempt.kind.to_string(), queue: attempt.queue.to_string(), attempt: attempt.number, ended }
     }
 
     /// Whether the job is completed.
