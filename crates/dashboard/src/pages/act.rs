@@ -95,6 +95,7 @@ async fn read(app: &App, frame: &Frame, parts: &Parts, request: Request) -> Resu
     let request = Request::from_parts(parts.clone(), bytes.into());
     let Body(form) = Body::<Form>::from_request(request, app).await.map_err(|rejection| Refusal::Unreadable(rejection.body_text()))?;
     forgery::check_form(parts, &frame.actor, &form.token)?;
+    app.pace.count(frame.actor.name.as_deref().unwrap_or_default())?;
     form.spelled_out()
 }
 
