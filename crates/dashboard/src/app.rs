@@ -11,7 +11,10 @@ use haulage_queue::{CauseGroup, Causes, causes, store};
 use sqlx::{Acquire, PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::{Mutex, watch};
 
-use crate::{actions::{Drivers, Pace}, error::Problem};
+use crate::{
+    actions::{Drivers, Pace},
+    error::Problem,
+};
 
 /// A page's statements end after this long: a dashboard must not be what a database suffers from.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
@@ -54,7 +57,15 @@ pub(crate) struct Workers {
 impl App {
     pub(crate) fn new(pool: PgPool) -> Self {
         let read_only = is_read_only(&pool);
-        Self { pool, read_only, drivers: Drivers::default(), pace: Pace::default(), workers: Arc::default(), causes: Arc::default(), good: Arc::default() }
+        Self {
+            pool,
+            read_only,
+            drivers: Drivers::default(),
+            pace: Pace::default(),
+            workers: Arc::default(),
+            causes: Arc::default(),
+            good: Arc::default(),
+        }
     }
 
     /// A look at the database.

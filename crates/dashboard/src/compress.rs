@@ -115,7 +115,10 @@ mod tests {
         let mut lengths = std::collections::BTreeSet::new();
         for _ in 0..30 {
             let (headers, body) = ask("/long", "gzip").await;
-            assert_eq!((&headers[header::CONTENT_ENCODING], &headers[header::ETAG], &headers[header::VARY]), (&"gzip".parse().unwrap(), &"W/\"1\"".parse().unwrap(), &"accept-encoding".parse().unwrap()));
+            assert_eq!(
+                (&headers[header::CONTENT_ENCODING], &headers[header::ETAG], &headers[header::VARY]),
+                (&"gzip".parse().unwrap(), &"W/\"1\"".parse().unwrap(), &"accept-encoding".parse().unwrap())
+            );
             let mut read = String::new();
             GzDecoder::new(&body[..]).read_to_string(&mut read).unwrap();
             assert_eq!(read, text);
@@ -123,7 +126,10 @@ mod tests {
         }
         assert!(lengths.len() > 5 && *lengths.last().unwrap() < 500, "{lengths:?}");
         let (headers, body) = ask("/long", "br").await;
-        assert_eq!((headers.get(header::CONTENT_ENCODING), &body[..], &headers[header::ETAG]), (None, text.as_bytes(), &"\"1\"".parse().unwrap()));
+        assert_eq!(
+            (headers.get(header::CONTENT_ENCODING), &body[..], &headers[header::ETAG]),
+            (None, text.as_bytes(), &"\"1\"".parse().unwrap())
+        );
         let (headers, body) = ask("/short", "gzip").await;
         assert_eq!((headers.get(header::CONTENT_ENCODING), &body[..]), (None, &b"short"[..]));
     }

@@ -77,7 +77,9 @@ impl Refusal {
             Self::Busy(why) => format!("Nothing was done: {why}. Try again in a moment."),
             Self::TooFast { most, wait } => {
                 let wait = wait.as_secs_f64().ceil();
-                format!("Nothing was done: you have changed {most} things at once, and after that it is one a second. Try again in {wait} s.")
+                format!(
+                    "Nothing was done: you have changed {most} things at once, and after that it is one a second. Try again in {wait} s."
+                )
             }
             Self::Failed(problem) => problem.sentence().to_owned(),
         }

@@ -7,7 +7,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use haulage_queue::{
-    JobFilter, JobState, job_page, list_workers, stats,
+    JobFilter, JobState, depths, job_page, list_workers, stats,
     store::{self, RunningJob},
 };
 
@@ -46,6 +46,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, asked: &Asked) -> Result<Overview
     lines.truncate(SOME.into());
     queues::add_paces(reading.db(), &mut lines, &clock).await?;
     let ended = stats(reading.db(), asked.range(), None).await?;
+    let depth = depths(reading.db(), asked.range(), None).await?;
     let mut workers: Vec<Process> = list_workers(reading.db()).await?.into_iter().map(Process::new).collect();
     let (alive, all_workers) = (workers.iter().filter(|process| process.lives()).count(), workers.len());
     let slots = workers.iter().filter(|process| process.lives()).map(|process| process.slots).sum();
@@ -75,7 +76,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, asked: &Asked) -> Result<Overview
         dead: dead.jobs.into_iter().map(|job| Row::new(job, &clock)).collect(),
         cards: causes.iter().flat_map(|causes| cards(frame, causes.causes.iter().take(3), seen)).collect(),
         causes: causes.map(|causes| causes.causes.len()),
-        ended: Ended::new(frame, "overview".to_owned(), asked.range(), &ended),
+        ended: Ended::new(frame, "overview".to_owned(), asked.range(), &depth, &ended),
         clock,
     })
 }

@@ -3,6 +3,7 @@
 
 mod audit;
 mod claim;
+mod depths;
 mod duty;
 mod enqueue;
 mod errors;
@@ -38,6 +39,8 @@ use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 
 pub use crate::trace::StoredRelation;
 pub(crate) use audit::{AuditRow, write_audit};
+pub(crate) use depths::list_depths;
+pub use depths::{prune_depths, sample_depths};
 pub(crate) use enqueue::{call_enqueue, enqueue_job, enqueue_jobs, enqueue_unique_jobs};
 pub use errors::{NotedError, list_error_hours, prune_errors, save_errors};
 pub(crate) use errors::{get_error, list_errors};

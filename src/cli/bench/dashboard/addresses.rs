@@ -53,7 +53,9 @@ pub(super) fn addresses(path: &str, world: &World) -> Option<Vec<String>> {
             "act?of=jobs&act=retry&state=dead".to_owned(),
             "act?of=queue&act=pause&name=queue-01".to_owned(),
         ],
-        "/stuck" | "/queues" | "/workers" | "/schedules" | "/settings" | "/operations" | "/health" | "/metrics" => vec![path[1..].to_owned()],
+        "/stuck" | "/queues" | "/workers" | "/schedules" | "/settings" | "/operations" | "/health" | "/metrics" => {
+            vec![path[1..].to_owned()]
+        }
         path => {
             let api = path.strip_prefix("/api/v1/")?;
             let one = |rest: &str| vec![format!("api/v1/{rest}")];
@@ -75,4 +77,26 @@ pub(super) fn addresses(path: &str, world: &World) -> Option<Vec<String>> {
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_that_is_read_has_an_address() {
+        let text = || "x".to_owned();
+        let world = World {
+            finished: 10_000,
+            old_trace: text(),
+            new_trace: text(),
+            old_request: text(),
+            fingerprint: text(),
+            operation: 1,
+            day: chrono::NaiveDate::default(),
+        };
+        for path in haulage::dashboard::read_paths() {
+            assert!(addresses(&path, &world).is_some_and(|places| !places.is_empty()), "nobody asks for {path}");
+        }
+    }
 }

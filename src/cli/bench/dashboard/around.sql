@@ -85,4 +85,13 @@ INSERT INTO haulage.queues (name, rate_count, rate_ms, rate_burst, limited_at) V
 INSERT INTO haulage.key_limits (key, max_running, set_by) VALUES ('tenant:*', 2, 'ana');
 INSERT INTO haulage.key_limits (key, max_running, set_by) SELECT 'tenant:' || n, 5, 'ana' FROM generate_series(1, 50) AS n;
 
+INSERT INTO haulage.depths (length, queue, start, available, parked, running, at_least)
+SELECT
+    l.length, CASE WHEN q < 0 THEN '' ELSE 'queue-' || to_char(q, 'FM00') END,
+    date_bin(make_interval(mins => l.length), now(), 'epoch'::timestamptz) - make_interval(mins => l.length * s),
+    1000 + (s * 7 + q) % 900, 200, 60, false
+FROM (VALUES (1, 360), (10, 432), (60, 2160)) AS l (length, steps),
+LATERAL generate_series(0, l.steps) AS s,
+generate_series(-1, 19) AS q;
+
 SELECT setval('haulage.live_jobs_id_seq', (SELECT max(id) FROM haulage.live_jobs))

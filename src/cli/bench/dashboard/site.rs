@@ -67,7 +67,8 @@ impl Site {
     pub(super) async fn first_load(&self) -> anyhow::Result<usize> {
         let page = self.ask("", "identity").await?.into_body().collect().await?.to_bytes();
         let page = str::from_utf8(&page)?;
-        let files: Vec<&str> = page.split('"').filter_map(|text| text.strip_prefix("./")).filter(|text| text.starts_with("assets/")).collect();
+        let files: Vec<&str> =
+            page.split('"').filter_map(|text| text.strip_prefix("./")).filter(|text| text.starts_with("assets/")).collect();
         ensure!(files.len() >= 4, "the page loads {files:?}: where are its style and its scripts?");
         let mut bytes = self.get("").await?.len();
         for file in files {

@@ -1,5 +1,5 @@
--- What metrics say about queues: those with a row, a live worker or an unfinished job in line or parked, the first hundred by name.
--- Every count stops at 10,001, what runs at 20,000 in all, so that a sample costs the same beside a thousand jobs and ten million. What could
+-- What metrics and charts say about queues: those with a row, a live worker or an unfinished job in line or parked, the first hundred by name.
+-- Every count stops at $1, what runs at 20,000 in all, so that a sample costs the same beside a thousand jobs and ten million. What could
 -- run is counted as index entries less what runs: a count that reads rows takes ten times as long where the table is vacuumed.
 -- Index: live_jobs_line, live_jobs_returned and live_jobs_parked from one queue to the next; the primary key for what runs.
 WITH RECURSIVE in_line AS (
@@ -41,13 +41,13 @@ SELECT
     n.name,
     greatest(0, (
         SELECT count(*)
-        FROM (SELECT FROM haulage.live_jobs AS j WHERE j.queue = n.name AND j.place = 1 LIMIT 10001 + coalesce(r.in_line, 0)) AS counted
+        FROM (SELECT FROM haulage.live_jobs AS j WHERE j.queue = n.name AND j.place = 1 LIMIT $1::bigint + coalesce(r.in_line, 0)) AS counted
     ) - coalesce(r.in_line, 0) + (
         SELECT count(*)
-        FROM (SELECT FROM haulage.live_jobs AS j WHERE j.queue = n.name AND j.place = 2 LIMIT 10001 + coalesce(r.returned, 0)) AS counted
+        FROM (SELECT FROM haulage.live_jobs AS j WHERE j.queue = n.name AND j.place = 2 LIMIT $1::bigint + coalesce(r.returned, 0)) AS counted
     ) - coalesce(r.returned, 0)) AS available,
     (
-        SELECT count(*) FROM (SELECT FROM haulage.live_jobs AS j WHERE j.queue = n.name AND j.place = 3 LIMIT 10001) AS counted
+        SELECT count(*) FROM (SELECT FROM haulage.live_jobs AS j WHERE j.queue = n.name AND j.place = 3 LIMIT $1::bigint) AS counted
     ) AS parked,
     coalesce(r.jobs, 0) AS running,
     extract(epoch FROM now() - (
