@@ -285,7 +285,7 @@ impl Pause {
 }
 
 async fn queue(mut doing: Doing, name: &str) -> Done<Queue> {
-    let queue = store::list_queues(doing.db(), Some(name), None).await?.pop().map(Queue::new);
+    let queue = store::list_queues(doing.db(), Some(&[name]), None).await?.pop().map(Queue::new);
     // It may be forgotten with its pause: nothing waits in it, and nobody serves it.
     let queue = queue.ok_or_else(|| Problem::not_found(format!("no queue \"{name}\" is known")))?;
     Ok((doing, queue))

@@ -42,7 +42,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, name: String, asked: &Asked) -> R
     }
     let mut reading = app.read().await?;
     let clock = reading.clock;
-    let known = store::list_queues(reading.db(), Some(&name), None).await?.pop();
+    let known = store::list_queues(reading.db(), Some(&[&name]), None).await?.pop();
     let newest = job_page(reading.db(), &JobFilter::new().queue(&name).limit(SOME)).await?;
     let Some(known) = known else {
         // Its jobs may all be scheduled or finished.

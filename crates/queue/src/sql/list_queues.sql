@@ -1,16 +1,16 @@
 -- Every queue that has a row, a live worker or an unfinished job, by name, with what is said about it. Counts stop at 10,001. What could
 -- run is counted as index entries less what runs: a count that reads rows takes ten times as long where the table is vacuumed.
--- $1 only the queue of this name, NULL for all  $2 at most so many, NULL for all
+-- $1 only the queues of these names, NULL for all  $2 at most so many, NULL for all
 -- Index: live_jobs_line and live_jobs_returned from one queue to the next; leases for what runs.
 WITH RECURSIVE in_line AS (
-    (SELECT queue FROM haulage.live_jobs WHERE place = 1 AND $1::text IS NULL ORDER BY queue LIMIT 1)
+    (SELECT queue FROM haulage.live_jobs WHERE place = 1 AND $1::text[] IS NULL ORDER BY queue LIMIT 1)
     UNION ALL
     SELECT (SELECT j.queue FROM haulage.live_jobs AS j WHERE j.place = 1 AND j.queue > l.queue ORDER BY j.queue LIMIT 1)
     FROM in_line AS l
     WHERE l.queue IS NOT NULL
 ),
 parked AS (
-    (SELECT queue FROM haulage.live_jobs WHERE place = 3 AND $1::text IS NULL ORDER BY queue LIMIT 1)
+    (SELECT queue FROM haulage.live_jobs WHERE place = 3 AND $1::text[] IS NULL ORDER BY queue LIMIT 1)
     UNION ALL
     SELECT (SELECT j.queue FROM haulage.live_jobs AS j WHERE j.place = 3 AND j.queue > l.queue ORDER BY j.queue LIMIT 1)
     FROM parked AS l
@@ -19,7 +19,7 @@ parked AS (
 served AS (
     SELECT u.queue, count(*) AS workers, sum(u.slots) AS slots
     FROM haulage.workers AS w, unnest(w.queues, w.slots) AS u (queue, slots)
-    WHERE w.dead_at IS NULL AND ($1::text IS NULL OR u.queue = $1::text)
+    WHERE w.dead_at IS NULL AND ($1::text[] IS NULL OR u.queue = ANY ($1::text[]))
     GROUP BY u.queue
 ),
 running AS MATERIALIZED ( -- once, and not once a queue
@@ -29,11 +29,12 @@ running AS MATERIALIZED ( -- once, and not once a queue
     GROUP BY j.queue
 ),
 names AS (
-    SELECT name FROM haulage.queues WHERE $1::text IS NULL OR name = $1::text
+    SELECT name FROM haulage.queues WHERE $1::text[] IS NULL OR name = ANY ($1::text[])
     UNION
-    SELECT $1::text
-    WHERE EXISTS (SELECT FROM haulage.live_jobs AS j WHERE j.queue = $1::text AND j.place = 1)
-        OR EXISTS (SELECT FROM haulage.live_jobs AS j WHERE j.queue = $1::text AND j.place = 3)
+    SELECT u.queue
+    FROM unnest($1::text[]) AS u (queue)
+    WHERE EXISTS (SELECT FROM haulage.live_jobs AS j WHERE j.queue = u.queue AND j.place = 1)
+        OR EXISTS (SELECT FROM haulage.live_jobs AS j WHERE j.queue = u.queue AND j.place = 3)
     UNION SELECT queue FROM in_line WHERE queue IS NOT NULL
     UNION SELECT queue FROM parked WHERE queue IS NOT NULL
     UNION SELECT queue FROM served

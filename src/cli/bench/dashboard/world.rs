@@ -1,7 +1,7 @@
 //! The jobs that the dashboard stands beside, and all that is kept around them.
 
 use chrono::NaiveDate;
-use sqlx::{FromRow, PgPool};
+use sqlx::{PgPool, Row};
 
 use super::super::{
     depth::{grow, grow_beside},
@@ -13,7 +13,7 @@ use super::super::{
 const UNFINISHED_PERCENT: u64 = 3;
 
 /// What there is to ask for. Finished jobs have the ids from 1 to `finished`, unfinished ones the next.
-#[derive(Debug, FromRow)]
+#[derive(Debug)]
 pub(super) struct World {
     pub(super) finished: i64,
     /// Of a job that ended on the third of the days, and of one of today.
@@ -40,7 +40,16 @@ pub(super) async fn build(database: &Database, finished: u64) -> anyhow::Result<
     vacuum(pool).await?;
     sqlx::raw_sql("ALTER SYSTEM RESET max_wal_size; SELECT pg_reload_conf()").execute(pool).await?;
     database.settle_down().await?;
-    Ok(sqlx::query_as(include_str!("asked.sql")).bind(i64::try_from(finished)?).fetch_one(pool).await?)
+    let row = sqlx::query(include_str!("asked.sql")).bind(i64::try_from(finished)?).fetch_one(pool).await?;
+    Ok(World {
+        finished: row.try_get("finished")?,
+        old_trace: row.try_get("old_trace")?,
+        new_trace: row.try_get("new_trace")?,
+        old_request: row.try_get("old_request")?,
+        fingerprint: row.try_get("fingerprint")?,
+        operation: row.try_get("operation")?,
+        day: row.try_get("day")?,
+    })
 }
 
 /// As autovacuum has long done it.
