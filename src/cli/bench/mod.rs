@@ -67,10 +67,11 @@ pub(crate) struct Bench {
 
 const EXAMPLES: &str = "\
 Examples:
-  haulage bench                        every scenario at its full size; some 40 minutes and 30 GB of disk
+  haulage bench                        every scenario at its full size; some 50 minutes and 30 GB of disk
   haulage bench --held 30 --backlog 1000000 --history 1000000
   haulage bench drain sustain --jobs 300000
   haulage bench pickup --json
+  haulage bench dashboard --dashboard 1000000
 
 Compare rows of one run only: the figures follow the machine and what else it does.
 The server is private, on this machine, and shares its cores with the client.";
