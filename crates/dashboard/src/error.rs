@@ -1,6 +1,6 @@
 //! What can go wrong in a request, said in a sentence: as a page, or as JSON.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, num::NonZeroU16};
 
 use askama::Template;
 use axum::{
@@ -28,8 +28,8 @@ pub(crate) struct Problem {
     pub(crate) sentence: String,
     /// The parameter of the query that is meant.
     pub(crate) parameter: Option<String>,
-    /// When it may be tried again.
-    pub(crate) retry_after: Option<Duration>,
+    /// In how many seconds it may be tried again.
+    retry_after: Option<NonZeroU16>,
     /// A place that helps, from our root, and what it is.
     way_out: (String, &'static str),
 }
@@ -66,9 +66,7 @@ impl Problem {
 
     /// The header that says when.
     pub(crate) fn wait(&self) -> Option<[(HeaderName, HeaderValue); 1]> {
-        let seconds = self.retry_after?.as_secs_f64().ceil().max(1.0);
-        // Far below 2^63; the cast saturates.
-        Some([(header::RETRY_AFTER, HeaderValue::from(seconds as u64))])
+        Some([(header::RETRY_AFTER, HeaderValue::from(self.retry_after?.get()))])
     }
 
     pub(crate) const fn status(&self) -> StatusCode {
@@ -210,7 +208,7 @@ impl From<Refusal> for Problem {
                     StatusCode::TOO_MANY_REQUESTS => "Too fast",
                     _ => "This can't be done",
                 };
-                let retry_after = if let Refusal::TooFast { wait, .. } = &refusal { Some(*wait) } else { None };
+                let retry_after = if let Refusal::TooFast { wait_s, .. } = refusal { Some(wait_s) } else { None };
                 Self { retry_after, ..Self::new(refusal.status(), title, refusal.sentence()) }
             }
         }
