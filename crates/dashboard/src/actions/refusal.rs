@@ -1,6 +1,6 @@
 //! Why something was not done.
 
-use std::time::Duration;
+use std::num::NonZeroU16;
 
 use axum::http::StatusCode;
 use haulage_queue::{ManageError, ScheduleError, store};
@@ -30,7 +30,7 @@ pub(crate) enum Refusal {
     /// Somebody else has it in hand at this moment.
     Busy(String),
     /// They have changed so many things so quickly that they have to wait.
-    TooFast { most: u32, wait: Duration },
+    TooFast { most: u32, wait_s: NonZeroU16 },
     /// The database could not.
     Failed(Problem),
 }
@@ -75,10 +75,9 @@ impl Refusal {
             Self::Unreadable(sentence) | Self::Missing(sentence) => sentence.clone(),
             Self::NoLongerApplies(why) => format!("Nothing was done, this no longer applies: {why}."),
             Self::Busy(why) => format!("Nothing was done: {why}. Try again in a moment."),
-            Self::TooFast { most, wait } => {
-                let wait = wait.as_secs_f64().ceil();
+            Self::TooFast { most, wait_s } => {
                 format!(
-                    "Nothing was done: you have changed {most} things at once, and after that it is one a second. Try again in {wait} s."
+                    "Nothing was done: you have changed {most} things at once, and after that it is one a second. Try again in {wait_s} s."
                 )
             }
             Self::Failed(problem) => problem.sentence().to_owned(),
