@@ -60,7 +60,7 @@ pub(super) fn addresses(path: &str, world: &World) -> Option<Vec<String>> {
             let api = path.strip_prefix("/api/v1/")?;
             let one = |rest: &str| vec![format!("api/v1/{rest}")];
             match api {
-                "jobs" => ["", "?state=dead", "?kind=kind-39", "?queue=queue-01&limit=200", "?args=%7B%22order%22%3A4711%7D"]
+                "jobs" => ["", "?state=dead", "?kind=kind-39", "?queue=queue-01&limit=200", "?tag=tenant+1000"]
                     .iter()
                     .map(|query| format!("api/v1/jobs{query}"))
                     .collect(),
