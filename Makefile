@@ -3,11 +3,11 @@ ifdef PG_BIN
 export HAULAGE_PG_BIN := $(abspath $(PG_BIN))
 endif
 
-.PHONY: help demo test bench bench-peers faults lint docs deny setup
+.PHONY: help demo test bench bench-dashboard bench-peers faults lint docs deny setup
 .NOTPARALLEL:
 
 help: ## this list
-	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo 'PG_BIN=/path/to/bin makes any of them use the initdb and postgres in that folder'
 
 demo: ## a small shop and two workers on a private Postgres; ARGS='--port 9000' passes options
@@ -25,6 +25,10 @@ faults: ## real processes and a real Postgres broken on purpose, a quarter of an
 bench: ## throughput and latency on a private Postgres, half an hour; SCENARIOS="drain bulk" picks some
 	@.ci/setup postgres
 	cargo run --release --features cli --bin haulage -- bench $(SCENARIOS) $(ARGS)
+
+bench-dashboard: ## every page of the dashboard beside ten million finished jobs, ten minutes and 10 GB of disk; ARGS="--dashboard 1000000" for a tenth
+	@.ci/setup postgres
+	cargo run --release --features cli --bin haulage -- bench dashboard $(ARGS)
 
 bench-peers: ## the same beside graphile_worker, apalis-postgres and awa; SCENARIOS and ARGS as above
 	@.ci/setup postgres

@@ -482,6 +482,10 @@ async fn look_ups_and_lists_use_the_indexes_of_closed_days_alone_and_find_the_sa
     let (used, otherwise_then) = uses(&session, "trace").await;
     assert!(used == 3 && otherwise_then - otherwise < FEW, "{used} uses, {} read", otherwise_then - otherwise);
     for ((what, filter), before) in filters.iter().zip(&before) {
+        // Once more than Postgres plans a statement for its values before it may take a plan for any.
+        for _ in 0..6 {
+            list_jobs(&session, filter).await.unwrap();
+        }
         let (used, otherwise) = uses(&session, what).await;
         assert_eq!(&ids(&list_jobs(&session, filter).await.unwrap()), before, "{what}");
         let page = job_page(&session, filter).await.unwrap();

@@ -20,6 +20,7 @@ mod dashboard_actions;
 mod dashboard_buttons;
 mod dependencies;
 mod deploy;
+mod depths;
 mod enqueue;
 mod errors;
 mod examples;

@@ -38,7 +38,10 @@ async fn charts_tell_what_ended_in_numbers_too_with_gaps_where_nothing_did() {
     let url = serve(router(pool.clone())).await;
     for path in ["/overview", "/queues/mail", "/overview?range=7d"] {
         let page = page(&url, path).await;
-        assert!(page.contains("Nothing has ended in this time") && !page.contains("<figure"), "{path}: {page}");
+        assert!(
+            page.contains("Nothing has ended in this time, and nobody has looked at what waits") && !page.contains("<figure"),
+            "{path}: {page}"
+        );
     }
     count(&pool, "mail", 600.0, 1_234, 0).await;
     count(&pool, "mail", 2_400.0, 0, 3).await;
@@ -64,6 +67,38 @@ async fn charts_tell_what_ended_in_numbers_too_with_gaps_where_nothing_did() {
     // The pace of each queue stands in the list.
     let queues = page(&url, "/queues").await;
     assert!(queues.contains("</svg>1,234</span>") && queues.contains("</svg>7</span>"), "{queues}");
+}
+
+#[tokio::test]
+async fn a_chart_tells_how_many_wait_with_gaps_where_nobody_looked() {
+    let pool = database().await.pool();
+    sqlx::raw_sql(
+        "INSERT INTO haulage.workers (id, name, version, queues, slots, kinds, lease_ms) VALUES (1, 'w', '0', '{mail,sync}', '{1,1}', '{k}', 600000);
+         INSERT INTO haulage.depths (length, queue, start, available, parked, running, at_least)
+         SELECT 1, q.queue, date_trunc('minute', now()) - make_interval(mins => q.ago), q.available, q.parked, q.running, q.more
+         FROM (VALUES
+             ('', 30, 1500, 20, 4, false), ('mail', 30, 1500, 20, 4, false),
+             ('', 10, 100001, 0, 2, true), ('mail', 10, 100001, 0, 0, true), ('sync', 10, 0, 0, 2, false)
+         ) AS q (queue, ago, available, parked, running, more)",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let url = serve(router(pool.clone())).await;
+    for path in ["/overview", "/queues/mail"] {
+        let page = page(&url, path).await;
+        assert_eq!(page.matches("<figure").count(), 1, "{path}: nothing has ended");
+        assert!(page.contains("Depth: 100,001+ in line</title>"), "{path}: {page}");
+        assert!(page.contains("4 running, 1,500 in line, 20 set aside</title>"), "{path}: {page}");
+        assert!(
+            page.contains("<td class=\"r\" data-l=\"in line\">1,500</td><td class=\"r\" data-l=\"set aside\">20</td>"),
+            "{path}: {page}"
+        );
+        assert_eq!(page.matches("data-l=\"in line\"").count(), 2, "{path}: a step in which nobody looked is none");
+    }
+    // Somebody looked, and it was empty.
+    let sync = page(&url, "/queues/sync").await;
+    assert!(sync.contains("Depth: 0 in line</title>") && sync.contains("data-l=\"in line\">0</td>"), "{sync}");
 }
 
 #[tokio::test]

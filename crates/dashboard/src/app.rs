@@ -11,12 +11,15 @@ use haulage_queue::{CauseGroup, Causes, causes, store};
 use sqlx::{Acquire, PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::{Mutex, watch};
 
-use crate::{actions::Drivers, error::Problem};
+use crate::{
+    actions::{Drivers, Pace},
+    error::Problem,
+};
 
 /// A page's statements end after this long: a dashboard must not be what a database suffers from.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What stands beside every page is as old as this at most.
+/// What stands beside every page is looked at anew when it is older than this.
 const FRESH: Duration = Duration::from_secs(5);
 
 /// What could be read is better than nothing for so long.
@@ -31,6 +34,7 @@ pub(crate) struct App {
     /// Whether the sessions of the pool can't write.
     pub(crate) read_only: bool,
     pub(crate) drivers: Drivers,
+    pub(crate) pace: Pace,
     workers: Last<Workers>,
     causes: Last<Result<Arc<Causes>, Problem>>,
     /// The last that could be read.
@@ -53,7 +57,15 @@ pub(crate) struct Workers {
 impl App {
     pub(crate) fn new(pool: PgPool) -> Self {
         let read_only = is_read_only(&pool);
-        Self { pool, read_only, drivers: Drivers::default(), workers: Arc::default(), causes: Arc::default(), good: Arc::default() }
+        Self {
+            pool,
+            read_only,
+            drivers: Drivers::default(),
+            pace: Pace::default(),
+            workers: Arc::default(),
+            causes: Arc::default(),
+            good: Arc::default(),
+        }
     }
 
     /// A look at the database.
@@ -105,7 +117,9 @@ impl App {
         looked
     }
 
-    /// The same for a page that does without: what was known before while somebody looks, and after a look that failed or took too long.
+    /// The same for a page that does without, and waits for no look if anything is known: what was known before while somebody looks, and
+    /// after a look that failed or took too long. So it may be as old as the last page that was asked for, a minute at most; the next
+    /// page, or the next look at a live one, has what is found now.
     pub(crate) async fn causes_if_known(&self) -> Option<Arc<Causes>> {
         let kept = || self.good.borrow().as_ref().filter(|(at, _)| at.elapsed() < KEPT).map(|(_, known)| known.clone());
         let is_due = match self.causes.try_lock() {
@@ -113,10 +127,22 @@ impl App {
             Err(_) => kept().is_none(),
             Ok(last) => last.as_ref().is_none_or(|(at, _)| at.elapsed() >= FRESH),
         };
-        if is_due && let Ok(Ok(known)) = tokio::time::timeout(ASIDE, self.causes()).await {
-            return Some(known);
+        match kept() {
+            Some(known) => {
+                if is_due {
+                    self.look_meanwhile();
+                }
+                Some(known)
+            }
+            None if is_due => tokio::time::timeout(ASIDE, self.causes()).await.ok()?.ok(),
+            None => None,
         }
-        kept()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "one look, bounded in time; a server that stops waits for none")]
+    fn look_meanwhile(&self) {
+        let app = self.clone();
+        tokio::spawn(async move { app.causes().await });
     }
 
     /// Something was changed: what is known of causes is out of date, and who did it wants to see them go. A look that is under way may
@@ -125,6 +151,7 @@ impl App {
         if let Ok(mut last) = tokio::time::timeout(ASIDE, self.causes.lock()).await {
             *last = None;
         }
+        self.good.send_replace(None);
     }
 
     /// How many causes need a person.

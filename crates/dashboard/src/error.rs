@@ -1,11 +1,11 @@
 //! What can go wrong in a request, said in a sentence: as a page, or as JSON.
 
-use std::error::Error;
+use std::{error::Error, num::NonZeroU16};
 
 use askama::Template;
 use axum::{
     Json,
-    http::StatusCode,
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{Html, IntoResponse, Response},
 };
 use haulage_queue::{
@@ -28,13 +28,15 @@ pub(crate) struct Problem {
     pub(crate) sentence: String,
     /// The parameter of the query that is meant.
     pub(crate) parameter: Option<String>,
+    /// In how many seconds it may be tried again.
+    retry_after: Option<NonZeroU16>,
     /// A place that helps, from our root, and what it is.
     way_out: (String, &'static str),
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, title: &'static str, sentence: String) -> Self {
-        Self { status, title, sentence, parameter: None, way_out: ("jobs".to_owned(), "All jobs") }
+        Self { status, title, sentence, parameter: None, retry_after: None, way_out: ("jobs".to_owned(), "All jobs") }
     }
 
     /// The request is wrong.
@@ -60,6 +62,11 @@ impl Problem {
     /// There is no such thing.
     pub(crate) fn not_found(sentence: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "Not here", sentence.into())
+    }
+
+    /// The header that says when.
+    pub(crate) fn wait(&self) -> Option<[(HeaderName, HeaderValue); 1]> {
+        Some([(header::RETRY_AFTER, HeaderValue::from(self.retry_after?.get()))])
     }
 
     pub(crate) const fn status(&self) -> StatusCode {
@@ -106,13 +113,13 @@ impl Problem {
     pub(crate) fn page(self, frame: &Frame) -> Response {
         let page = ProblemPage { frame, title: self.title, sentence: &self.sentence, way_out: &self.way_out };
         match page.render() {
-            Ok(html) => frame.with_cookies((self.status, Html(visible(html))).into_response()),
+            Ok(html) => frame.with_cookies((self.status, self.wait(), Html(visible(html))).into_response()),
             Err(error) => Self::from(error).json(),
         }
     }
 
     pub(crate) fn json(self) -> Response {
-        (self.status, Json(ProblemJson { error: &self.sentence })).into_response()
+        (self.status, self.wait(), Json(ProblemJson { error: &self.sentence })).into_response()
     }
 }
 
@@ -198,9 +205,11 @@ impl From<Refusal> for Problem {
                     StatusCode::FORBIDDEN => "Not allowed",
                     StatusCode::NOT_FOUND => "Not here",
                     StatusCode::CONFLICT => "Not done",
+                    StatusCode::TOO_MANY_REQUESTS => "Too fast",
                     _ => "This can't be done",
                 };
-                Self::new(refusal.status(), title, refusal.sentence())
+                let retry_after = if let Refusal::TooFast { wait_s, .. } = refusal { Some(wait_s) } else { None };
+                Self { retry_after, ..Self::new(refusal.status(), title, refusal.sentence()) }
             }
         }
     }

@@ -45,6 +45,7 @@ mod app;
 mod assets;
 mod auth;
 mod base;
+mod compress;
 mod error;
 mod flash;
 mod health;
@@ -57,7 +58,7 @@ use axum::{
     http::{HeaderValue, header},
     middleware,
     response::Response,
-    routing::{get, post},
+    routing::{MethodRouter, get, post},
 };
 use sqlx::PgPool;
 
@@ -73,39 +74,22 @@ use app::App;
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+const ACT: &str = "/act";
+const HEALTH: &str = "/health";
+const METRICS: &str = "/metrics";
+
 /// The routes. Works under any prefix, by `nest` or behind a proxy: every link is relative. (`nest` answers the prefix without a slash at
 /// its end, `nest_service` with one too.)
 pub fn router(pool: PgPool) -> Router {
     let app = App::new(pool);
-    let pages = Router::new()
-        .route("/", get(pages::overview::page))
-        // Under a name too: what `nest` answers, the prefix without a slash behind it, no relative link can name.
-        .route("/overview", get(pages::overview::page))
-        .route("/stuck", get(pages::stuck::page))
-        .route("/jobs", get(pages::jobs::page))
-        .route("/jobs/{id}", get(pages::job::page))
-        .route("/queues", get(pages::queues::page))
-        .route("/queues/{*name}", get(pages::queue::page))
-        .route("/workers", get(pages::workers::page))
-        .route("/workers/{id}", get(pages::worker::page))
-        .route("/schedules", get(pages::schedules::page))
-        .route("/schedules/{*name}", get(pages::schedule::page))
-        .route("/traces", get(pages::traces::page))
-        .route("/traces/{*key}", get(pages::trace::page))
-        .route("/errors", get(pages::errors::page))
-        .route("/errors/{fingerprint}", get(pages::error_group::page))
-        .route("/settings", get(pages::settings::page))
-        .route("/operations", get(pages::operations::page))
-        .route("/operations/{id}", get(pages::operation::page))
-        .route("/audit", get(pages::audit::page))
-        .with_state(app.clone());
+    let pages = pages().into_iter().fold(Router::new(), |routes, (path, page)| routes.route(path, page)).with_state(app.clone());
     let live = Router::new().route("/live", get(live::events)).with_state(live::Hub::new(pages.clone()));
     Router::new()
         // Args of a megabyte, and what a form makes of them.
-        .route("/act", get(pages::act::page).post(pages::act::act).layer(DefaultBodyLimit::max(4 << 20)))
+        .route(ACT, get(pages::act::page).post(pages::act::act).layer(DefaultBodyLimit::max(4 << 20)))
         .route("/theme", post(theme::choose))
-        .route("/health", get(health::health))
-        .route("/metrics", get(metrics::metrics))
+        .route(HEALTH, get(health::health))
+        .route(METRICS, get(metrics::metrics))
         .layer(Extension(metrics::Samples::default()))
         .route("/assets/{name}", get(assets::asset))
         .merge(api::router())
@@ -114,6 +98,41 @@ pub fn router(pool: PgPool) -> Router {
         .merge(pages)
         .merge(live)
         .layer(middleware::map_response(guard))
+        .layer(middleware::from_fn(compress::compress))
+}
+
+/// The pages, by path.
+fn pages() -> [(&'static str, MethodRouter<App>); 19] {
+    [
+        ("/", get(pages::overview::page)),
+        // Under a name too: what `nest` answers, the prefix without a slash behind it, no relative link can name.
+        ("/overview", get(pages::overview::page)),
+        ("/stuck", get(pages::stuck::page)),
+        ("/jobs", get(pages::jobs::page)),
+        ("/jobs/{id}", get(pages::job::page)),
+        ("/queues", get(pages::queues::page)),
+        ("/queues/{*name}", get(pages::queue::page)),
+        ("/workers", get(pages::workers::page)),
+        ("/workers/{id}", get(pages::worker::page)),
+        ("/schedules", get(pages::schedules::page)),
+        ("/schedules/{*name}", get(pages::schedule::page)),
+        ("/traces", get(pages::traces::page)),
+        ("/traces/{*key}", get(pages::trace::page)),
+        ("/errors", get(pages::errors::page)),
+        ("/errors/{fingerprint}", get(pages::error_group::page)),
+        ("/settings", get(pages::settings::page)),
+        ("/operations", get(pages::operations::page)),
+        ("/operations/{id}", get(pages::operation::page)),
+        ("/audit", get(pages::audit::page)),
+    ]
+}
+
+/// All that is read by one request: pages, what the API reads, and what other programs watch. For the bench, which asks for each of them.
+#[doc(hidden)]
+pub fn read_paths() -> Vec<String> {
+    let pages = pages().into_iter().map(|(path, _)| path.to_owned());
+    let others = [ACT, HEALTH, METRICS].map(ToOwned::to_owned);
+    pages.chain(api::read_paths()).chain(others).collect()
 }
 
 /// Headers of every answer. What a browser may keep says so itself.

@@ -28,6 +28,7 @@
 
 mod bulk;
 mod by_name;
+mod depth;
 mod enqueue;
 mod errors;
 mod inspect;
@@ -65,6 +66,7 @@ pub mod testing;
 pub use args::{MAX_ARGS_BYTES, MAX_ARGS_DEPTH, MAX_OUTPUT_BYTES};
 pub use bulk::enqueue_all;
 pub use by_name::{NamedJob, enqueue_named};
+pub use depth::{Depth, DepthCounts, depths};
 pub use enqueue::{Enqueue, EnqueueError, Enqueued, Parent};
 pub use errors::{ErrorGroup, error_group, error_groups};
 pub use inspect::{

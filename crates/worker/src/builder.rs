@@ -64,7 +64,7 @@ pub enum Duty {
     Rescue,
     /// Firing schedules.
     Schedule,
-    /// Counting the queues for metrics, while somebody reads them.
+    /// Counting the queues: for metrics, while somebody reads them, and once a minute for charts.
     Sample,
     /// Making and dropping partitions of the history, removing what is old of the audit, and rows beside jobs that are gone.
     Prune,

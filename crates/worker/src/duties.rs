@@ -1,5 +1,5 @@
 //! The fleet's duties, on one connection: promote due jobs, let in what waits for its key, fire schedules, rescue the jobs of dead
-//! workers, count queues for metrics, keep partitions, have the history's indexes built, say what waits for a worker that is not
+//! workers, count queues for metrics and charts, keep partitions, have the history's indexes built, say what waits for a worker that is not
 //! there, and write down progress, logs, the traces of attempts, what ended in each minute and with which errors.
 //! Leaderless: every worker does them, the database arbitrates, and each can be switched off per process.
 
@@ -108,6 +108,7 @@ struct Duties<'a> {
     schedules_seen: Instant,
     rescue_at: Option<Instant>,
     sample_at: Option<Instant>,
+    depths_at: Option<Instant>,
     /// Whether this process is the one that samples.
     samples: bool,
     prune_at: Option<Instant>,
@@ -140,6 +141,7 @@ impl<'a> Duties<'a> {
             // The others have had the time of a beat by then: perhaps the clock was set a moment ago.
             rescue_at: on(Duty::Rescue).map(|now| now + shared.settings.heartbeat),
             sample_at: on(Duty::Sample),
+            depths_at: on(Duty::Sample).map(|now| now + shared.settings.heartbeat),
             samples: false,
             prune_at: on(Duty::Prune),
             tidy_at: on(Duty::Prune),
@@ -171,6 +173,7 @@ impl<'a> Duties<'a> {
             self.schedule_at,
             self.rescue_at,
             self.sample_at,
+            self.depths_at,
             self.prune_at,
             self.tidy_at,
             self.index_at,
@@ -187,7 +190,7 @@ impl<'a> Duties<'a> {
     /// Does what is due. A duty that fails is tried again after a while and holds up no other; returns the last error.
     async fn work(&mut self) -> Result<(), sqlx::Error> {
         let mut result = Ok(());
-        const ORDER: [Due; 14] = [
+        const ORDER: [Due; 15] = [
             Due::Schedule,
             Due::Promote,
             Due::Admit,
@@ -197,6 +200,7 @@ impl<'a> Duties<'a> {
             Due::Minutes,
             Due::Errors,
             Due::Sample,
+            Due::Depths,
             Due::Logs,
             Due::Tidy,
             Due::Prune,
@@ -240,6 +244,7 @@ impl<'a> Duties<'a> {
             Due::Errors => &mut self.errors_at,
             Due::Rescue => &mut self.rescue_at,
             Due::Sample => &mut self.sample_at,
+            Due::Depths => &mut self.depths_at,
             Due::Tidy => &mut self.tidy_at,
             Due::Prune => &mut self.prune_at,
             Due::Index => &mut self.index_at,
@@ -367,6 +372,17 @@ impl<'a> Duties<'a> {
                 }
                 Some(Instant::now() + if read { SAMPLE_EVERY.max(started.elapsed() * SAMPLE_REST) } else { READ_EVERY })
             }
+            Due::Depths => {
+                match store::sample_depths(connection).await {
+                    Ok(_) => {}
+                    Err(error) if store::failure(&error) == Failure::Cancelled || store::lock_timed_out(&error) => {
+                        tracing::debug!(%error, "how many jobs wait was not counted in time: charts have a gap there");
+                    }
+                    Err(error) if store::passes(&error) => return Err(error),
+                    Err(error) => tracing::warn!(%error, "how many jobs wait could not be noted: charts have a gap there"),
+                }
+                Some(Instant::now() + minutes::next(shared))
+            }
             Due::Tidy => {
                 store::prune_side_rows(connection).await?;
                 Some(Instant::now() + TIDY_EVERY.mul_f64(rand::random_range(0.8..=1.2)))
@@ -420,6 +436,7 @@ enum Due {
     Errors,
     Rescue,
     Sample,
+    Depths,
     Tidy,
     Prune,
     Index,

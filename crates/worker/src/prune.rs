@@ -1,4 +1,4 @@
-//! Keeps the history's partitions: made ahead, dropped behind. And removes what is old of the audit, of minutes, of errors and of answered
+//! Keeps the history's partitions: made ahead, dropped behind. And removes what is old of the audit, of minutes, of depths, of errors and of answered
 //! requests. Any worker may.
 
 use std::time::{Duration, Instant};
@@ -46,6 +46,11 @@ pub(crate) async fn run(connection: &mut PgConnection, settings: &Settings) -> R
         }
     }
     while store::prune_minutes(connection, BATCH).await? >= BATCH.into() {
+        if started.elapsed() >= TURN {
+            return Ok(true);
+        }
+    }
+    while store::prune_depths(connection, BATCH).await? >= BATCH.into() {
         if started.elapsed() >= TURN {
             return Ok(true);
         }

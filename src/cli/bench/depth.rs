@@ -1,6 +1,7 @@
 //! What the size of the tables costs: jobs that wait, jobs that are finished.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use sqlx::query::Query;
 
 use super::{
     drain::{ROUNDS, stretch},
@@ -67,11 +68,21 @@ async fn add(database: &Database, jobs: u64) -> anyhow::Result<()> {
 
 /// Runs a statement that inserts rows numbered from $1 to $2, until there are so many.
 pub(crate) async fn grow(database: &Database, statement: &'static str, rows: u64) -> anyhow::Result<()> {
+    fill(database, statement, rows, None).await
+}
+
+/// The same with a statement that is told as $3 how many rows of another sort there are.
+pub(crate) async fn grow_beside(database: &Database, statement: &'static str, rows: u64, others: u64) -> anyhow::Result<()> {
+    fill(database, statement, rows, Some(i64::try_from(others)?)).await
+}
+
+async fn fill(database: &Database, statement: &'static str, rows: u64, others: Option<i64>) -> anyhow::Result<()> {
     let chunks: Vec<u64> = (0..rows).step_by(usize::try_from(CHUNK)?).collect();
     let mut stored = stream::iter(chunks)
         .map(|first| async move {
             let last = (first + CHUNK).min(rows);
-            sqlx::query(statement).bind(i64::try_from(first + 1)?).bind(i64::try_from(last)?).execute(&database.pool).await?;
+            let insert = sqlx::query(statement).bind(i64::try_from(first + 1)?).bind(i64::try_from(last)?);
+            others.into_iter().fold(insert, Query::bind).execute(&database.pool).await?;
             anyhow::Ok(last)
         })
         .buffered(FILLERS);

@@ -5,6 +5,7 @@
 //! statements on the same kind of data, driven by plain loops without the runtime, in the same run.
 
 mod bare;
+mod dashboard;
 mod depth;
 mod drain;
 mod enqueue;
@@ -53,6 +54,9 @@ pub(crate) struct Bench {
     /// Finished jobs in `story`; takes 0.7 GB of disk a million.
     #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
     story: u64,
+    /// Finished jobs in `dashboard`; takes 0.9 GB of disk a million.
+    #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(100_000..=100_000_000))]
+    dashboard: u64,
     /// Jobs at once in the worker.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     concurrency: u32,
@@ -69,11 +73,12 @@ pub(crate) struct Bench {
 
 const EXAMPLES: &str = "\
 Examples:
-  haulage bench                        every scenario at its full size; some 40 minutes and 30 GB of disk
+  haulage bench                        every scenario at its full size; some 50 minutes and 30 GB of disk
   haulage bench --held 30 --backlog 1000000 --history 1000000
   haulage bench drain sustain --jobs 300000
   haulage bench pickup --json
   HAULAGE_BENCH_SERVER=postgres://postgres@10.0.0.5/postgres haulage bench sustain
+  haulage bench dashboard --dashboard 1000000
 
 Compare rows of one run only: the figures follow the machine and what else it does.
 The server is private, on this machine, and shares its cores with the client, unless --server names another.";
@@ -117,6 +122,8 @@ enum Scenario {
     History,
     /// A trace and a request are looked up among ten million finished jobs of ten days.
     Story,
+    /// Every page of the dashboard and every read of its API beside ten million finished and 300,000 unfinished jobs.
+    Dashboard,
     /// What an index on the trace would cost jobs that are unfinished, or finished today.
     Indexes,
 }
@@ -161,6 +168,7 @@ impl Bench {
             Scenario::Backlog => depth::backlog(stage, self.backlog, jobs).await?,
             Scenario::History => depth::history(stage, self.history, jobs).await?,
             Scenario::Story => story::look_ups(stage, self.story).await?,
+            Scenario::Dashboard => dashboard::run(stage, self.dashboard).await?,
             Scenario::Indexes => story::further(stage, jobs).await?,
         })
     }

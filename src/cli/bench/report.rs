@@ -36,6 +36,9 @@ pub(crate) struct Row {
     pub(crate) first_job_ms: Option<f64>,
     /// Of several processes: the smallest and the largest share of the work, 0 to 1.
     pub(crate) shares: Option<(f64, f64)>,
+    /// Of a page: bytes as they are sent, and statements with the beginnings and ends of transactions.
+    pub(crate) bytes: Option<usize>,
+    pub(crate) statements: Option<u64>,
     pub(crate) config: String,
     pub(crate) figures: Vec<Figure>,
 }
@@ -111,7 +114,8 @@ impl Row {
             format!("  {} {:.2} (goal {}): {verdict}\n", figure.name, figure.measured, figure.goal)
         });
         let first = self.first_job_ms.map(|ms| format!("  the first job ran after {ms:.0} ms\n"));
-        std::iter::once(row).chain(first).chain(figures).collect()
+        let page = self.bytes.zip(self.statements).map(|(bytes, statements)| format!("  {bytes} bytes, {statements} statements\n"));
+        std::iter::once(row).chain(first).chain(page).chain(figures).collect()
     }
 
     /// Sets the floor and the ratio to it.

@@ -58,7 +58,7 @@ pub(crate) async fn look_ups(stage: &Stage, finished: u64) -> anyhow::Result<Vec
 }
 
 /// Builds the indexes of every closed day, as the duty of a worker does.
-async fn build(database: &Database) -> anyhow::Result<()> {
+pub(crate) async fn build(database: &Database) -> anyhow::Result<()> {
     let mut connection = database.pool.connect_options().connect().await?;
     ensure!(store::arbitrate_indexing(&mut connection).await?, "somebody else builds");
     let (started, mut built) = (Instant::now(), 0);

@@ -1,5 +1,7 @@
 //! Why something was not done.
 
+use std::num::NonZeroU16;
+
 use axum::http::StatusCode;
 use haulage_queue::{ManageError, ScheduleError, store};
 
@@ -27,6 +29,8 @@ pub(crate) enum Refusal {
     NoLongerApplies(String),
     /// Somebody else has it in hand at this moment.
     Busy(String),
+    /// They have changed so many things so quickly that they have to wait.
+    TooFast { most: u32, wait_s: NonZeroU16 },
     /// The database could not.
     Failed(Problem),
 }
@@ -38,6 +42,7 @@ impl Refusal {
             Self::Unreadable(_) => StatusCode::BAD_REQUEST,
             Self::Missing(_) => StatusCode::NOT_FOUND,
             Self::NoLongerApplies(_) | Self::Busy(_) => StatusCode::CONFLICT,
+            Self::TooFast { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Failed(problem) => problem.status(),
         }
     }
@@ -54,6 +59,7 @@ impl Refusal {
             Self::Missing(_) => "not-found",
             Self::NoLongerApplies(_) => "no-longer-applies",
             Self::Busy(_) => "busy",
+            Self::TooFast { .. } => "too-fast",
             Self::Failed(_) => "failed",
         }
     }
@@ -69,6 +75,11 @@ impl Refusal {
             Self::Unreadable(sentence) | Self::Missing(sentence) => sentence.clone(),
             Self::NoLongerApplies(why) => format!("Nothing was done, this no longer applies: {why}."),
             Self::Busy(why) => format!("Nothing was done: {why}. Try again in a moment."),
+            Self::TooFast { most, wait_s } => {
+                format!(
+                    "Nothing was done: you have changed {most} things at once, and after that it is one a second. Try again in {wait_s} s."
+                )
+            }
             Self::Failed(problem) => problem.sentence().to_owned(),
         }
     }

@@ -234,10 +234,16 @@ pub(crate) struct Stored {
     new: bool,
 }
 
+/// Characters of a unique key.
+const LONGEST_KEY: usize = 1_024;
+
 /// `POST /jobs`.
 pub(crate) async fn enqueue(mut doing: Doing, (): (), job: NewJob) -> Done<Stored> {
     if job.run_at.is_some() && job.delay_s.is_some() {
         return Err(Problem::unusable("`run_at` and `delay_s` both say when: give one of them"));
+    }
+    if job.unique_key.as_ref().is_some_and(|key| !(1..=LONGEST_KEY).contains(&key.chars().count())) {
+        return Err(Problem::unusable(format!("`unique_key` is empty or longer than {LONGEST_KEY} characters")));
     }
     let mut named = NamedJob::new(job.kind, job.args);
     named = job.queue.into_iter().fold(named, NamedJob::queue);
@@ -285,7 +291,7 @@ impl Pause {
 }
 
 async fn queue(mut doing: Doing, name: &str) -> Done<Queue> {
-    let queue = store::list_queues(doing.db(), Some(name), None).await?.pop().map(Queue::new);
+    let queue = store::list_queues(doing.db(), Some(&[name]), None).await?.pop().map(Queue::new);
     // It may be forgotten with its pause: nothing waits in it, and nobody serves it.
     let queue = queue.ok_or_else(|| Problem::not_found(format!("no queue \"{name}\" is known")))?;
     Ok((doing, queue))

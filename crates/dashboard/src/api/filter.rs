@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 use super::field::{Id, State};
 use crate::{error::Problem, show::hide_secrets};
 
+/// Characters of a tag.
+const LONGEST_TAG: usize = 128;
+
 /// Which jobs: all that is given must hold. Names as `haulage operations show --json` has them.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -82,6 +85,9 @@ impl Filter {
             if text.as_ref().is_some_and(|text| text.is_empty() || text.contains('\0')) {
                 return Err(Problem::unusable(format!("`{what}` is empty or holds the character NUL: no job has such a text")));
             }
+        }
+        if self.tag.as_ref().is_some_and(|tag| tag.chars().count() > LONGEST_TAG) {
+            return Err(Problem::unusable(format!("`tag` is longer than {LONGEST_TAG} characters: no job has such a tag")));
         }
         let trace = self.trace.map(|trace| {
             let id = (trace.len() == 32).then(|| u128::from_str_radix(&trace, 16).ok()).flatten();

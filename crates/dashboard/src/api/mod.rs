@@ -50,6 +50,9 @@ const CREATED: StatusCode = StatusCode::CREATED;
 /// Where it is, from our root.
 pub(crate) const ROOT: &str = "/api/v1";
 
+/// What describes it.
+const DOCUMENT: &str = "/openapi.json";
+
 /// All that there is.
 fn endpoints() -> Vec<Endpoint> {
     use Role::{Admin, Operator};
@@ -137,12 +140,18 @@ const fn post(path: &'static str) -> (Method, &'static str) {
 pub(crate) fn router() -> Router<App> {
     let endpoints = endpoints();
     let document = openapi::Document::of(&endpoints);
-    let mut api = Router::new().route("/openapi.json", get(move |request: Request| async move { document.answer(request.headers()) }));
+    let mut api = Router::new().route(DOCUMENT, get(move |request: Request| async move { document.answer(request.headers()) }));
     for Endpoint { path, route, .. } in endpoints {
         api = api.route(path, route);
     }
     let api = api.method_not_allowed_fallback(no_such_method).fallback(lost);
     Router::new().nest(ROOT, api).route("/api", any(lost)).route("/api/", any(lost)).route("/api/{*path}", any(lost))
+}
+
+/// What is read, by its path from our root.
+pub(crate) fn read_paths() -> impl Iterator<Item = String> {
+    let reads = endpoints().into_iter().filter(|endpoint| endpoint.method == Method::GET).map(|endpoint| endpoint.path);
+    reads.chain([DOCUMENT]).map(|path| format!("{ROOT}{path}"))
 }
 
 /// Whether a path leads here, and so is answered for programs.

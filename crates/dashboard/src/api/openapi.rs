@@ -107,7 +107,7 @@ fn describe(endpoint: &Endpoint, answers: &mut SchemaGenerator, questions: &mut 
                 "description": "Whatever is new for each request, such as a UUID: for a day a repeat with the same key does nothing and is answered as before.",
                 "schema": { "type": "string", "pattern": "^[!-~]{1,200}$" }
             }));
-            problems.extend([404, 409, 413, 415]);
+            problems.extend([404, 409, 413, 415, 429]);
         }
     }
     for status in problems {

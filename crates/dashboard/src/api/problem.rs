@@ -40,6 +40,7 @@ impl Problem {
             StatusCode::PAYLOAD_TOO_LARGE => "too-large",
             StatusCode::UNSUPPORTED_MEDIA_TYPE => "media-type",
             StatusCode::UNPROCESSABLE_ENTITY => "unusable",
+            StatusCode::TOO_MANY_REQUESTS => "too-fast",
             StatusCode::SERVICE_UNAVAILABLE => "unavailable",
             StatusCode::GATEWAY_TIMEOUT => "too-slow",
             _ => "failed",
@@ -52,6 +53,6 @@ impl Problem {
             parameter: self.parameter.as_deref(),
         };
         let body = serde_json::to_vec(&details).unwrap_or_default();
-        (self.status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))], body).into_response()
+        (self.status, self.wait(), [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))], body).into_response()
     }
 }

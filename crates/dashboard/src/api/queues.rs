@@ -146,7 +146,7 @@ struct Kind {
 /// `GET /queues/{name}`.
 pub(crate) async fn show(app: App, Name(name): Name, _: Nothing) -> Answer<QueueDetail> {
     let mut reading = app.read().await?;
-    let Some(queue) = store::list_queues(reading.db(), Some(&name), None).await?.pop() else {
+    let Some(queue) = store::list_queues(reading.db(), Some(&[&name]), None).await?.pop() else {
         let sentence = "it has no job in line, no worker, no pause and no limit; its jobs may all be scheduled or finished";
         return Err(Problem::not_found(format!("no queue \"{name}\" is known: {sentence}")));
     };

@@ -104,6 +104,7 @@ where
             let answered = async {
                 actor.check_role(needs)?;
                 check_origin(&parts)?;
+                app.pace.count(actor.name.as_deref().unwrap_or_default())?;
                 let body = bytes(body).await?;
                 let request = Request { actor, key: key_of(&parts.headers)?, hash: hash(&parts.method, &parts.uri, &body) };
                 let (place, Nothing {}) = (place_of(place)?, query_of(&parts.uri)?);

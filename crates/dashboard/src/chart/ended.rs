@@ -1,8 +1,9 @@
-//! What ended, as four charts and a table: completed, what did not complete, how long jobs waited and how long they ran.
+//! What waited and what ended, as five charts and a table: how many waited, what completed, what did not, how long jobs waited and how long
+//! they ran.
 
 use askama::Template;
 use chrono::{DateTime, TimeDelta, Utc};
-use haulage_queue::{Lengths, Stat, StatsRange};
+use haulage_queue::{Depth, DepthCounts, Lengths, Stat, StatsRange};
 use serde::Deserialize;
 
 use super::{Chart, Series, Steps, scale::count};
@@ -43,22 +44,30 @@ pub(crate) struct Ended<'a> {
 #[derive(Debug)]
 struct Line {
     at: DateTime<Utc>,
+    /// In line, set aside, running.
+    depth: [Option<String>; 3],
     counts: [String; 5],
     times: [Option<String>; 4],
 }
 
 impl<'a> Ended<'a> {
-    pub(crate) fn new(frame: &'a Frame, path: String, range: StatsRange, stats: &[Stat]) -> Self {
+    /// Both have the same steps.
+    pub(crate) fn new(frame: &'a Frame, path: String, range: StatsRange, depths: &[Depth], stats: &[Stat]) -> Self {
         let length = TimeDelta::minutes(range.step().into());
         let steps = Steps { start: stats.first().map(|stat| stat.start).unwrap_or_default(), length, count: stats.len() };
-        let is_empty = stats.iter().all(is_empty);
+        let looked = depths.iter().any(|depth| depth.waiting.is_some());
+        let mut charts = if stats.iter().all(is_empty) { Vec::new() } else { charts(stats, steps) };
+        if looked {
+            charts.insert(0, depth_chart(depths, steps));
+        }
+        let lines = stats.iter().zip(depths).map(|(stat, depth)| (stat, depth.waiting));
         Self {
             frame,
             path,
             range,
-            charts: if is_empty { Vec::new() } else { charts(stats, steps) },
+            charts,
             // The newest first, and only those that say something.
-            lines: stats.iter().rev().filter(|stat| !self::is_empty(stat)).map(Line::new).collect(),
+            lines: lines.rev().filter(|(stat, waiting)| !is_empty(stat) || waiting.is_some()).map(Line::new).collect(),
             step: if range.step() == 1 { "minute".to_owned() } else { span(f64::from(range.step()) * 60.0) },
         }
     }
@@ -70,6 +79,33 @@ fn counts(stat: &Stat) -> [i64; 5] {
 
 fn is_empty(stat: &Stat) -> bool {
     counts(stat).iter().all(|count| *count == 0)
+}
+
+/// How many wait and run.
+fn depth_chart(depths: &[Depth], steps: Steps) -> Chart {
+    let counted = |name, class, of: fn(&DepthCounts) -> i64| Series {
+        name,
+        class,
+        values: depths.iter().map(|depth| depth.waiting.as_ref().map(|waiting| of(waiting) as f64)).collect(),
+    };
+    let newest = depths.iter().rev().find_map(|depth| depth.waiting);
+    let says = newest.map(|newest| format!("{} in line", at_least(newest.available, &newest))).unwrap_or_default();
+    Chart::bars(
+        "c-depth",
+        "Depth",
+        says,
+        steps,
+        &[
+            counted("running", "b-run", |waiting| waiting.running),
+            counted("in line", "b-wait", |waiting| waiting.available),
+            counted("set aside", "b-held", |waiting| waiting.parked),
+        ],
+    )
+}
+
+/// A count that may have stopped.
+fn at_least(count: i64, counts: &DepthCounts) -> String {
+    format!("{}{}", number(count), if counts.at_least { "+" } else { "" })
 }
 
 fn charts(stats: &[Stat], steps: Steps) -> Vec<Chart> {
@@ -119,10 +155,14 @@ fn percent(share: f64) -> String {
 }
 
 impl Line {
-    fn new(stat: &Stat) -> Self {
+    fn new((stat, waiting): (&Stat, Option<DepthCounts>)) -> Self {
         let of = |lengths: &Lengths, share: f64| lengths.quantile_s(share).map(span);
         Self {
             at: stat.start,
+            depth: match waiting {
+                Some(counts) => [counts.available, counts.parked, counts.running].map(|count| Some(at_least(count, &counts))),
+                None => [None, None, None],
+            },
             counts: counts(stat).map(number),
             times: [of(&stat.wait, 0.5), of(&stat.wait, 0.95), of(&stat.run, 0.5), of(&stat.run, 0.95)],
         }

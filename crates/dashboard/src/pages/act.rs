@@ -95,6 +95,7 @@ async fn read(app: &App, frame: &Frame, parts: &Parts, request: Request) -> Resu
     let request = Request::from_parts(parts.clone(), bytes.into());
     let Body(form) = Body::<Form>::from_request(request, app).await.map_err(|rejection| Refusal::Unreadable(rejection.body_text()))?;
     forgery::check_form(parts, &frame.actor, &form.token)?;
+    app.pace.count(frame.actor.name.as_deref().unwrap_or_default())?;
     form.spelled_out()
 }
 
@@ -137,7 +138,7 @@ async fn ask<'a>(app: &App, frame: &'a Frame, form: Form, refused: Option<String
                 .await?
                 .ok_or_else(|| Problem::not_found(format!("There is no job {id} any more, or its history is gone.")))?;
             if page.form.act == "move" {
-                page.queues = Some(store::list_queues(reading.db(), None, Some(MOST.into())).await?.into_iter().map(|q| q.name).collect());
+                page.queues = Some(store::list_queue_names(reading.db(), MOST.into()).await?.into_iter().map(|(name, _)| name).collect());
             }
             if page.form.act == "run-again" && page.form.seen.is_empty() {
                 page.form.seen = newest_deed(frame, reading.db()).await?.to_string();
@@ -147,7 +148,7 @@ async fn ask<'a>(app: &App, frame: &'a Frame, form: Form, refused: Option<String
         }
         "jobs" => {
             if page.form.act == "move" {
-                page.queues = Some(store::list_queues(reading.db(), None, Some(MOST.into())).await?.into_iter().map(|q| q.name).collect());
+                page.queues = Some(store::list_queue_names(reading.db(), MOST.into()).await?.into_iter().map(|(name, _)| name).collect());
             }
             let newest = list_operations(reading.db(), None, 1).await?.first().map_or(0, |newest| newest.id.0);
             drop(reading);

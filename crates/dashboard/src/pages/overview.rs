@@ -7,7 +7,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use haulage_queue::{
-    JobFilter, JobState, job_page, list_workers, stats,
+    JobFilter, JobState, depths, job_page, list_workers, stats,
     store::{self, RunningJob},
 };
 
@@ -38,14 +38,17 @@ async fn read<'a>(app: &App, frame: &'a Frame, asked: &Asked) -> Result<Overview
     let mut reading = app.read().await?;
     let clock = reading.clock;
     let counts = store::count_states(reading.db()).await?;
-    let queues = store::list_queues(reading.db(), None, Some(i64::from(MOST) + 1)).await?;
-    let mut lines: Vec<Line> = queues.into_iter().take(MOST.into()).map(|queue| Line::new(queue, &clock)).collect();
-    // Those that have waited longest first.
-    lines.sort_by(|a, b| b.queue.oldest_s.unwrap_or(-1.0).total_cmp(&a.queue.oldest_s.unwrap_or(-1.0)));
-    let all_queues = lines.len();
-    lines.truncate(SOME.into());
+    let mut names = store::list_queue_names(reading.db(), MOST.into()).await?;
+    // Those that have waited longest first, and only those are counted.
+    names.sort_by(|(_, a), (_, b)| b.unwrap_or(-1.0).total_cmp(&a.unwrap_or(-1.0)));
+    let all_queues = names.len();
+    let first: Vec<&str> = names.iter().take(SOME.into()).map(|(name, _)| name.as_str()).collect();
+    let queues = store::list_queues(reading.db(), Some(&first), None).await?;
+    let mut lines: Vec<Line> = queues.into_iter().map(|queue| Line::new(queue, &clock)).collect();
+    lines.sort_by_key(|line| first.iter().position(|name| *name == line.queue.name));
     queues::add_paces(reading.db(), &mut lines, &clock).await?;
     let ended = stats(reading.db(), asked.range(), None).await?;
+    let depth = depths(reading.db(), asked.range(), None).await?;
     let mut workers: Vec<Process> = list_workers(reading.db()).await?.into_iter().map(Process::new).collect();
     let (alive, all_workers) = (workers.iter().filter(|process| process.lives()).count(), workers.len());
     let slots = workers.iter().filter(|process| process.lives()).map(|process| process.slots).sum();
@@ -75,7 +78,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, asked: &Asked) -> Result<Overview
         dead: dead.jobs.into_iter().map(|job| Row::new(job, &clock)).collect(),
         cards: causes.iter().flat_map(|causes| cards(frame, causes.causes.iter().take(3), seen)).collect(),
         causes: causes.map(|causes| causes.causes.len()),
-        ended: Ended::new(frame, "overview".to_owned(), asked.range(), &ended),
+        ended: Ended::new(frame, "overview".to_owned(), asked.range(), &depth, &ended),
         clock,
     })
 }

@@ -7,7 +7,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use haulage_queue::{
-    AuditFilter, JobFilter, Priority, QueueStatus, WorkerInfo, WorkerLife, job_page, list_audit, list_workers, stats,
+    AuditFilter, JobFilter, Priority, QueueStatus, WorkerInfo, WorkerLife, depths, job_page, list_audit, list_workers, stats,
     store::{self, RunningJob, Waiting},
 };
 
@@ -42,7 +42,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, name: String, asked: &Asked) -> R
     }
     let mut reading = app.read().await?;
     let clock = reading.clock;
-    let known = store::list_queues(reading.db(), Some(&name), None).await?.pop();
+    let known = store::list_queues(reading.db(), Some(&[&name]), None).await?.pop();
     let newest = job_page(reading.db(), &JobFilter::new().queue(&name).limit(SOME)).await?;
     let Some(known) = known else {
         // Its jobs may all be scheduled or finished.
@@ -60,6 +60,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, name: String, asked: &Asked) -> R
     let workers = list_workers(reading.db()).await?;
     let deeds = list_audit(reading.db(), &AuditFilter::new().queue(&name).limit(SOME)).await?;
     let ended = stats(reading.db(), asked.range(), Some(&name)).await?;
+    let depth = depths(reading.db(), asked.range(), Some(&name)).await?;
     let seen = newest_deed(frame, reading.db()).await?;
     drop(reading);
     let causes = app.causes_if_known().await;
@@ -78,7 +79,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, name: String, asked: &Asked) -> R
         served: served(workers, &name),
         cards,
         deeds: deeds.into_iter().map(Deed::new).collect(),
-        ended: Ended::new(frame, format!("queues/{}", encode(&name)), asked.range(), &ended),
+        ended: Ended::new(frame, format!("queues/{}", encode(&name)), asked.range(), &depth, &ended),
         newest: newest.jobs.into_iter().map(|job| Row::new(job, &clock)).collect(),
         line: Line::new(known, &clock),
         clock,

@@ -8,7 +8,7 @@ use crate::{JobId, JobState, unique};
 /// Which jobs to list: all, newest id first, 50 at a time, unless told otherwise. Every condition given must hold.
 ///
 /// Cheap, whatever the history holds: state, root, parent, the group of an error, a window of `finished`; and in days that are over, by the indexes that a worker
-/// builds for them, kind, tag, args and trace, if they match no more than 20,000 jobs. The others are compared row by row, newest id first.
+/// builds for them, kind, tag, args and trace, if they match no more than 5,000 jobs. The others are compared row by row, newest id first.
 /// As JSON it keeps its names for good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

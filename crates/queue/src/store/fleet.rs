@@ -12,6 +12,9 @@ use crate::{CauseGroup, JobId, TraceContext};
 /// A sample takes no longer than this: beside a wall of dead rows none is better than a slow one.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Counts stop one later.
+const COUNTED: i64 = 10_000;
+
 /// How the fleet's queues and the database stand.
 #[derive(Debug, Clone, Default)]
 pub struct FleetSample {
@@ -57,7 +60,15 @@ pub struct QueueSample {
 pub async fn sample_fleet(connection: &mut PgConnection) -> Result<FleetSample, sqlx::Error> {
     let mut tx = connection.begin().await?;
     limit_statement(&mut *tx, PATIENCE).await?;
-    let rows = sqlx::query(include_str!("../sql/sample_fleet.sql")).fetch_all(&mut *tx).await?;
+    let queues = sample_queues(&mut tx, COUNTED).await?;
+    let (oldest_transaction_s, dead) = sample_database(&mut tx).await?;
+    tx.commit().await?;
+    Ok(FleetSample { queues, oldest_transaction_s, dead, ..FleetSample::default() })
+}
+
+/// The queues, each counted to one more than this.
+pub(super) async fn sample_queues(connection: &mut PgConnection, most: i64) -> Result<Vec<QueueSample>, sqlx::Error> {
+    let rows = sqlx::query(include_str!("../sql/sample_queues.sql")).bind(most + 1).fetch_all(connection).await?;
     let queues = rows.iter().map(|row| {
         Ok(QueueSample {
             name: row.try_get(0)?,
@@ -67,10 +78,7 @@ pub async fn sample_fleet(connection: &mut PgConnection) -> Result<FleetSample, 
             oldest_s: row.try_get(4)?,
         })
     });
-    let queues = queues.collect::<Result<_, sqlx::Error>>()?;
-    let (oldest_transaction_s, dead) = sample_database(&mut tx).await?;
-    tx.commit().await?;
-    Ok(FleetSample { queues, oldest_transaction_s, dead, ..FleetSample::default() })
+    queues.collect()
 }
 
 async fn sample_database(connection: &mut PgConnection) -> Result<(Option<f64>, Vec<(String, i64)>), sqlx::Error> {

@@ -151,13 +151,18 @@ pub async fn list_key_limits<'c>(executor: impl PgExecutor<'c>, most: Option<i64
         .collect()
 }
 
-/// Queues, by name: only the one of this name, or at most so many.
+/// The names of queues, at most so many, and how long the oldest job in line has waited, in seconds. Nothing is counted.
+pub async fn list_queue_names<'c>(executor: impl PgExecutor<'c>, most: i64) -> Result<Vec<(String, Option<f64>)>, sqlx::Error> {
+    sqlx::query_as(include_str!("../sql/list_queue_names.sql")).bind(most).fetch_all(executor).await
+}
+
+/// Queues, by name: only those of these names, or at most so many.
 pub async fn list_queues<'c>(
     executor: impl PgExecutor<'c>,
-    name: Option<&str>,
+    names: Option<&[&str]>,
     most: Option<i64>,
 ) -> Result<Vec<QueueStatus>, sqlx::Error> {
-    let rows = sqlx::query(include_str!("../sql/list_queues.sql")).bind(name).bind(most).fetch_all(executor).await?;
+    let rows = sqlx::query(include_str!("../sql/list_queues.sql")).bind(names).bind(most).fetch_all(executor).await?;
     rows.iter()
         .map(|row| {
             Ok(QueueStatus {

@@ -3,6 +3,7 @@
 
 mod audit;
 mod claim;
+mod depths;
 mod duty;
 mod enqueue;
 mod errors;
@@ -38,6 +39,8 @@ use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 
 pub use crate::trace::StoredRelation;
 pub(crate) use audit::{AuditRow, write_audit};
+pub(crate) use depths::list_depths;
+pub use depths::{prune_depths, sample_depths};
 pub(crate) use enqueue::{call_enqueue, enqueue_job, enqueue_jobs, enqueue_unique_jobs};
 pub use errors::{NotedError, list_error_hours, prune_errors, save_errors};
 pub(crate) use errors::{get_error, list_errors};
@@ -50,7 +53,7 @@ pub use lease::{
     Beat, Registration, beat_worker, delete_leases, limit_idle_transaction, limit_lock, limit_statement, register_worker, remove_worker,
     return_stranded, tell_worker,
 };
-pub use limit::{Admission, admit_keys, admit_queue, hold_rates, list_key_limits, list_queues, waiting_keys};
+pub use limit::{Admission, admit_keys, admit_queue, hold_rates, list_key_limits, list_queue_names, list_queues, waiting_keys};
 pub(crate) use limit::{limit_key, limit_queue, look_at_key_limit, look_at_queue, pause_queue, resume_queue, unlimit_key};
 pub(crate) use log::list_attempt_logs;
 pub use log::{LogTail, StoredLine, save_logs, save_spans};

@@ -2,8 +2,11 @@
 
 use sqlx::{Postgres, QueryBuilder};
 
-use super::page::PAGE_REACH;
 use crate::JobFilter;
+
+/// What matches more jobs than this in days that are over is not rare: a window over the newest finds enough of it. As a rule it is a kind
+/// that is asked for which does, and then what was read up to here is for nothing.
+pub(super) const MOST_HITS: i64 = 5_000;
 
 /// Days of some parents that have rows, and whether each has the index of this name in all of them; and the newest stretch of those that
 /// have: from `lower` to `upper`, both infinity if there is none. The tables come first, or the size of every relation might be asked for,
@@ -35,7 +38,7 @@ pub(super) fn indexed(filter: &JobFilter) -> Option<&'static str> {
 
 /// Whether the indexes of closed days have found all that there is.
 pub(super) fn few_hits() -> String {
-    format!("(SELECT count(*) FROM hits) <= {PAGE_REACH}")
+    format!("(SELECT count(*) FROM hits) <= {MOST_HITS}")
 }
 
 /// What the indexes of closed days hold.

@@ -3,7 +3,7 @@
 use sqlx::{PgExecutor, QueryBuilder, Row, postgres::PgRow};
 
 use super::{
-    closed::{CLOSED, few_hits, indexed, push_indexed},
+    closed::{CLOSED, MOST_HITS, few_hits, indexed, push_indexed},
     conditions::{LAST_ERROR, push_conditions},
     window::{Days, FINISHED, Parts, Window, push_window},
 };
@@ -45,7 +45,7 @@ pub(crate) async fn search_jobs<'c>(
         query.push("AND j.finished_at < (SELECT c.upper FROM closed AS c) AND j.id <= ");
         query.push_bind(window.up_to);
         push_indexed(&mut query, filter);
-        query.push(format_args!(" LIMIT {}), ", PAGE_REACH + 1));
+        query.push(format_args!(" LIMIT {}), ", MOST_HITS + 1));
     }
     for (number, (table, window)) in looks.iter().enumerate() {
         query.push(format_args!("part_{number} AS MATERIALIZED (SELECT {COLUMNS} FROM "));
@@ -85,7 +85,8 @@ pub(crate) async fn search_jobs<'c>(
         query.push(if number > 0 { " UNION ALL " } else { "" }).push(format_args!("SELECT {COLUMNS} FROM part_{number} AS j"));
     }
     query.push(format_args!(") AS j ON j.id >= reached.id OR reached.id IS NULL ORDER BY j.id DESC LIMIT {limit}"));
-    let rows = query.build().fetch_all(executor).await?;
+    // Planned anew each time: after five times Postgres takes a plan for any kind, tag or args, and that one reads days by their primary key.
+    let rows = query.build().persistent(index.is_none()).fetch_all(executor).await?;
     let reached: Option<i64> = rows.first().map(|row| row.try_get("reached")).transpose()?.flatten();
     let jobs: Vec<JobSummary> = rows.iter().map(summary).filter_map(Result::transpose).collect::<Result<_, _>>()?;
     let next = if jobs.len() >= usize::from(limit) { jobs.last().map(|job| job.id) } else { reached.map(JobId) };
