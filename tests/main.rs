@@ -42,6 +42,7 @@ mod pages;
 mod partitions;
 mod queues;
 mod reading_pages;
+mod replica;
 mod retry_after;
 mod roles;
 mod rolling;

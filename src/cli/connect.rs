@@ -59,7 +59,7 @@ pub(crate) fn place_of(url: &str) -> anyhow::Result<String> {
     Ok(place(&options(url)?))
 }
 
-fn options(url: &str) -> anyhow::Result<PgConnectOptions> {
+pub(crate) fn options(url: &str) -> anyhow::Result<PgConnectOptions> {
     // The driver itself takes any scheme and would talk Postgres to a MySQL server.
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
         bail!("the database URL is not one of Postgres: {FORM}");
@@ -67,7 +67,7 @@ fn options(url: &str) -> anyhow::Result<PgConnectOptions> {
     url.parse().with_context(|| format!("the database URL is not valid: {FORM}"))
 }
 
-fn place(options: &PgConnectOptions) -> String {
+pub(crate) fn place(options: &PgConnectOptions) -> String {
     let database = options.get_database().unwrap_or("(default)");
     match options.get_socket() {
         Some(socket) => format!("{}/{database}", socket.display()),

@@ -69,7 +69,11 @@ pub(crate) async fn act(State(app): State<App>, frame: Frame, request: Request) 
                 (Action::Job { verb: Verb::Delete, .. }, ..) if form.here.starts_with("jobs/") => "jobs".to_owned(),
                 _ => form.here,
             };
-            go_back(&here, &Flash::new(done.changed, done.sentence))
+            let mut response = go_back(&here, &Flash::new(done.changed, done.sentence));
+            if let Some(position) = app.position().await {
+                position.give(&mut response, None);
+            }
+            response
         }
         // What was typed must not be lost.
         Err(refusal @ (Refusal::Unreadable(_) | Refusal::NoLongerApplies(_))) if is_typed(&form) => {
