@@ -134,7 +134,7 @@ async fn every_list_can_be_read_on_a_replica_and_what_is_exact_is_not() {
     let id = enqueue(&primary, 1).await;
     ana().pause_queue(&primary, "default", None).await.unwrap();
     ana().start(&primary, haulage::Verb::Cancel, &haulage::JobFilter::new().queue("none")).await.unwrap();
-    declare_schedules(&primary, "tests", &[Schedule::new("nightly", "0 3 * * *", Count { n: 1 })]).await.unwrap();
+    declare_schedules(&primary, "tests", vec![Schedule::new("nightly", "0 3 * * *", Count { n: 1 })]).await.unwrap();
     caught_up(&primary, &replica).await;
     let url = serve_with(&primary, replica).await;
     for path in [
