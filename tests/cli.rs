@@ -262,6 +262,8 @@ fn help_of_every_command_has_examples_and_hides_the_url() {
         &["operations", "cancel", "--help"],
         &["operations", "resume", "--help"],
         &["workers", "--help"],
+        &["workers", "quiet", "--help"],
+        &["workers", "resume", "--help"],
         &["audit", "--help"],
         &["work", "--help"],
         &["dev", "--help"],

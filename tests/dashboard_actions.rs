@@ -638,6 +638,8 @@ async fn every_route_answers_every_role_as_it_should() {
         ("queue", "pause", OPERATOR),
         ("queue", "resume", OPERATOR),
         ("queue", "limit", ADMIN),
+        ("worker", "quiet", OPERATOR),
+        ("worker", "resume", OPERATOR),
         ("key", "limit", ADMIN),
         ("schedule", "pause", OPERATOR),
         ("schedule", "resume", OPERATOR),
@@ -672,6 +674,17 @@ async fn every_route_answers_every_role_as_it_should() {
                         ana().cancel_operation(&pool, id).await.unwrap();
                     }
                     id.0
+                }
+                ("worker", _) => {
+                    let id = sqlx::query_scalar(
+                        "INSERT INTO haulage.workers (id, name, version, queues, slots, kinds, lease_ms)
+                         SELECT count(*) + 1, 'w', '1', '{mail}', '{1}', '{count}', 86400000 FROM haulage.workers RETURNING id",
+                    );
+                    let id = id.fetch_one(&pool).await.unwrap();
+                    if act == "resume" {
+                        ana().quiet_worker(&pool, id).await.unwrap();
+                    }
+                    id
                 }
                 _ => enqueue(&pool).await.0,
             };

@@ -41,6 +41,7 @@ mod outcomes;
 mod pages;
 mod partitions;
 mod queues;
+mod quiet;
 mod reading_pages;
 mod replica;
 mod retry_after;

@@ -168,7 +168,6 @@ async fn every_list_can_be_read_on_a_replica_and_what_is_exact_is_not() {
         "workers".to_owned(),
         "operations/1".to_owned(),
         "health".to_owned(),
-        "metrics".to_owned(),
         format!("jobs/{id}"),
         format!("traces/{id}"),
         format!("api/v1/jobs/{id}"),

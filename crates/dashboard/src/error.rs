@@ -167,7 +167,7 @@ impl From<ManageError> for Problem {
     fn from(error: ManageError) -> Self {
         let sentence = error.to_string();
         match error {
-            ManageError::NotFound { .. } | ManageError::NoOperation { .. } => Self::not_found(sentence),
+            ManageError::NotFound { .. } | ManageError::NoWorker { .. } | ManageError::NoOperation { .. } => Self::not_found(sentence),
             ManageError::Refused { .. } | ManageError::OperationState { .. } | ManageError::Locked { .. } | ManageError::Conflict(_) => {
                 Self::conflict(sentence)
             }

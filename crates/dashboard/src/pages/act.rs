@@ -319,6 +319,11 @@ impl ActPage<'_> {
                 let sentence = "It does not fire. Its jobs stay; what comes while it is paused is not made up.";
                 (format!("Pause schedule {schedule}?"), "Pause", sentence.to_owned())
             }
+            Action::QuietWorker { .. } => {
+                let sentence = "It claims nothing more, gives back what it has not started, finishes what it runs, and lives on until it is resumed or stopped.";
+                ("Keep this worker quiet?".to_owned(), "Keep quiet", sentence.to_owned())
+            }
+            Action::ResumeWorker { .. } => ("Resume this worker?".to_owned(), "Resume", "It claims jobs again.".to_owned()),
             Action::ResumeQueue { queue } => (format!("Resume queue {queue}?"), "Resume", "Its jobs start again.".to_owned()),
             Action::ResumeSchedule { schedule } => {
                 (format!("Resume schedule {schedule}?"), "Resume", "It fires again, from its next instant on.".to_owned())

@@ -101,6 +101,7 @@ impl Deed {
         let link = match entry.target.split_once(' ') {
             Some(("job", id)) => Some(format!("jobs/{}", encode(id))),
             Some(("operation", id)) => Some(format!("operations/{}", encode(id))),
+            Some(("worker", id)) => Some(format!("workers/{}", encode(id))),
             Some(("queue", name)) => Some(format!("queues/{}", encode(name))),
             Some(("schedule", name)) => Some(format!("schedules/{}", encode(name))),
             _ => None,
