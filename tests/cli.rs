@@ -262,6 +262,8 @@ fn help_of_every_command_has_examples_and_hides_the_url() {
         &["operations", "cancel", "--help"],
         &["operations", "resume", "--help"],
         &["workers", "--help"],
+        &["workers", "quiet", "--help"],
+        &["workers", "resume", "--help"],
         &["audit", "--help"],
         &["work", "--help"],
         &["dev", "--help"],
@@ -335,6 +337,26 @@ async fn the_dashboard_command_serves_until_it_is_told_to_stop() {
     assert_eq!(health, json!({ "status": "ok", "schema_version": SCHEMA_VERSION }));
     terminate(&child);
     assert!(child.wait().unwrap().success());
+}
+
+#[tokio::test]
+async fn the_dashboard_command_says_what_its_replica_is() {
+    let (database, other) = (database().await, database().await);
+    let url = database.url();
+    for (read, says) in [(url.clone(), "takes writes itself"), ("postgres://x@127.0.0.1:1/none".to_owned(), "the replica does not answer")]
+    {
+        let mut child = command(Some(&url), &["dashboard", "--listen", "127.0.0.1:0"]).env("HAULAGE_READ_URL", &read).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        assert!(lines.next().unwrap().contains(says), "{says}");
+        assert!(lines.next().unwrap().contains("the dashboard is at"), "{says}");
+        terminate(&child);
+        child.wait().unwrap();
+    }
+    for (read, says) in [(other.url().as_str(), "has other data"), ("mysql://me:hunter2@a/b", "HAULAGE_READ_URL")] {
+        let output = haulage(&url, &["dashboard", "--listen", "127.0.0.1:0", "--read-url", read]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && text.contains(says) && !text.contains("hunter2"), "{text}");
+    }
 }
 
 /// As an admin, so that the buttons are there, unless nothing can be changed.

@@ -16,7 +16,7 @@ use sqlx::PgPool;
 use crate::support::{Count, PATIENCE, ana, database, eventually, wait_for_state, worker};
 
 /// Somebody with a browser: it keeps cookies, says where forms come from, and follows no redirect.
-struct Browser {
+pub(crate) struct Browser {
     url: String,
     client: reqwest::Client,
     cookies: std::sync::Mutex<Vec<(String, String)>>,
@@ -24,7 +24,7 @@ struct Browser {
 
 /// What a page answered.
 #[derive(Debug)]
-struct Page {
+pub(crate) struct Page {
     status: StatusCode,
     body: String,
     /// Where a redirect leads.
@@ -32,12 +32,12 @@ struct Page {
 }
 
 impl Browser {
-    fn at(url: &str) -> Self {
+    pub(crate) fn at(url: &str) -> Self {
         let client = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { url: url.to_owned(), client, cookies: std::sync::Mutex::default() }
     }
 
-    fn cookie(&self) -> String {
+    pub(crate) fn cookie(&self) -> String {
         self.cookies.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
     }
 
@@ -60,7 +60,7 @@ impl Browser {
     }
 
     /// Presses the button of this name on a page: sends its form, or the one that it leads to, with what is typed.
-    async fn press(&self, path: &str, label: &str, typed: &[(&str, &str)]) -> Page {
+    pub(crate) async fn press(&self, path: &str, label: &str, typed: &[(&str, &str)]) -> Page {
         let form = self.form(path, label).await;
         self.post(&with(form, typed)).await
     }
@@ -685,6 +685,8 @@ async fn every_route_answers_every_role_as_it_should() {
         ("queue", "pause", OPERATOR),
         ("queue", "resume", OPERATOR),
         ("queue", "limit", ADMIN),
+        ("worker", "quiet", OPERATOR),
+        ("worker", "resume", OPERATOR),
         ("key", "limit", ADMIN),
         ("schedule", "pause", OPERATOR),
         ("schedule", "resume", OPERATOR),
@@ -719,6 +721,17 @@ async fn every_route_answers_every_role_as_it_should() {
                         ana().cancel_operation(&pool, id).await.unwrap();
                     }
                     id.0
+                }
+                ("worker", _) => {
+                    let id = sqlx::query_scalar(
+                        "INSERT INTO haulage.workers (id, name, version, queues, slots, kinds, lease_ms)
+                         SELECT count(*) + 1, 'w', '1', '{mail}', '{1}', '{count}', 86400000 FROM haulage.workers RETURNING id",
+                    );
+                    let id = id.fetch_one(&pool).await.unwrap();
+                    if act == "resume" {
+                        ana().quiet_worker(&pool, id).await.unwrap();
+                    }
+                    id
                 }
                 _ => enqueue(&pool).await.0,
             };

@@ -14,7 +14,7 @@ use crate::support::{Count, database, eventually, worker};
 async fn claimer(pool: &PgPool, worker: i64) -> PgConnection {
     let mut connection = PgConnection::connect_with(&pool.connect_options()).await.unwrap();
     let who = Registration { name: "w".into(), queues: Vec::new(), slots: Vec::new(), kinds: Kinds::default(), lease_ms: 60_000 };
-    store::register_worker(&mut connection, worker, &who).await.unwrap();
+    store::register_worker(&mut connection, worker, &who, None).await.unwrap();
     connection
 }
 

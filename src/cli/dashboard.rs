@@ -7,12 +7,12 @@ use axum::Extension;
 use clap::ValueEnum;
 use haulage::{
     check_schema,
-    dashboard::{Auth, Identity, Network, Role, only_local, read_only},
+    dashboard::{self, Auth, Identity, Network, Role, only_local, read_only},
 };
 use sqlx::postgres::PgPoolOptions;
 use tokio::{net::TcpListener, sync::oneshot};
 
-use super::{connect::DatabaseUrl, output::remark, stop::Stops};
+use super::{connect::DatabaseUrl, output::remark, replica::ReadUrl, stop::Stops};
 
 /// How long a page waits for a connection.
 const PATIENCE: Duration = Duration::from_millis(1_500);
@@ -27,6 +27,7 @@ Examples:
   haulage dashboard                                      on this machine, for whoever is on it: as you, and as admin
   haulage dashboard --read-only                          the same, and nothing can be changed
   haulage dashboard --listen 0.0.0.0:8090 --auth basic --credentials /etc/haulage/dashboard
+  haulage dashboard --read-url postgres://..@replica/app lists and charts from a replica
   haulage dashboard --listen 10.1.2.3:8090 --auth proxy --trusted-proxy 10.1.0.0/16
   ssh -L 8090:127.0.0.1:8090 HOST haulage dashboard      to see it from elsewhere
 
@@ -73,6 +74,9 @@ pub(crate) struct Dashboard {
     #[arg(long, conflicts_with = "auth")]
     insecure_no_auth: bool,
 
+    #[command(flatten)]
+    replica: ReadUrl,
+
     /// Change nothing, whoever asks: the database refuses every write
     #[arg(long)]
     read_only: bool,
@@ -100,13 +104,16 @@ impl Dashboard {
         check_schema(&mut *pool.acquire().await?).await?;
         // A page that says so beats one that hangs: a probe waits a second or two.
         let options = (*pool.connect_options()).clone().application_name("haulage dashboard");
-        let pool = PgPoolOptions::new().max_connections(4).acquire_timeout(PATIENCE).connect_lazy_with(options);
+        let few = PgPoolOptions::new().max_connections(4).acquire_timeout(PATIENCE);
+        let replica = self.replica.pool(&pool, few.clone()).await?;
+        let pool = few.connect_lazy_with(options);
         let pool = if self.read_only { read_only(&pool) } else { pool };
         let listener = TcpListener::bind(self.listen)
             .await
             .with_context(|| format!("can't listen on {}; choose another address with --listen", self.listen))?;
         remark(&format!("the dashboard is at http://{}/; stop it with Ctrl-C", listener.local_addr()?));
-        let router = haulage::dashboard::router(pool);
+        let dashboard = dashboard::Dashboard::new(pool);
+        let router = replica.into_iter().fold(dashboard, dashboard::Dashboard::replica).router();
         let router = match auth {
             Some(auth) => auth.protect(router),
             None if self.insecure_no_auth => router,

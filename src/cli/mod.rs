@@ -23,6 +23,7 @@ mod limit;
 mod operator;
 mod output;
 mod pause;
+mod replica;
 mod stop;
 mod table;
 mod unhandled;

@@ -92,6 +92,13 @@ async fn queues_schedules_and_operations_are_acted_on() {
     assert_eq!(post(&url, "/queues/a%2Fb/resume", json!({})).await.json(), json!({ "name": "a/b", "was_paused": true }));
     assert_eq!(post(&url, "/queues/a%2Fb/resume", json!({})).await.json(), json!({ "name": "a/b", "was_paused": false }));
 
+    let quiet = post(&url, "/workers/77/quiet", json!({ "reason": "INC-2207" })).await.json();
+    assert!(quiet["id"] == "77" && quiet["quiet_by"] == "ci" && quiet["quiet_why"] == "INC-2207", "{quiet}");
+    assert!(get_with_login(&url, "/workers/77").await["quiet_at"].is_string());
+    assert_eq!(post(&url, "/workers/77/resume", json!({})).await.json(), json!({ "id": "77", "was_quiet": true }));
+    assert_eq!(post(&url, "/workers/77/resume", json!({})).await.json(), json!({ "id": "77", "was_quiet": false }));
+    assert_problem(&post(&url, "/workers/78/quiet", json!({})).await, StatusCode::NOT_FOUND, &["no worker 78 lives"]);
+
     let put = async |path: &str, body: Value| send(&url, Method::PUT, path, body, None).await;
     let limit = json!({ "max_running": 3, "rate": { "count": 100, "per_s": 60.0, "burst": 20 } });
     assert_eq!(put("/queues/a%2Fb/limit", limit.clone()).await.json(), limit);

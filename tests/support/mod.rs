@@ -4,6 +4,8 @@ pub(crate) mod browser;
 #[cfg(feature = "dashboard")]
 pub(crate) mod page;
 pub(crate) mod proxy;
+#[cfg(all(feature = "dashboard", feature = "dev", unix))]
+pub(crate) mod replica;
 mod server;
 
 use std::{sync::Arc, time::Duration};

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use haulage::{CauseGroup, Job, Limit, Mover, NamedJob, Severity, WhyCode, enqueue_named};
+use haulage::{CauseGroup, Job, Limit, Mover, NamedJob, Severity, WhyCode, enqueue_named, list_workers};
 use tokio::sync::Semaphore;
 
 use super::{age, ana, busy, cause, completes, enqueue, fix, quick, said, some_cause, why};
@@ -53,6 +53,46 @@ async fn no_worker() {
     said(&verdict, WhyCode::NoWorker, "No live worker serves queue `mailz`.");
     assert_eq!(verdict.fixes.len(), 1, "{:?}", verdict.fixes);
     first.shutdown().await;
+}
+
+#[tokio::test]
+async fn workers_quiet() {
+    let pool = database().await.pool();
+    let quiet = quick(&pool).await;
+    #[derive(Debug, serde::Serialize, serde::Deserialize)]
+    struct Report {}
+    impl Job for Report {
+        const KIND: &'static str = "report";
+    }
+    // One of the same queue that does not know the kind.
+    let other = worker(&pool).handle(|_: Report| async {}).build().unwrap().start().await.unwrap();
+    let known = list_workers(&pool).await.unwrap().into_iter().find(|worker| worker.kinds == ["count"]).unwrap();
+    ana().because("INC-2207").quiet_worker(&pool, known.id.parse().unwrap()).await.unwrap();
+    // The worker has heard of it.
+    eventually("nobody runs it", async || {
+        let id = enqueue(&pool, "mail", "count").await;
+        why(&pool, id).await.code == WhyCode::WorkersQuiet && jobs_in(&pool, haulage::JobState::Running).await == 0
+    })
+    .await;
+    let id = enqueue(&pool, "default", "count").await;
+    let verdict = why(&pool, id).await;
+    said(
+        &verdict,
+        WhyCode::WorkersQuiet,
+        "The only worker that takes `count` from `default`, `*`, is kept quiet by ana since *: “INC-2207”.",
+    );
+    assert_eq!((verdict.severity, verdict.mover), (Severity::Stuck, Mover::Person));
+    assert_eq!(verdict.fixes[0].command, format!("haulage workers resume {}", known.id));
+    // What no worker takes, quiet or not, is as before.
+    let unknown = enqueue(&pool, "default", "none").await;
+    said(&why(&pool, unknown).await, WhyCode::NoHandler, "2 workers serve `default`, but none has a handler for `none`.");
+    age(&pool, id, 10).await;
+    assert_eq!(some_cause(&pool, WhyCode::WorkersQuiet).await.verdict.group, Some(CauseGroup::NeedsYou));
+    fix(&pool, &verdict).await;
+    completes(&pool, id).await;
+    eventually("it is none any more", async || cause(&pool, WhyCode::WorkersQuiet).await.is_none()).await;
+    quiet.shutdown().await;
+    other.shutdown().await;
 }
 
 #[tokio::test]

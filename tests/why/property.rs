@@ -30,7 +30,7 @@ fn some<T: Copy>(rng: &mut StdRng, of: &[T], at_least: usize) -> Vec<T> {
 
 /// A database in a random state; returns its live workers and its jobs that wait.
 async fn make(pool: &PgPool, rng: &mut StdRng, limits: bool) -> (Vec<Worker>, Vec<i64>) {
-    sqlx::raw_sql("TRUNCATE haulage.live_jobs, haulage.leases, haulage.workers, haulage.queues, haulage.key_limits, haulage.key_rates")
+    sqlx::raw_sql("TRUNCATE haulage.live_jobs, haulage.leases, haulage.workers, haulage.queues, haulage.key_limits, haulage.key_rates, haulage.quiet_workers")
         .execute(pool)
         .await
         .unwrap();
@@ -56,7 +56,12 @@ async fn make(pool: &PgPool, rng: &mut StdRng, limits: bool) -> (Vec<Worker>, Ve
         .execute(pool)
         .await
         .unwrap();
-        if life == "now()" && !dead {
+        // The claim of one that is quiet is never made.
+        let quiet = rng.random_bool(0.1);
+        if quiet {
+            sqlx::query("INSERT INTO haulage.quiet_workers (worker, by) VALUES ($1, 'ana')").bind(id).execute(pool).await.unwrap();
+        }
+        if life == "now()" && !dead && !quiet {
             let revisions = if old { vec![i16::MAX; names.len()] } else { revisions };
             let kinds = Kinds { names: names.into_iter().map(ToOwned::to_owned).collect(), revisions };
             live.push(Worker { id, queues, kinds });

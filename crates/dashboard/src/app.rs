@@ -1,19 +1,24 @@
 //! What all requests share: the pool, and what was read a moment ago.
 
 use std::{
+    convert::Infallible,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use axum::extract::FromRef;
+use axum::{
+    extract::{FromRef, FromRequestParts},
+    http::request::Parts,
+};
 use chrono::{DateTime, Utc};
-use haulage_queue::{CauseGroup, Causes, causes, store};
+use haulage_queue::{CauseGroup, Causes, WorkerInfo, causes, list_workers, store, store::Standing};
 use sqlx::{Acquire, PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::{Mutex, watch};
 
 use crate::{
     actions::{Drivers, Pace},
     error::Problem,
+    replica::{Place, Position, Replica},
 };
 
 /// A page's statements end after this long: a dashboard must not be what a database suffers from.
@@ -35,6 +40,9 @@ pub(crate) struct App {
     pub(crate) read_only: bool,
     pub(crate) drivers: Drivers,
     pub(crate) pace: Pace,
+    pub(crate) replica: Option<Replica>,
+    /// Where this request reads what need not be exact.
+    place: Place,
     workers: Last<Workers>,
     causes: Last<Result<Arc<Causes>, Problem>>,
     /// The last that could be read.
@@ -55,23 +63,48 @@ pub(crate) struct Workers {
 }
 
 impl App {
-    pub(crate) fn new(pool: PgPool) -> Self {
-        let read_only = is_read_only(&pool);
+    pub(crate) fn new(pool: PgPool, replica: Option<PgPool>) -> Self {
         Self {
+            read_only: is_read_only(&pool),
             pool,
-            read_only,
             drivers: Drivers::default(),
             pace: Pace::default(),
+            replica: replica.map(Replica::new),
+            place: Place::default(),
             workers: Arc::default(),
             causes: Arc::default(),
             good: Arc::default(),
         }
     }
 
-    /// A look at the database.
+    /// A look at the database as it is now.
     pub(crate) async fn read(&self) -> Result<Reading, Problem> {
         let (tx, clock) = store::start_reading(&self.pool, PATIENCE).await?;
-        Ok(Reading { tx, clock })
+        Ok(Reading::new(tx, clock, None))
+    }
+
+    /// A look at what may be some moments old: at the replica, if there is one.
+    pub(crate) async fn list(&self) -> Result<Reading, Problem> {
+        match self.place.read().await {
+            Some(reading) => reading,
+            None => self.read().await,
+        }
+    }
+
+    /// All workers, for a page that is being read. They are judged by their heartbeats, and on a replica that is behind all would look dead.
+    pub(crate) async fn processes(&self, reading: &mut Reading) -> Result<Vec<WorkerInfo>, Problem> {
+        Ok(match reading.standing {
+            None => list_workers(reading.db()).await?,
+            Some(_) => list_workers(self.read().await?.db()).await?,
+        })
+    }
+
+    /// Behind what was just committed; `None`: there is no replica that it could be compared with.
+    pub(crate) async fn position(&self) -> Option<Position> {
+        self.replica.as_ref()?;
+        let asked = store::get_wal_position(&self.pool).await;
+        let asked = asked.inspect_err(|error| tracing::warn!("the position of what was done is not known: {error}"));
+        Some(asked.map_or(Position::UNKNOWN, Position::new))
     }
 
     /// `None` when the database did not say. The lock is held meanwhile: who comes then waits for the answer and asks for none.
@@ -175,6 +208,15 @@ fn is_read_only(pool: &PgPool) -> bool {
     pool.connect_options().get_options().is_some_and(|options| options.contains(&format!("{name}={value}")))
 }
 
+/// With the place where this request reads.
+impl FromRequestParts<App> for App {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        Ok(Self { place: parts.extensions.get().cloned().unwrap_or_default(), ..app.clone() })
+    }
+}
+
 impl FromRef<App> for PgPool {
     fn from_ref(app: &App) -> Self {
         app.pool.clone()
@@ -186,9 +228,15 @@ impl FromRef<App> for PgPool {
 pub(crate) struct Reading {
     tx: Transaction<'static, Postgres>,
     pub(crate) clock: DateTime<Utc>,
+    /// How far the replica is; `None`: this is the primary.
+    pub(crate) standing: Option<Standing>,
 }
 
 impl Reading {
+    pub(crate) const fn new(tx: Transaction<'static, Postgres>, clock: DateTime<Utc>, standing: Option<Standing>) -> Self {
+        Self { tx, clock, standing }
+    }
+
     pub(crate) fn db(&mut self) -> &mut PgConnection {
         &mut self.tx
     }

@@ -62,6 +62,7 @@ fn asks(action: &Action) -> bool {
             Action::EditArgs { .. }
                 | Action::Jobs { .. }
                 | Action::PauseQueue { .. }
+                | Action::QuietWorker { .. }
                 | Action::PauseSchedule { .. }
                 | Action::LimitQueue { .. }
                 | Action::LimitKey { .. }

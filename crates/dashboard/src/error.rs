@@ -10,13 +10,14 @@ use axum::{
 };
 use haulage_queue::{
     EnqueueError, ManageError, ReadError, ScheduleError,
-    store::{Failure, failure, lock_timed_out},
+    store::{Failure, conflicts_with_recovery, failure, lock_timed_out},
 };
 use serde::Serialize;
 
 use crate::{
     actions::Refusal,
     frame::Frame,
+    replica::Hindrance,
     show::{mask, visible},
 };
 
@@ -32,11 +33,13 @@ pub(crate) struct Problem {
     retry_after: Option<NonZeroU16>,
     /// A place that helps, from our root, and what it is.
     way_out: (String, &'static str),
+    /// If this came from the replica: why the primary may do better.
+    pub(crate) hindrance: Option<Hindrance>,
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, title: &'static str, sentence: String) -> Self {
-        Self { status, title, sentence, parameter: None, retry_after: None, way_out: ("jobs".to_owned(), "All jobs") }
+        Self { status, title, sentence, parameter: None, retry_after: None, way_out: ("jobs".to_owned(), "All jobs"), hindrance: None }
     }
 
     /// The request is wrong.
@@ -87,6 +90,24 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "Too much at a time", sentence.into())
     }
 
+    /// The replica does not answer, and the primary is to be asked. Shown to nobody, unless it is the primary that says so.
+    pub(crate) fn hindered(by: Hindrance) -> Self {
+        let sentence = "the replica does not answer: try again in a moment".to_owned();
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "The database does not answer", sentence).by(by)
+    }
+
+    fn by(self, hindrance: Hindrance) -> Self {
+        Self { hindrance: Some(hindrance), ..self }
+    }
+
+    /// Notes on the answer what kept the replica from giving a better one.
+    pub(crate) fn mark(&self, mut response: Response) -> Response {
+        if let Some(hindrance) = self.hindrance {
+            response.extensions_mut().insert(hindrance);
+        }
+        response
+    }
+
     /// It may work later.
     pub(crate) fn unavailable(error: impl Error) -> Self {
         Self::ours(StatusCode::SERVICE_UNAVAILABLE, "The database does not answer", &error)
@@ -113,28 +134,32 @@ impl Problem {
     pub(crate) fn page(self, frame: &Frame) -> Response {
         let page = ProblemPage { frame, title: self.title, sentence: &self.sentence, way_out: &self.way_out };
         match page.render() {
-            Ok(html) => frame.with_cookies((self.status, self.wait(), Html(visible(html))).into_response()),
+            Ok(html) => self.mark(frame.with_cookies((self.status, self.wait(), Html(visible(html))).into_response())),
             Err(error) => Self::from(error).json(),
         }
     }
 
     pub(crate) fn json(self) -> Response {
-        (self.status, self.wait(), Json(ProblemJson { error: &self.sentence })).into_response()
+        self.mark((self.status, self.wait(), Json(ProblemJson { error: &self.sentence })).into_response())
     }
 }
 
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         match &error {
-            ReadError::Schema(_) => Self::ours(StatusCode::SERVICE_UNAVAILABLE, "The schema does not fit", &error),
-            ReadError::Unavailable(_) => Self::unavailable(error),
+            ReadError::Database(cause) | ReadError::Unavailable(cause) if conflicts_with_recovery(cause) => {
+                tracing::debug!("the replica broke off a request of the dashboard: {cause}");
+                Self::hindered(Hindrance::BrokenOff)
+            }
+            ReadError::Schema(_) => Self::ours(StatusCode::SERVICE_UNAVAILABLE, "The schema does not fit", &error).by(Hindrance::Refused),
+            ReadError::Unavailable(_) => Self::unavailable(error).by(Hindrance::Unreachable),
             ReadError::Database(cause) if failure(cause) == Failure::Cancelled || lock_timed_out(cause) => Self::too_slow(),
             ReadError::Database(cause) if failure(cause) == Failure::ReadOnly => Refusal::ReadOnly.into(),
             ReadError::Database(cause) if failure(cause) == Failure::Data => {
                 let said = cause.as_database_error().map_or_else(String::new, |error| mask(error.message()).into_owned());
                 Self::unusable(format!("the database does not take a value: {said}"))
             }
-            _ => Self::ours(StatusCode::INTERNAL_SERVER_ERROR, "The database refused", &error),
+            _ => Self::ours(StatusCode::INTERNAL_SERVER_ERROR, "The database refused", &error).by(Hindrance::Refused),
         }
     }
 }
@@ -149,7 +174,7 @@ impl From<ManageError> for Problem {
     fn from(error: ManageError) -> Self {
         let sentence = error.to_string();
         match error {
-            ManageError::NotFound { .. } | ManageError::NoOperation { .. } => Self::not_found(sentence),
+            ManageError::NotFound { .. } | ManageError::NoWorker { .. } | ManageError::NoOperation { .. } => Self::not_found(sentence),
             ManageError::Refused { .. } | ManageError::OperationState { .. } | ManageError::Locked { .. } | ManageError::Conflict(_) => {
                 Self::conflict(sentence)
             }

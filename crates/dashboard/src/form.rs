@@ -20,11 +20,11 @@ use crate::{
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Form {
-    /// To what: job, jobs, queue, key, schedule, operation, session.
+    /// To what: job, jobs, queue, key, schedule, operation, worker, session.
     pub(crate) of: String,
     /// What is done: a verb, or pause, resume, limit, run-now, end.
     pub(crate) act: String,
-    /// Of a job or an operation.
+    /// Of a job, an operation or a worker.
     pub(crate) id: String,
     /// Of a queue, a key, a schedule.
     pub(crate) name: String,
@@ -78,6 +78,8 @@ impl Form {
             ("operation", "resume") => Action::ResumeOperation { id: self.operation()? },
             ("queue", "pause") => Action::PauseQueue { queue: name()?, length: self.length()? },
             ("queue", "resume") => Action::ResumeQueue { queue: name()? },
+            ("worker", "quiet") => Action::QuietWorker { worker: self.worker()? },
+            ("worker", "resume") => Action::ResumeWorker { worker: self.worker()? },
             ("queue", "limit") => Action::LimitQueue { queue: name()?, limit: self.limit()? },
             ("key", "limit") => Action::LimitKey { key: name()?, limit: self.limit()? },
             ("schedule", "pause") => Action::PauseSchedule { schedule: name()?, length: self.length()? },
@@ -124,6 +126,10 @@ impl Form {
 
     fn operation(&self) -> Result<OperationId, Refusal> {
         self.id.parse().map_err(|_| bad("The number of an operation is a whole number."))
+    }
+
+    fn worker(&self) -> Result<i64, Refusal> {
+        self.id.parse().map_err(|_| bad("The id of a worker is a whole number."))
     }
 
     fn seen_number(&self) -> Result<Option<i64>, Refusal> {
@@ -206,6 +212,8 @@ impl Form {
             Action::ResumeOperation { id } => Self { id: id.to_string(), ..form("operation", "resume") },
             Action::PauseQueue { queue, length: time } => Self { name: queue.clone(), length: length(time), ..form("queue", "pause") },
             Action::ResumeQueue { queue } => Self { name: queue.clone(), ..form("queue", "resume") },
+            Action::QuietWorker { worker } => Self { id: worker.to_string(), ..form("worker", "quiet") },
+            Action::ResumeWorker { worker } => Self { id: worker.to_string(), ..form("worker", "resume") },
             Action::LimitQueue { queue, limit } => Self { name: queue.clone(), ..form("queue", "limit") }.with_limit(*limit),
             Action::LimitKey { key, limit } => Self { name: key.clone(), ..form("key", "limit") }.with_limit(*limit),
             Action::PauseSchedule { schedule, length: time } => {
@@ -302,6 +310,8 @@ mod tests {
             Action::PauseQueue { queue: "mail".into(), length: Some(Duration::from_secs(3_600)) },
             Action::PauseQueue { queue: "mail".into(), length: None },
             Action::ResumeQueue { queue: "mail".into() },
+            Action::QuietWorker { worker: 77 },
+            Action::ResumeWorker { worker: i64::MAX },
             Action::LimitQueue { queue: "mail".into(), limit: Some(limit) },
             Action::LimitQueue { queue: "mail".into(), limit: None },
             Action::LimitKey { key: "tenant:*".into(), limit: Some(Limit::running(2)) },

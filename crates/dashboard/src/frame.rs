@@ -17,6 +17,7 @@ use crate::{
     error::Problem,
     flash::Flash,
     live::Base,
+    replica::{Note, Place},
     show::{encode, visible},
     theme::Theme,
 };
@@ -51,6 +52,8 @@ pub(crate) struct Frame {
     pub(crate) workers: Option<Workers>,
     /// How many causes need a person.
     pub(crate) need_you: usize,
+    /// Where the page was read.
+    place: Place,
 }
 
 impl FromRequestParts<App> for Frame {
@@ -67,6 +70,7 @@ impl FromRequestParts<App> for Frame {
             actor,
             workers: app.workers().await,
             need_you: app.need_you().await,
+            place: parts.extensions.get().cloned().unwrap_or_default(),
         })
     }
 }
@@ -80,6 +84,11 @@ impl Frame {
 
     pub(crate) const fn sections(&self) -> &'static [(&'static str, &'static str, &'static str)] {
         &SECTIONS
+    }
+
+    /// What there is to say about where the page was read.
+    pub(crate) fn note(&self) -> Option<Note> {
+        self.place.note()
     }
 
     /// Whether an operator's buttons are shown.
@@ -139,11 +148,16 @@ impl Frame {
 }
 
 /// The value of one of our cookies.
-pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &'a str) -> Option<&'a str> {
+    cookies(headers, name).next()
+}
+
+/// All values of one of our cookies: there may be one for each path.
+pub(crate) fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
     lines
         .flat_map(|line| line.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(key, _)| *key == name)
+        .filter(move |(key, _)| *key == name)
         .map(|(_, value)| value)
 }

@@ -51,6 +51,8 @@ mod flash;
 mod health;
 mod live;
 mod metrics;
+mod mount;
+mod replica;
 
 use axum::{
     Extension, Router,
@@ -66,8 +68,10 @@ pub use auth::{Auth, AuthError, Identity, Network, ParseNetworkError, only_local
 
 pub use actions::{Role, UnknownRole};
 pub use app::read_only;
+pub use mount::Dashboard;
 
 use app::App;
+use replica::Replica;
 
 /// Nothing but our own style sheet and script is loaded, forms stay here, nobody frames us: should a text of a job ever slip through
 /// the escaping, it can still do nothing.
@@ -81,9 +85,14 @@ const METRICS: &str = "/metrics";
 /// The routes. Works under any prefix, by `nest` or behind a proxy: every link is relative. (`nest` answers the prefix without a slash at
 /// its end, `nest_service` with one too.)
 pub fn router(pool: PgPool) -> Router {
-    let app = App::new(pool);
+    Dashboard::new(pool).router()
+}
+
+fn routes(app: App) -> Router {
+    let replica = app.replica.clone();
     let pages = pages().into_iter().fold(Router::new(), |routes, (path, page)| routes.route(path, page)).with_state(app.clone());
-    let live = Router::new().route("/live", get(live::events)).with_state(live::Hub::new(pages.clone()));
+    let pages = reading(pages, replica.as_ref());
+    let live = Router::new().route("/live", get(live::events)).with_state(live::Hub::new(pages.clone(), replica.is_some()));
     Router::new()
         // Args of a megabyte, and what a form makes of them.
         .route(ACT, get(pages::act::page).post(pages::act::act).layer(DefaultBodyLimit::max(4 << 20)))
@@ -92,7 +101,7 @@ pub fn router(pool: PgPool) -> Router {
         .route(METRICS, get(metrics::metrics))
         .layer(Extension(metrics::Samples::default()))
         .route("/assets/{name}", get(assets::asset))
-        .merge(api::router())
+        .merge(reading(api::router(), replica.as_ref()))
         .fallback(pages::lost)
         .with_state(app)
         .merge(pages)
@@ -133,6 +142,14 @@ pub fn read_paths() -> Vec<String> {
     let pages = pages().into_iter().map(|(path, _)| path.to_owned());
     let others = [ACT, HEALTH, METRICS].map(ToOwned::to_owned);
     pages.chain(api::read_paths()).chain(others).collect()
+}
+
+/// Routes that read from the replica, if there is one.
+fn reading<S: Clone + Send + Sync + 'static>(router: Router<S>, replica: Option<&Replica>) -> Router<S> {
+    match replica {
+        Some(replica) => router.layer(middleware::from_fn_with_state(replica.clone(), replica::route)),
+        None => router,
+    }
 }
 
 /// Headers of every answer. What a browser may keep says so itself.

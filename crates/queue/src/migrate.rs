@@ -7,7 +7,7 @@ use sqlx::{
 };
 
 /// Every migration: number, name, SQL. Append-only.
-const MIGRATIONS: [(i64, &str, &str); 18] = [
+const MIGRATIONS: [(i64, &str, &str); 19] = [
     (1, "jobs", include_str!("../migrations/0001_jobs.sql")),
     (2, "partitions", include_str!("../migrations/0002_partitions.sql")),
     (3, "enqueue", include_str!("../migrations/0003_enqueue.sql")),
@@ -25,6 +25,7 @@ const MIGRATIONS: [(i64, &str, &str); 18] = [
     (15, "minutes", include_str!("../migrations/0015_minutes.sql")),
     (16, "errors", include_str!("../migrations/0016_errors.sql")),
     (17, "requests", include_str!("../migrations/0017_requests.sql")),
+    (18, "quiet_workers", include_str!("../migrations/0018_quiet_workers.sql")),
     (19, "depths", include_str!("../migrations/0019_depths.sql")),
 ];
 

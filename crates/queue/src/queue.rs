@@ -28,7 +28,7 @@ pub struct QueueStatus {
     pub oldest_s: Option<f64>,
     /// Live workers that serve it.
     pub workers: i64,
-    /// Their concurrency in all.
+    /// Their concurrency in all, but for those that are kept quiet.
     pub slots: i64,
     /// What it may do at most.
     pub limit: Limit,

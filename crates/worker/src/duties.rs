@@ -268,7 +268,8 @@ impl<'a> Duties<'a> {
                 }
                 Some(Instant::now() + next)
             }
-            Due::Admit if shared.settings.without.contains(&Duty::Admit) => None,
+            // A quiet one lets nothing in that it would not run.
+            Due::Admit if shared.settings.without.contains(&Duty::Admit) || shared.is_quiet() => None,
             Due::Admit => self.admit.run(connection, shared).await?,
             Due::Progress if self.progress_written.elapsed() < PROGRESS_EVERY => Some(self.progress_written + PROGRESS_EVERY),
             Due::Progress => {

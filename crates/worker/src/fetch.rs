@@ -168,6 +168,14 @@ impl Fetch {
             self.epoch = self.shared.epoch();
             self.forget();
         }
+        if self.shared.is_quiet() {
+            // What waits for a runner goes to others.
+            self.unsent.extend(
+                self.shared.lanes.iter().flat_map(Lane::drain).map(|(attempt, _)| Resolved { attempt, resolution: Resolution::Return }),
+            );
+            self.awake();
+            return Some(if self.send() { NO_ROOM } else { SETTLING_BEHIND });
+        }
         for lane in &self.shared.lanes {
             self.unsent.extend(lane.stale().into_iter().map(|(attempt, _)| Resolved { attempt, resolution: Resolution::Return }));
         }

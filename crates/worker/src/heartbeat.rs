@@ -109,7 +109,7 @@ async fn beat(shared: &Shared, link: &mut Link, last: Instant, stop: &Cancellati
     let held = shared.leases.held();
     let running = i32::try_from(shared.running()).unwrap_or(i32::MAX);
     match store::beat_worker(connection, shared.worker_id(), &held, running).await? {
-        Some(Beat { cancel, stranded, suspects, at, since_s }) => {
+        Some(Beat { cancel, stranded, suspects, at, since_s, quiet }) => {
             if since_s > (last.elapsed() + shared.settings.heartbeat.min(SMALL_STEP)).as_secs_f64() {
                 tracing::warn!(
                     seconds = since_s,
@@ -121,6 +121,7 @@ async fn beat(shared: &Shared, link: &mut Link, last: Instant, stop: &Cancellati
             shared.set_last_beat(Some(at));
             shared.meters.renewed();
             shared.suspects.store(suspects, Ordering::Relaxed);
+            shared.set_quiet(quiet);
             shared.cancels.store(!cancel.is_empty(), Ordering::Relaxed);
             for id in cancel {
                 shared.cancel(id);
@@ -137,7 +138,7 @@ async fn beat(shared: &Shared, link: &mut Link, last: Instant, stop: &Cancellati
             shared.lose_leases();
             shared.set_last_beat(None);
             let id = rand::random_range(1..=i64::MAX);
-            store::register_worker(connection, id, &shared.registration()).await?;
+            store::register_worker(connection, id, &shared.registration(), Some(shared.worker_id())).await?;
             shared.set_worker_id(id);
         }
     }

@@ -133,7 +133,7 @@ impl Worker {
             declare_schedules(&mut connection, &service, schedules).await?;
         }
         let registered = Instant::now();
-        store::register_worker(&mut connection, shared.worker_id(), &shared.registration()).await?;
+        store::register_worker(&mut connection, shared.worker_id(), &shared.registration(), None).await?;
         if !shared.settings.without.contains(&Duty::Prune) {
             store::make_partitions(&mut connection, prune::DAYS_AHEAD).await?;
         }

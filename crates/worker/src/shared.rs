@@ -70,6 +70,8 @@ pub(crate) struct Shared {
     /// Whether a suspect waits.
     pub(crate) suspects: AtomicBool,
     pub(crate) suspect_running: AtomicBool,
+    /// Whether somebody has told this worker to claim nothing more.
+    quiet: AtomicBool,
     /// Whether somebody has asked to cancel a job that ran.
     pub(crate) cancels: AtomicBool,
     pub(crate) meters: Meters,
@@ -148,6 +150,7 @@ impl Shared {
             freed: Freed::default(),
             limited: AtomicBool::new(false),
             suspects: AtomicBool::new(false),
+            quiet: AtomicBool::new(false),
             suspect_running: AtomicBool::new(false),
             cancels: AtomicBool::new(false),
             own_traces: OwnTraces::default(),
@@ -256,6 +259,21 @@ impl Shared {
         self.wake.notify_one();
         self.meters.lost(told + unstarted);
         told + unstarted
+    }
+
+    /// Whether it claims nothing, because somebody said so.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet.load(Ordering::Relaxed)
+    }
+
+    /// As the heartbeat has it.
+    pub(crate) fn set_quiet(&self, quiet: bool) {
+        if self.quiet.swap(quiet, Ordering::Relaxed) != quiet {
+            let does = if quiet { "claims nothing more and finishes what it runs" } else { "claims again" };
+            tracing::info!(worker = self.name, "somebody has said so: this worker {does}");
+            // What waits for a runner is given back at once, and what waits in the database looked for.
+            self.wake.notify_one();
+        }
     }
 
     /// A heartbeat of this time, by the database's clock, has just been answered; `None`: the row that it was in is dead.

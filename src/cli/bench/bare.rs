@@ -96,7 +96,7 @@ pub(crate) async fn claim(connection: &mut PgConnection, token: i64, worker: i64
 pub(crate) async fn claimer(pool: &PgPool, worker: i64) -> anyhow::Result<PgConnection> {
     let mut connection = connect(pool).await?;
     let who = Registration { name: "floor".into(), queues: Vec::new(), slots: Vec::new(), kinds: Kinds::default(), lease_ms: 3_600_000 };
-    store::register_worker(&mut connection, worker, &who).await?;
+    store::register_worker(&mut connection, worker, &who, None).await?;
     Ok(connection)
 }
 

@@ -29,6 +29,10 @@ pub(crate) enum Action {
     PauseQueue { queue: String, length: Option<Duration> },
     /// A paused queue goes on.
     ResumeQueue { queue: String },
+    /// A worker claims nothing more.
+    QuietWorker { worker: i64 },
+    /// A quiet worker claims again.
+    ResumeWorker { worker: i64 },
     /// All limits of a queue anew.
     LimitQueue { queue: String, limit: Option<Limit> },
     /// All limits of a key, or of a class of keys, anew.
@@ -53,6 +57,8 @@ impl Action {
             | Self::ResumeOperation { .. }
             | Self::PauseQueue { .. }
             | Self::ResumeQueue { .. }
+            | Self::QuietWorker { .. }
+            | Self::ResumeWorker { .. }
             | Self::PauseSchedule { .. }
             | Self::ResumeSchedule { .. }
             | Self::RunSchedule { .. } => Role::Operator,
@@ -82,6 +88,7 @@ impl Action {
             FixAct::Job { id, verb } => Self::Job { id: *id, verb: verb.clone() },
             FixAct::Jobs { filter, verb } => Self::Jobs { verb: verb.clone(), filter: filter.clone(), seen: None },
             FixAct::ResumeQueue { queue } => Self::ResumeQueue { queue: queue.clone() },
+            FixAct::ResumeWorker { worker } => Self::ResumeWorker { worker: *worker },
             FixAct::LimitQueue { queue, limit } => Self::LimitQueue { queue: queue.clone(), limit: Some(*limit) },
             FixAct::LimitKey { key, limit } => Self::LimitKey { key: key.clone(), limit: Some(*limit) },
             FixAct::RunSchedule { schedule } => Self::RunSchedule { schedule: schedule.clone(), seen: None },

@@ -85,6 +85,14 @@ pub(crate) async fn deed(tx: &mut PgConnection, operator: &Operator, actor: &Act
             true => Done::new(format!("Queue {queue} goes on.")),
             false => Done::nothing(format!("Queue {queue} was not paused any more.")),
         },
+        Action::QuietWorker { worker } => {
+            operator.quiet_worker(&mut *tx, *worker).await?;
+            Done::new("The worker is told to claim nothing more, and hears it by its next heartbeat. What it runs goes on.")
+        }
+        Action::ResumeWorker { worker } => match operator.resume_worker(&mut *tx, *worker).await? {
+            true => Done::new("The worker claims again, from its next heartbeat on."),
+            false => Done::nothing("The worker was not quiet any more."),
+        },
         Action::LimitQueue { queue, limit } => {
             operator.limit_queue(&mut *tx, queue, *limit).await?;
             Done::new(format!("Queue {queue} has {}.", if limit.is_some() { "its new limits" } else { "no limits any more" }))

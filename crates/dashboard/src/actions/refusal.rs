@@ -92,9 +92,10 @@ impl From<ManageError> for Refusal {
     fn from(error: ManageError) -> Self {
         let text = error.to_string();
         match error {
-            ManageError::NotFound { .. } | ManageError::NoOperation { .. } | ManageError::Schedule(ScheduleError::NotFound { .. }) => {
-                Self::Missing(capital(&text))
-            }
+            ManageError::NotFound { .. }
+            | ManageError::NoWorker { .. }
+            | ManageError::NoOperation { .. }
+            | ManageError::Schedule(ScheduleError::NotFound { .. }) => Self::Missing(capital(&text)),
             ManageError::Refused { id, why, .. } => Self::NoLongerApplies(format!("job {id}: {why}")),
             ManageError::OperationState { id, why, .. } => Self::NoLongerApplies(format!("operation {id}: {why}")),
             ManageError::Locked { id, .. } => Self::Busy(format!("somebody else has locked job {id}")),

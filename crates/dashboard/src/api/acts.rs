@@ -29,7 +29,7 @@ const LONGEST_S: u32 = 3_155_760_000;
 pub(crate) struct Because {
     /// Why, for people. It stands in the audit, and as the error of a job that is cancelled or discarded.
     #[serde(default)]
-    reason: Option<String>,
+    pub(super) reason: Option<String>,
 }
 
 /// What was done to a job.

@@ -86,7 +86,7 @@ pub(crate) async fn list(app: App, (): (), asked: Asked) -> Answer<Page<Deed>> {
     if let Some(after) = asked.after {
         filter = filter.before(after.place("audit", |place| place.parse().ok())?);
     }
-    let mut reading = app.read().await?;
+    let mut reading = app.list().await?;
     let found = audit_page(reading.db(), &filter).await?;
     let next = found.next.filter(|_| found.entries.len() <= usize::from(limit.0));
     let page = Page::cut(found.entries.into_iter().map(Deed::new).collect(), limit, |last| behind("audit", last.id.0));

@@ -4,7 +4,7 @@
 use std::{borrow::Cow, future::Future};
 
 use axum::{
-    extract::{Query, RawPathParams, State, rejection::RawPathParamsRejection},
+    extract::{Query, RawPathParams, rejection::RawPathParamsRejection},
     http::{Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter, on},
@@ -151,11 +151,10 @@ where
     F: Fn(App, P, Q) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Answer<A>> + Send,
 {
-    let route =
-        on(MethodFilter::GET, move |State(app): State<App>, place: Result<RawPathParams, RawPathParamsRejection>, uri: Uri| async move {
-            let answered = async { handler(app, place_of(place)?, query_of(&uri)?).await };
-            answered.await.map_or_else(|problem| problem.api(), |answer| json(StatusCode::OK, &answer))
-        });
+    let route = on(MethodFilter::GET, move |app: App, place: Result<RawPathParams, RawPathParamsRejection>, uri: Uri| async move {
+        let answered = async { handler(app, place_of(place)?, query_of(&uri)?).await };
+        answered.await.map_or_else(|problem| problem.api(), |answer| json(StatusCode::OK, &answer))
+    });
     Endpoint {
         method: Method::GET,
         path,

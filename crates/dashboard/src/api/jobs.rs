@@ -95,7 +95,7 @@ impl Line {
 /// `GET /jobs`.
 pub(crate) async fn list(app: App, (): (), asked: Asked) -> Answer<Page<Line>> {
     let before = asked.after.as_ref().map(|after| after.place("jobs", |place| place.parse().ok().map(JobId))).transpose()?;
-    let mut reading = app.read().await?;
+    let mut reading = app.list().await?;
     let filter = match search::parse(asked.q.as_deref().unwrap_or_default(), &reading.clock) {
         Ok(Search::Filter(filter)) => narrow(*filter, &asked)?,
         Ok(Search::Job(id)) => return one(&mut reading, id, before, &asked).await,

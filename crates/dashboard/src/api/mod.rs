@@ -92,6 +92,8 @@ fn endpoints() -> Vec<Endpoint> {
         write(Admin, put("/jobs/{id}/args"), ("editJobArgs", "Other args for a job that does not run"), OK, acts::edit_args),
         write(Operator, post("/queues/{name}/pause"), ("pauseQueue", "The fleet starts no jobs of a queue"), OK, acts::pause_queue),
         write(Operator, post("/queues/{name}/resume"), ("resumeQueue", "The fleet starts jobs of a queue again"), OK, acts::resume_queue),
+        write(Operator, post("/workers/{id}/quiet"), ("quietWorker", "A worker claims nothing more"), OK, workers::quiet),
+        write(Operator, post("/workers/{id}/resume"), ("resumeWorker", "A quiet worker claims again"), OK, workers::resume),
         write(Admin, put("/queues/{name}/limit"), ("limitQueue", "Sets all limits of a queue anew"), OK, limits::limit_queue),
         write(Admin, put("/keys/{key}/limit"), ("limitKey", "Sets all limits of a key anew, or of a class of keys"), OK, limits::limit_key),
         write(Operator, post("/schedules/{name}/pause"), ("pauseSchedule", "A schedule does not fire"), OK, acts::pause_schedule),

@@ -120,7 +120,7 @@ impl Operation {
 pub(crate) async fn list(app: App, (): (), part: Part) -> Answer<Page<Operation>> {
     let before = part.after.map(|after| after.place("operations", |place| place.parse().ok())).transpose()?;
     let limit = part.limit.unwrap_or_default();
-    let mut reading = app.read().await?;
+    let mut reading = app.list().await?;
     let operations = list_operations(reading.db(), before, limit.0 + 1).await?;
     Ok(Page::cut(operations.into_iter().map(Operation::new).collect(), limit, |last| behind("operations", last.id.0)))
 }

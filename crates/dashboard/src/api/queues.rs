@@ -97,7 +97,7 @@ impl Queue {
 /// `GET /queues`.
 pub(crate) async fn list(app: App, (): (), part: Part) -> Answer<Page<Queue>> {
     let after = part.after.map(|after| after.place("queues", |name| Some(name.to_owned()))).transpose()?;
-    let mut reading = app.read().await?;
+    let mut reading = app.list().await?;
     let mut queues = store::list_queues(reading.db(), None, None).await?;
     queues.sort_by(|a, b| a.name.cmp(&b.name));
     let rest = queues.into_iter().filter(|queue| after.as_ref().is_none_or(|after| queue.name > *after));
@@ -145,7 +145,7 @@ struct Kind {
 
 /// `GET /queues/{name}`.
 pub(crate) async fn show(app: App, Name(name): Name, _: Nothing) -> Answer<QueueDetail> {
-    let mut reading = app.read().await?;
+    let mut reading = app.list().await?;
     let Some(queue) = store::list_queues(reading.db(), Some(&[&name]), None).await?.pop() else {
         let sentence = "it has no job in line, no worker, no pause and no limit; its jobs may all be scheduled or finished";
         return Err(Problem::not_found(format!("no queue \"{name}\" is known: {sentence}")));
@@ -184,7 +184,7 @@ pub(crate) struct Key {
 /// `GET /keys`.
 pub(crate) async fn keys(app: App, (): (), part: Part) -> Answer<Page<Key>> {
     let after = part.after.map(|after| after.place("keys", |key| Some(key.to_owned()))).transpose()?;
-    let mut reading = app.read().await?;
+    let mut reading = app.list().await?;
     let mut keys = store::list_key_limits(reading.db(), None).await?;
     keys.sort_by(|a, b| a.key.cmp(&b.key));
     let rest = keys.into_iter().filter(|key| after.as_ref().is_none_or(|after| key.key > *after));

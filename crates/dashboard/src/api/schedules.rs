@@ -82,7 +82,7 @@ impl Schedule {
 pub(crate) async fn list(app: App, (): (), part: Part) -> Answer<Page<Schedule>> {
     let after = part.after.map(|after| after.place("schedules", |name| (!name.contains('\0')).then(|| name.to_owned()))).transpose()?;
     let limit = part.limit.unwrap_or_default();
-    let mut reading = app.read().await?;
+    let mut reading = app.list().await?;
     let schedules = store::list_schedules(reading.db(), None, after.as_deref().unwrap_or_default(), Some(i32::from(limit.0) + 1)).await?;
     Ok(Page::cut(schedules.into_iter().map(Schedule::new).collect(), limit, |last| behind("schedules", &last.name)))
 }
@@ -98,7 +98,7 @@ pub(crate) struct ScheduleDetail {
 
 /// `GET /schedules/{name}`.
 pub(crate) async fn show(app: App, Name(name): Name, _: Nothing) -> Answer<ScheduleDetail> {
-    let found = find(&mut app.read().await?, &name).await?;
+    let found = find(&mut app.list().await?, &name).await?;
     Ok(ScheduleDetail { upcoming: found.upcoming(UPCOMING), schedule: Schedule::new(found) })
 }
 
@@ -127,7 +127,7 @@ pub(crate) struct Run {
 
 /// `GET /schedules/{name}/runs`.
 pub(crate) async fn runs(app: App, Name(name): Name, _: Nothing) -> Answer<Page<Run>> {
-    let mut reading = app.read().await?;
+    let mut reading = app.list().await?;
     find(&mut reading, &name).await?;
     let fires = store::list_fires(reading.db(), &name, RUNS).await?;
     let ids: Vec<JobId> = fires.iter().filter_map(|fire| fire.job).collect();

@@ -7,11 +7,14 @@ use haulage_queue::{
 };
 use schemars::JsonSchema;
 use serde::Serialize;
+use sqlx::PgConnection;
 
 use super::{
+    acts::Because,
     endpoint::{Answer, Nothing, WorkerId},
-    field::{Id, Page},
+    field::{Id, Page, Text},
     job::{Reported, Runner},
+    write::{Doing, Done},
 };
 use crate::{app::App, error::Problem};
 
@@ -46,6 +49,12 @@ pub(crate) struct Worker {
     started_at: DateTime<Utc>,
     /// When others declared it dead.
     dead_at: Option<DateTime<Utc>>,
+    /// Since when it claims nothing, because somebody said so.
+    quiet_at: Option<DateTime<Utc>>,
+    /// Who said so.
+    quiet_by: Option<String>,
+    /// Why.
+    quiet_why: Option<Text>,
 }
 
 impl Worker {
@@ -63,6 +72,9 @@ impl Worker {
             heartbeat_age_s: worker.heartbeat_age_s,
             started_at: worker.started_at,
             dead_at: worker.dead_at,
+            quiet_at: worker.quiet_at,
+            quiet_by: worker.quiet_by,
+            quiet_why: Text::some(worker.quiet_why.as_deref()),
         }
     }
 }
@@ -119,13 +131,42 @@ impl Running {
     }
 }
 
+/// Whether something changed.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ResumedWorker")]
+pub(crate) struct Resumed {
+    /// The worker.
+    id: String,
+    /// Whether it was quiet.
+    was_quiet: bool,
+}
+
+/// `POST /workers/{id}/quiet`.
+pub(crate) async fn quiet(mut doing: Doing, WorkerId(id): WorkerId, because: Because) -> Done<Worker> {
+    let operator = doing.operator(because.reason.as_deref());
+    operator.quiet_worker(doing.db(), id).await?;
+    let worker = find(doing.db(), id).await?;
+    Ok((doing, Worker::new(worker)))
+}
+
+/// `POST /workers/{id}/resume`.
+pub(crate) async fn resume(mut doing: Doing, WorkerId(id): WorkerId, because: Because) -> Done<Resumed> {
+    let operator = doing.operator(because.reason.as_deref());
+    let was_quiet = operator.resume_worker(doing.db(), id).await?;
+    Ok((doing, Resumed { id: id.to_string(), was_quiet }))
+}
+
+async fn find(db: &mut PgConnection, id: i64) -> Answer<WorkerInfo> {
+    let text = id.to_string();
+    list_workers(db).await?.into_iter().find(|worker| worker.id == text).ok_or_else(|| {
+        Problem::not_found(format!("no worker {id} is known: one that stopped in order leaves the list at once, a dead one after an hour"))
+    })
+}
+
 /// `GET /workers/{id}`.
 pub(crate) async fn show(app: App, WorkerId(id): WorkerId, _: Nothing) -> Answer<WorkerDetail> {
     let mut reading = app.read().await?;
-    let text = id.to_string();
-    let worker = list_workers(reading.db()).await?.into_iter().find(|worker| worker.id == text).ok_or_else(|| {
-        Problem::not_found(format!("no worker {id} is known: one that stopped in order leaves the list at once, a dead one after an hour"))
-    })?;
+    let worker = find(reading.db(), id).await?;
     let running = store::list_running(reading.db(), None, Some(id), MOST).await?;
     Ok(WorkerDetail { worker: Worker::new(worker), jobs: running.into_iter().map(Running::new).collect() })
 }

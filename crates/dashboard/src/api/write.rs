@@ -109,7 +109,11 @@ where
                 let request = Request { actor, key: key_of(&parts.headers)?, hash: hash(&parts.method, &parts.uri, &body) };
                 let (place, Nothing {}) = (place_of(place)?, query_of(&parts.uri)?);
                 let said = body_of(&parts.headers, &body)?;
-                request.answer(app, status, |doing| handler(doing, place, said)).await
+                let mut response = request.answer(&app, status, |doing| handler(doing, place, said)).await?;
+                if let Some(position) = app.position().await {
+                    position.give(&mut response, Some(&parts));
+                }
+                Ok(response)
             };
             answered.await.unwrap_or_else(|problem: Problem| problem.api())
         },
@@ -134,7 +138,7 @@ struct Request {
 }
 
 impl Request {
-    async fn answer<A, Fut>(self, app: App, status: StatusCode, deed: impl FnOnce(Doing) -> Fut) -> Result<Response, Problem>
+    async fn answer<A, Fut>(self, app: &App, status: StatusCode, deed: impl FnOnce(Doing) -> Fut) -> Result<Response, Problem>
     where
         A: Serialize,
         Fut: Future<Output = Done<A>>,

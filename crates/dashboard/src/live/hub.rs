@@ -36,6 +36,8 @@ type Watched = watch::Sender<Option<Arc<Seen>>>;
 #[derive(Debug, Clone)]
 pub(crate) struct Hub {
     pages: Router,
+    /// Whether the pages may be read from a replica.
+    replica: bool,
     topics: Arc<Mutex<HashMap<Topic, Watched>>>,
     places: Arc<Semaphore>,
 }
@@ -58,8 +60,13 @@ struct Parts {
 
 impl Hub {
     /// Of these pages.
-    pub(crate) fn new(pages: Router) -> Self {
-        Self { pages, topics: Arc::default(), places: Arc::new(Semaphore::new(MOST)) }
+    pub(crate) fn new(pages: Router, replica: bool) -> Self {
+        Self { pages, replica, topics: Arc::default(), places: Arc::new(Semaphore::new(MOST)) }
+    }
+
+    /// Whether the pages may be read from a replica, which is behind.
+    pub(crate) const fn has_replica(&self) -> bool {
+        self.replica
     }
 
     /// A place for one more viewer, if there is one.
@@ -163,7 +170,7 @@ mod tests {
                 ))
             }
         };
-        let hub = Hub::new(Router::new().route("/jobs", get(page)));
+        let hub = Hub::new(Router::new().route("/jobs", get(page)), false);
         let topic = Topic::new("jobs", "./", None).unwrap();
         let mut viewers: Vec<_> = (0..20).map(|_| hub.watch(topic.clone())).collect();
         for look in 0..7 {
@@ -181,7 +188,7 @@ mod tests {
 
     #[test]
     fn who_comes_when_all_places_are_taken_gets_none() {
-        let hub = Hub::new(Router::new());
+        let hub = Hub::new(Router::new(), false);
         let mut taken: Vec<_> = (0..MOST).map(|_| hub.place().unwrap()).collect();
         assert!(hub.place().is_none());
         taken.pop();

@@ -29,7 +29,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{auth::Identity, error::Problem};
+use crate::{auth::Identity, error::Problem, replica::Position};
 
 pub(crate) use hub::Hub;
 use hub::Seen;
@@ -61,6 +61,8 @@ pub(crate) async fn events(
     let Some(topic) = Topic::new(&asked.at, &asked.base, identity.map(|Extension(identity)| identity.role)) else {
         return Problem::bad("This page has no live updates; at= is the path of one of ours, base= what stands before its links.").json();
     };
+    // One look more at a page, and not one for each who did something: so they all read the primary, until their cookie is over.
+    let topic = if hub.has_replica() && Position::of(&headers).is_some() { topic.on_primary() } else { topic };
     let Some(place) = hub.place() else {
         return Problem::busy("Too many pages are watched live; this one is loaded anew by itself each few seconds.").json();
     };

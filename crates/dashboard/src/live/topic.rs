@@ -5,7 +5,7 @@ use axum::{
     http::{Request, Uri},
 };
 
-use crate::{actions::Role, auth::Identity, frame::SECTIONS};
+use crate::{actions::Role, auth::Identity, frame::SECTIONS, replica::OnPrimary};
 
 /// No page of ours has a longer address: a search is 2,048 characters at most, and each may take three as it is written in one.
 const LONGEST: usize = 8_192;
@@ -20,6 +20,8 @@ pub(crate) struct Topic {
     base: Base,
     /// What who watches may do: the buttons they have. Nobody's name is in what changes of a page.
     role: Option<Role>,
+    /// Whether who watches has done something, and must see it.
+    on_primary: bool,
 }
 
 impl Topic {
@@ -30,7 +32,12 @@ impl Topic {
         if at.len() > LONGEST || !SECTIONS.iter().any(|(_, path, _)| *path == section) || !is_base(base) {
             return None;
         }
-        Some(Self { at: format!("/{at}").parse().ok()?, base: Base(base.to_owned()), role })
+        Some(Self { at: format!("/{at}").parse().ok()?, base: Base(base.to_owned()), role, on_primary: false })
+    }
+
+    /// The same, read from the primary.
+    pub(crate) fn on_primary(self) -> Self {
+        Self { on_primary: true, ..self }
     }
 
     /// The request for the page.
@@ -40,6 +47,9 @@ impl Topic {
         request.extensions_mut().insert(self.base.clone());
         if let Some(role) = self.role {
             request.extensions_mut().insert(Identity { name: String::new(), role });
+        }
+        if self.on_primary {
+            request.extensions_mut().insert(OnPrimary);
         }
         request
     }

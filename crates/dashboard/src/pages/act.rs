@@ -69,7 +69,11 @@ pub(crate) async fn act(State(app): State<App>, frame: Frame, request: Request) 
                 (Action::Job { verb: Verb::Delete, .. }, ..) if form.here.starts_with("jobs/") => "jobs".to_owned(),
                 _ => form.here,
             };
-            go_back(&here, &Flash::new(done.changed, done.sentence))
+            let mut response = go_back(&here, &Flash::new(done.changed, done.sentence));
+            if let Some(position) = app.position().await {
+                position.give(&mut response, None);
+            }
+            response
         }
         // What was typed must not be lost.
         Err(refusal @ (Refusal::Unreadable(_) | Refusal::NoLongerApplies(_))) if is_typed(&form) => {
@@ -316,6 +320,11 @@ impl ActPage<'_> {
                 let sentence = "It does not fire. Its jobs stay; what comes while it is paused is not made up.";
                 (format!("Pause schedule {schedule}?"), "Pause", sentence.to_owned())
             }
+            Action::QuietWorker { .. } => {
+                let sentence = "It claims nothing more, gives back what it has not started, finishes what it runs, and lives on until it is resumed or stopped.";
+                ("Keep this worker quiet?".to_owned(), "Keep quiet", sentence.to_owned())
+            }
+            Action::ResumeWorker { .. } => ("Resume this worker?".to_owned(), "Resume", "It claims jobs again.".to_owned()),
             Action::ResumeQueue { queue } => (format!("Resume queue {queue}?"), "Resume", "Its jobs start again.".to_owned()),
             Action::ResumeSchedule { schedule } => {
                 (format!("Resume schedule {schedule}?"), "Resume", "It fires again, from its next instant on.".to_owned())

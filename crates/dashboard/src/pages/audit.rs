@@ -1,10 +1,7 @@
 //! Who did what.
 
 use askama::Template;
-use axum::{
-    extract::{Query, State},
-    response::Response,
-};
+use axum::{extract::Query, response::Response};
 use chrono::{DateTime, Utc};
 use haulage_queue::{AuditEntry, AuditFilter, JobId, OperationId, audit_page, store::JsonText};
 use serde::Deserialize;
@@ -29,7 +26,7 @@ pub(crate) struct Asked {
 }
 
 /// `GET /audit`.
-pub(crate) async fn page(State(app): State<App>, frame: Frame, Query(asked): Query<Asked>) -> Response {
+pub(crate) async fn page(app: App, frame: Frame, Query(asked): Query<Asked>) -> Response {
     frame.answer(read(&app, &frame, asked).await)
 }
 
@@ -57,7 +54,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, asked: Asked) -> Result<AuditPage
     if !asked.before.is_empty() {
         filter = filter.before(asked.before.parse().map_err(|_| bad("the number of an entry is a whole number"))?);
     }
-    let mut reading = app.read().await?;
+    let mut reading = app.list().await?;
     let page = audit_page(reading.db(), &filter).await?;
     let (mut deeds, mut next) = (page.entries, page.next);
     // One more than is shown was asked for: there are older ones.
@@ -104,6 +101,7 @@ impl Deed {
         let link = match entry.target.split_once(' ') {
             Some(("job", id)) => Some(format!("jobs/{}", encode(id))),
             Some(("operation", id)) => Some(format!("operations/{}", encode(id))),
+            Some(("worker", id)) => Some(format!("workers/{}", encode(id))),
             Some(("queue", name)) => Some(format!("queues/{}", encode(name))),
             Some(("schedule", name)) => Some(format!("schedules/{}", encode(name))),
             _ => None,

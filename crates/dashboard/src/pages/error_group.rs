@@ -1,10 +1,7 @@
 //! One error: what it says, since when, how often, and the jobs whose last attempt failed with it.
 
 use askama::Template;
-use axum::{
-    extract::{Path, State},
-    response::Response,
-};
+use axum::{extract::Path, response::Response};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use haulage_queue::{ErrorGroup, JobFilter, JobState, error_group, job_page, store};
 
@@ -23,7 +20,7 @@ const SOME: u16 = 20;
 const HOURS: u8 = 72;
 
 /// `GET /errors/{fingerprint}`.
-pub(crate) async fn page(State(app): State<App>, frame: Frame, Path(fingerprint): Path<String>) -> Response {
+pub(crate) async fn page(app: App, frame: Frame, Path(fingerprint): Path<String>) -> Response {
     frame.answer(read(&app, &frame, &fingerprint).await)
 }
 
@@ -35,7 +32,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, fingerprint: &str) -> Result<Erro
     if fingerprint.contains('\0') {
         return Err(unknown());
     }
-    let mut reading = app.read().await?;
+    let mut reading = app.list().await?;
     let clock = reading.clock;
     let group = error_group(reading.db(), fingerprint).await?.ok_or_else(unknown)?;
     let hours = store::list_error_hours(reading.db(), &[fingerprint], HOURS.into()).await?;

@@ -1,10 +1,7 @@
 //! What attempts failed with, error by error.
 
 use askama::Template;
-use axum::{
-    extract::{Query, State},
-    response::Response,
-};
+use axum::{extract::Query, response::Response};
 use chrono::{DateTime, Utc};
 use haulage_queue::{ErrorGroup, check_name, error_groups, store};
 use serde::Deserialize;
@@ -32,7 +29,7 @@ pub(crate) struct Asked {
 }
 
 /// `GET /errors`.
-pub(crate) async fn page(State(app): State<App>, frame: Frame, Query(asked): Query<Asked>) -> Response {
+pub(crate) async fn page(app: App, frame: Frame, Query(asked): Query<Asked>) -> Response {
     frame.answer(read(&app, &frame, &asked).await)
 }
 
@@ -45,7 +42,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, asked: &Asked) -> Result<ErrorsPa
         "" => None,
         text => Some(cursor(text).ok_or_else(|| Problem::bad("this is no place in the list").go("errors", "All errors"))?),
     };
-    let mut reading = app.read().await?;
+    let mut reading = app.list().await?;
     let mut groups = error_groups(reading.db(), (!kind.is_empty()).then_some(kind), before, PAGE + 1).await?;
     let more = groups.len() > usize::from(PAGE);
     groups.truncate(PAGE.into());

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::{
-    extract::{Query, State, rejection::QueryRejection},
+    extract::{Query, rejection::QueryRejection},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -35,7 +35,7 @@ pub(crate) struct Asked {
 type AskedQuery = Result<Query<Asked>, QueryRejection>;
 
 /// `GET /jobs`.
-pub(crate) async fn page(State(app): State<App>, frame: Frame, asked: AskedQuery) -> Response {
+pub(crate) async fn page(app: App, frame: Frame, asked: AskedQuery) -> Response {
     let page = match read(&app, &frame, asked).await {
         Ok(Found::Job(id)) => return (StatusCode::SEE_OTHER, [(header::LOCATION, format!("{}jobs/{id}", frame.base))]).into_response(),
         Ok(Found::Page(page)) => Ok(*page),
@@ -67,7 +67,7 @@ enum Found<'a> {
 async fn read<'a>(app: &App, frame: &'a Frame, asked: AskedQuery) -> Result<Found<'a>, Problem> {
     let Query(asked) = asked.map_err(|rejection| Problem::bad(rejection.body_text()))?;
     let (state, before) = (state(&asked.state)?, before(&asked.before)?);
-    let mut reading = app.read().await?;
+    let mut reading = app.list().await?;
     let mut refused = None;
     let filter = match search::parse(&asked.q, &reading.clock) {
         Ok(Search::Job(id)) => return Ok(Found::Job(id)),

@@ -3,10 +3,7 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use axum::{
-    extract::{Query, State},
-    response::Response,
-};
+use axum::{extract::Query, response::Response};
 use chrono::{DateTime, Utc};
 use haulage_queue::{JobFilter, Operation, OperationId, OperationState, Verb, list_operations};
 use serde::Deserialize;
@@ -26,7 +23,7 @@ pub(crate) struct Asked {
 }
 
 /// `GET /operations`.
-pub(crate) async fn page(State(app): State<App>, frame: Frame, Query(asked): Query<Asked>) -> Response {
+pub(crate) async fn page(app: App, frame: Frame, Query(asked): Query<Asked>) -> Response {
     frame.answer(read(&app, &frame, &asked.before).await)
 }
 
@@ -35,7 +32,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, before: &str) -> Result<Operation
         .then(|| before.parse())
         .transpose()
         .map_err(|_| Problem::bad("the number of an operation is a whole number").go("operations", "All operations"))?;
-    let mut reading = app.read().await?;
+    let mut reading = app.list().await?;
     let mut operations = list_operations(reading.db(), before, PAGE + 1).await?;
     let more = operations.len() > usize::from(PAGE);
     operations.truncate(PAGE.into());

@@ -1,13 +1,10 @@
 //! How everything stands, on one page.
 
 use askama::Template;
-use axum::{
-    extract::{Query, State},
-    response::Response,
-};
+use axum::{extract::Query, response::Response};
 use chrono::{DateTime, Utc};
 use haulage_queue::{
-    JobFilter, JobState, depths, job_page, list_workers, stats,
+    JobFilter, JobState, depths, job_page, stats,
     store::{self, RunningJob},
 };
 
@@ -30,12 +27,12 @@ use crate::{
 const SOME: u8 = 8;
 
 /// `GET /`.
-pub(crate) async fn page(State(app): State<App>, frame: Frame, Query(asked): Query<Asked>) -> Response {
+pub(crate) async fn page(app: App, frame: Frame, Query(asked): Query<Asked>) -> Response {
     frame.answer(read(&app, &frame, &asked).await)
 }
 
 async fn read<'a>(app: &App, frame: &'a Frame, asked: &Asked) -> Result<OverviewPage<'a>, Problem> {
-    let mut reading = app.read().await?;
+    let mut reading = app.list().await?;
     let clock = reading.clock;
     let counts = store::count_states(reading.db()).await?;
     let mut names = store::list_queue_names(reading.db(), MOST.into()).await?;
@@ -49,7 +46,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, asked: &Asked) -> Result<Overview
     queues::add_paces(reading.db(), &mut lines, &clock).await?;
     let ended = stats(reading.db(), asked.range(), None).await?;
     let depth = depths(reading.db(), asked.range(), None).await?;
-    let mut workers: Vec<Process> = list_workers(reading.db()).await?.into_iter().map(Process::new).collect();
+    let mut workers: Vec<Process> = app.processes(&mut reading).await?.into_iter().map(Process::new).collect();
     let (alive, all_workers) = (workers.iter().filter(|process| process.lives()).count(), workers.len());
     let slots = workers.iter().filter(|process| process.lives()).map(|process| process.slots).sum();
     workers.truncate(SOME.into());

@@ -2,12 +2,12 @@
 
 use askama::Template;
 use axum::{
-    extract::{Path, Query, State},
+    extract::{Path, Query},
     response::Response,
 };
 use chrono::{DateTime, Utc};
 use haulage_queue::{
-    AuditFilter, JobFilter, Priority, QueueStatus, WorkerInfo, WorkerLife, depths, job_page, list_audit, list_workers, stats,
+    AuditFilter, JobFilter, Priority, QueueStatus, WorkerInfo, WorkerLife, depths, job_page, list_audit, stats,
     store::{self, RunningJob, Waiting},
 };
 
@@ -32,7 +32,7 @@ use crate::{
 const SOME: u16 = 20;
 
 /// `GET /queues/{name}`.
-pub(crate) async fn page(State(app): State<App>, frame: Frame, Path(name): Path<String>, Query(asked): Query<Asked>) -> Response {
+pub(crate) async fn page(app: App, frame: Frame, Path(name): Path<String>, Query(asked): Query<Asked>) -> Response {
     frame.answer(read(&app, &frame, name, &asked).await)
 }
 
@@ -40,7 +40,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, name: String, asked: &Asked) -> R
     if name.contains('\0') {
         return Err(Problem::not_found("The name of a queue holds no NUL.").go("queues", "All queues"));
     }
-    let mut reading = app.read().await?;
+    let mut reading = app.list().await?;
     let clock = reading.clock;
     let known = store::list_queues(reading.db(), Some(&[&name]), None).await?.pop();
     let newest = job_page(reading.db(), &JobFilter::new().queue(&name).limit(SOME)).await?;
@@ -57,7 +57,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, name: String, asked: &Asked) -> R
     let lines = store::count_lines(reading.db(), &name).await?;
     let kinds = store::sample_kinds(reading.db(), &name, SOME.into()).await?;
     let running = store::list_running(reading.db(), Some(&name), None, SOME.into()).await?;
-    let workers = list_workers(reading.db()).await?;
+    let workers = app.processes(&mut reading).await?;
     let deeds = list_audit(reading.db(), &AuditFilter::new().queue(&name).limit(SOME)).await?;
     let ended = stats(reading.db(), asked.range(), Some(&name)).await?;
     let depth = depths(reading.db(), asked.range(), Some(&name)).await?;

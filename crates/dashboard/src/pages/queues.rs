@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use askama::Template;
-use axum::{extract::State, response::Response};
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use haulage_queue::{KeyLimit, Limit, QueueStatus, store};
 use sqlx::PgConnection;
@@ -21,12 +21,12 @@ use crate::{
 pub(crate) const MOST: u16 = 500;
 
 /// `GET /queues`.
-pub(crate) async fn page(State(app): State<App>, frame: Frame) -> Response {
+pub(crate) async fn page(app: App, frame: Frame) -> Response {
     frame.answer(read(&app, &frame).await)
 }
 
 async fn read<'a>(app: &App, frame: &'a Frame) -> Result<QueuesPage<'a>, Problem> {
-    let mut reading = app.read().await?;
+    let mut reading = app.list().await?;
     let mut queues = store::list_queues(reading.db(), None, Some(i64::from(MOST) + 1)).await?;
     let more = queues.len() > usize::from(MOST);
     queues.truncate(MOST.into());

@@ -1,10 +1,7 @@
 //! One schedule: when it fires, and what it made.
 
 use askama::Template;
-use axum::{
-    extract::{Path, State},
-    response::Response,
-};
+use axum::{extract::Path, response::Response};
 use chrono::{DateTime, Utc};
 use haulage_queue::{AuditFilter, JobId, ScheduleError, list_audit, schedule, store};
 
@@ -26,7 +23,7 @@ const FIRES: i32 = 30;
 const UPCOMING: usize = 5;
 
 /// `GET /schedules/{name}`.
-pub(crate) async fn page(State(app): State<App>, frame: Frame, Path(name): Path<String>) -> Response {
+pub(crate) async fn page(app: App, frame: Frame, Path(name): Path<String>) -> Response {
     frame.answer(read(&app, &frame, &name).await)
 }
 
@@ -38,7 +35,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, name: &str) -> Result<SchedulePag
     if name.contains('\0') {
         return Err(missing());
     }
-    let mut reading = app.read().await?;
+    let mut reading = app.list().await?;
     let clock = reading.clock;
     let found = match schedule(reading.db(), name).await {
         Err(ScheduleError::NotFound { .. }) => return Err(missing()),

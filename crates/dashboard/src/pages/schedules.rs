@@ -1,10 +1,7 @@
 //! Schedules, by name.
 
 use askama::Template;
-use axum::{
-    extract::{Query, State},
-    response::Response,
-};
+use axum::{extract::Query, response::Response};
 use chrono::{DateTime, Utc};
 use haulage_queue::{JobState, ScheduleStatus, store};
 use serde::Deserialize;
@@ -27,7 +24,7 @@ pub(crate) struct Asked {
 }
 
 /// `GET /schedules`.
-pub(crate) async fn page(State(app): State<App>, frame: Frame, Query(asked): Query<Asked>) -> Response {
+pub(crate) async fn page(app: App, frame: Frame, Query(asked): Query<Asked>) -> Response {
     frame.answer(read(&app, &frame, &asked.after).await)
 }
 
@@ -35,7 +32,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, after: &str) -> Result<SchedulesP
     if after.contains('\0') {
         return Err(Problem::bad("the name of a schedule holds no NUL"));
     }
-    let mut reading = app.read().await?;
+    let mut reading = app.list().await?;
     let clock = reading.clock;
     let mut schedules = store::list_schedules(reading.db(), None, after, Some(i32::from(PAGE) + 1)).await?;
     let more = schedules.len() > usize::from(PAGE);

@@ -15,6 +15,7 @@ use crate::{
     auth::LetIn,
     error::Problem,
     frame::Frame,
+    replica::{lag, warning},
     show::{ago, number, span},
 };
 
@@ -25,6 +26,7 @@ pub(crate) async fn page(State(app): State<App>, frame: Frame, way: Option<Exten
 
 async fn read<'a>(app: &App, frame: &'a Frame, way: Option<LetIn>) -> Result<SettingsPage<'a>, Problem> {
     let mut reading = app.read().await?;
+    let clock = reading.clock;
     let server = store::describe_server(reading.db()).await?;
     let mut history: Vec<Part> = store::list_history_days(reading.db()).await?.into_iter().map(Part::new).collect();
     history.sort_by_key(|part| PARTS.iter().position(|(_, name)| *name == part.name).unwrap_or(PARTS.len()));
@@ -35,9 +37,17 @@ async fn read<'a>(app: &App, frame: &'a Frame, way: Option<LetIn>) -> Result<Set
         }
     }
     let options = app.pool.options();
+    drop(reading);
+    let replica = match &app.replica {
+        Some(replica) => Some(match replica.standing().await {
+            Some(standing) => (format!("from a replica, {}", lag(&standing)), warning(&standing)),
+            None => ("from the primary: the replica can't be reached".to_owned(), None),
+        }),
+        None => None,
+    };
     Ok(SettingsPage {
         frame,
-        clock: reading.clock,
+        clock,
         log_in: match (way, &frame.actor.name) {
             (Some(LetIn(way)), _) => way,
             (None, Some(_)) => "by the application around it",
@@ -49,6 +59,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, way: Option<LetIn>) -> Result<Set
         history,
         lag: server.replica_lag_s.map(span),
         server,
+        replica,
         versions,
     })
 }
@@ -82,8 +93,10 @@ struct SettingsPage<'a> {
     frame: &'a Frame,
     clock: DateTime<Utc>,
     server: ServerFacts,
-    /// Of a replica.
+    /// If the server itself is a replica.
     lag: Option<String>,
+    /// How lists are read if there is a replica beside it, and what is wrong with that.
+    replica: Option<(String, Option<String>)>,
     log_in: &'static str,
     connections: u32,
     wait: String,

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::{
-    extract::{Query, State},
+    extract::Query,
     response::{IntoResponse, Redirect, Response},
 };
 use chrono::{DateTime, Utc};
@@ -43,7 +43,7 @@ const TABS: [(WhichTraces, &str); 4] = [
 ];
 
 /// `GET /traces`.
-pub(crate) async fn page(State(app): State<App>, frame: Frame, Query(asked): Query<Asked>) -> Response {
+pub(crate) async fn page(app: App, frame: Frame, Query(asked): Query<Asked>) -> Response {
     let key = asked.q.trim();
     if !key.is_empty() {
         return Redirect::to(&format!("{}traces/{}", frame.base, encode(key))).into_response();
@@ -59,7 +59,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, asked: &Asked) -> Result<TracesPa
             Some(text.parse().map_err(|error: haulage_queue::ParseJobIdError| Problem::bad(error.to_string()).go("traces", "All traces"))?)
         }
     };
-    let mut reading = app.read().await?;
+    let mut reading = app.list().await?;
     let (mut traces, reached) = store::list_traces(reading.db(), before, REACH, which, i32::from(PAGE) + 1).await?;
     // Of the longest those among the jobs that were looked at; of the others as many as fit.
     let full = traces.len() > usize::from(PAGE);

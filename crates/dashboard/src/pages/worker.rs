@@ -16,7 +16,7 @@ use crate::{
     app::App,
     error::Problem,
     frame::Frame,
-    show::{Look, Tag, ago, encode, mask, number, span_between},
+    show::{Look, Tag, ago, at, encode, mask, number, span_between},
 };
 
 /// Jobs that are shown.
@@ -38,7 +38,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, id: &str) -> Result<WorkerPage<'a
     let running = store::list_running(reading.db(), None, Some(number), MOST).await?;
     let revisions = worker.revisions.iter().copied().chain(std::iter::repeat(0));
     let kinds = worker.kinds.iter().cloned().zip(revisions).collect();
-    Ok(WorkerPage { frame, clock: reading.clock, kinds, process: Process::new(worker), running })
+    Ok(WorkerPage { frame, clock: reading.clock, kinds, process: Process::new(worker).with_button(frame), running })
 }
 
 #[derive(Debug, Template)]

@@ -34,6 +34,12 @@ pub struct WorkerInfo {
     pub started_at: DateTime<Utc>,
     /// When others declared it dead.
     pub dead_at: Option<DateTime<Utc>>,
+    /// Since when it claims nothing, because somebody said so.
+    pub quiet_at: Option<DateTime<Utc>>,
+    /// Who said so.
+    pub quiet_by: Option<String>,
+    /// Why.
+    pub quiet_why: Option<String>,
 }
 
 /// Whether a worker lives, by its heartbeat.

@@ -24,7 +24,7 @@ pub struct AuditEntry {
     pub who: String,
     /// What: "retry", "run-now", "start retry", ...
     pub verb: String,
-    /// To what: "job 42", "operation 7", "queue mail", "key tenant:42", "schedule nightly-digest".
+    /// To what: "job 42", "operation 7", "queue mail", "key tenant:42", "schedule nightly-digest", "worker 77".
     pub target: String,
     /// The jobs that were changed; of an operation's batch up to 1,000.
     pub jobs: Vec<JobId>,
@@ -146,6 +146,7 @@ pub(crate) enum Target<'a> {
     Key(&'a str),
     Schedule(&'a str),
     Session(i32),
+    Worker(i64),
 }
 
 impl fmt::Display for Target<'_> {
@@ -156,6 +157,7 @@ impl fmt::Display for Target<'_> {
             Self::Key(key) => write!(f, "key {key}"),
             Self::Schedule(name) => write!(f, "schedule {name}"),
             Self::Session(pid) => write!(f, "session {pid}"),
+            Self::Worker(id) => write!(f, "worker {id}"),
         }
     }
 }

@@ -74,6 +74,14 @@ pub enum ManageError {
         /// What is wrong with them, and what to do.
         problem: String,
     },
+    /// No living worker has this id.
+    #[error(
+        "no worker {id} lives: one that stopped in order leaves the list at once, and each has a new id when it starts; `haulage workers` has them"
+    )]
+    NoWorker {
+        /// The id as given.
+        id: i64,
+    },
     /// No operation has this id.
     #[error("there is no operation {id}")]
     NoOperation {

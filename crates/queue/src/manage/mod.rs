@@ -9,6 +9,7 @@ mod error;
 mod operation;
 mod operator;
 mod preview;
+mod quiet;
 mod standing;
 mod step;
 mod verb;
@@ -23,4 +24,5 @@ pub use step::{run_operation, step_operation};
 pub use verb::Verb;
 
 pub(crate) use audit::Target;
+pub(crate) use quiet::WorkerStanding;
 pub(crate) use standing::Standing;

@@ -17,8 +17,10 @@ parked AS (
     WHERE l.queue IS NOT NULL
 ),
 served AS (
-    SELECT u.queue, count(*) AS workers, sum(u.slots) AS slots
-    FROM haulage.workers AS w, unnest(w.queues, w.slots) AS u (queue, slots)
+    SELECT u.queue, count(*) AS workers, sum(u.slots) FILTER (WHERE q.worker IS NULL) AS slots
+    FROM haulage.workers AS w
+    LEFT JOIN haulage.quiet_workers AS q ON q.worker = w.id AND q.resumed_at IS NULL,
+    unnest(w.queues, w.slots) AS u (queue, slots)
     WHERE w.dead_at IS NULL AND ($1::text[] IS NULL OR u.queue = ANY ($1::text[]))
     GROUP BY u.queue
 ),

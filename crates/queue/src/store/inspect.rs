@@ -104,6 +104,9 @@ pub(crate) async fn list_workers<'c>(executor: impl PgExecutor<'c>) -> Result<Ve
                 heartbeat_age_s: row.try_get("heartbeat_age_s")?,
                 started_at: row.try_get("started_at")?,
                 dead_at,
+                quiet_at: row.try_get("quiet_at")?,
+                quiet_by: row.try_get("quiet_by")?,
+                quiet_why: row.try_get("quiet_why")?,
             })
         })
         .collect()

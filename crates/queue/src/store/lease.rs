@@ -33,10 +33,17 @@ pub struct Beat {
     pub at: DateTime<Utc>,
     /// Seconds since the one before, by the same clock.
     pub since_s: f64,
+    /// Whether somebody has told it to claim nothing more.
+    pub quiet: bool,
 }
 
-/// Makes a worker known under `id`.
-pub async fn register_worker<'c>(executor: impl PgExecutor<'c>, id: i64, who: &Registration) -> Result<(), sqlx::Error> {
+/// Makes a worker known under `id`; `before`: what that was before it was declared dead.
+pub async fn register_worker<'c>(
+    executor: impl PgExecutor<'c>,
+    id: i64,
+    who: &Registration,
+    before: Option<i64>,
+) -> Result<(), sqlx::Error> {
     sqlx::query(include_str!("../sql/register_worker.sql"))
         .bind(id)
         .bind(&who.name)
@@ -46,6 +53,7 @@ pub async fn register_worker<'c>(executor: impl PgExecutor<'c>, id: i64, who: &R
         .bind(&who.kinds.names)
         .bind(who.lease_ms)
         .bind(&who.kinds.revisions)
+        .bind(before)
         .execute(executor)
         .await?;
     Ok(())
@@ -79,6 +87,7 @@ pub async fn beat_worker(connection: &mut PgConnection, worker: i64, held: &[i64
             suspects: row.try_get(2)?,
             at: row.try_get(3)?,
             since_s: row.try_get(4)?,
+            quiet: row.try_get(5)?,
         })
     })
     .transpose()

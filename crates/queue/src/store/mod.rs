@@ -17,6 +17,8 @@ mod manage;
 mod minutes;
 mod operation;
 mod page;
+mod quiet;
+mod replica;
 mod request;
 #[cfg(feature = "schedules")]
 mod schedule;
@@ -71,6 +73,8 @@ pub use page::{
     JobSheet, JsonText, RunningJob, StateCounts, Waiting, count_lines, count_states, count_workers, get_job_sheet, list_running,
     list_states, page_attempts, sample_kinds, start_reading,
 };
+pub(crate) use quiet::{look_at_worker, quiet_worker, resume_worker};
+pub use replica::{ServerIdentity, Standing, conflicts_with_recovery, get_wal_position, identify_server, start_reading_replica};
 pub use request::{Answered, answer_request, get_request, note_request, prune_requests};
 #[cfg(feature = "schedules")]
 pub use schedule::{Due, Fire, Fired, Instant, Unreadable, list_fires, list_schedules};

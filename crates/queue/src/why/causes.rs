@@ -164,6 +164,7 @@ fn is_about_queue(finding: &Finding) -> bool {
             | WhyCode::Unexplained
             | WhyCode::NoHandler
             | WhyCode::OldRevision
+            | WhyCode::WorkersQuiet
     )
 }
 

@@ -78,6 +78,8 @@ codes! {
     NoHandler = "no_handler",
     /// The live workers of its queue know its kind only up to an earlier revision.
     OldRevision = "old_revision",
+    /// All workers that would take it are told to claim nothing.
+    WorkersQuiet = "workers_quiet",
     /// Something has locked a table of ours against everybody.
     TableLock = "table_lock",
     /// A session holds a lock that workers wait for.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{
     facts::{Act, Idle, Session},
     finished::Story,
-    verdict::{text_of, text_of_some},
+    verdict::{text_of, text_of_number, text_of_some},
 };
 use crate::{JobId, Limit, Priority, WhyCode};
 
@@ -176,6 +176,18 @@ pub(crate) enum Finding {
         workers: i64,
     },
 
+    WorkersQuiet {
+        queue: String,
+        kind: String,
+        workers: i64,
+        #[serde(serialize_with = "text_of_number")]
+        worker: i64,
+        name: String,
+        by: Option<String>,
+        reason: Option<String>,
+        quiet_at: Option<Time>,
+    },
+
     TableLock {
         session: Session,
         waiters: i64,
@@ -339,6 +351,7 @@ impl Finding {
             Self::Paused { .. } => WhyCode::Paused,
             Self::NoHandler { .. } => WhyCode::NoHandler,
             Self::OldRevision { .. } => WhyCode::OldRevision,
+            Self::WorkersQuiet { .. } => WhyCode::WorkersQuiet,
             Self::TableLock { .. } => WhyCode::TableLock,
             Self::DbLock { .. } => WhyCode::DbLock,
             Self::SlotBlocked { .. } => WhyCode::SlotBlocked,

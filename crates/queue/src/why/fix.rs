@@ -5,7 +5,11 @@ use serde::Serialize;
 use serde_json::json;
 use sqlx::{Acquire, PgPool, Postgres};
 
-use super::{finding::Finding, judgement::grows, verdict::text_of};
+use super::{
+    finding::Finding,
+    judgement::grows,
+    verdict::{text_of, text_of_number},
+};
 use crate::{JobFilter, JobId, JobState, Limit, ManageError, Operator, Priority, Verb, manage::Target, run_operation, store};
 
 /// Something that can be done about it.
@@ -51,6 +55,12 @@ pub enum FixAct {
         /// The queue.
         queue: String,
     },
+    /// A quiet worker claims again.
+    ResumeWorker {
+        /// Its id.
+        #[serde(serialize_with = "text_of_number")]
+        worker: i64,
+    },
     /// A queue gets other limits.
     LimitQueue {
         /// The queue.
@@ -92,6 +102,7 @@ impl Operator {
                 Ok(run_operation(pool, operation.id).await?.done > 0)
             }
             FixAct::ResumeQueue { queue } => self.resume_queue(pool, queue).await,
+            FixAct::ResumeWorker { worker } => self.resume_worker(pool, *worker).await,
             FixAct::LimitQueue { queue, limit } => self.limit_queue(pool, queue, *limit).await.map(|()| true),
             FixAct::LimitKey { key, limit } => self.limit_key(pool, key, *limit).await.map(|()| true),
             #[cfg(feature = "schedules")]
@@ -216,6 +227,13 @@ pub(super) fn fixes(finding: &Finding, job: Option<JobId>, now: DateTime<Utc>) -
             label: format!("Resume {queue}"),
             command: named("haulage queues resume", queue, ""),
             act: Some(FixAct::ResumeQueue { queue: queue.clone() }),
+            reversible: true,
+        }],
+        Finding::WorkersQuiet { worker, name, .. } => vec![Fix {
+            id: "resume-worker",
+            label: format!("Resume worker {name}"),
+            command: format!("haulage workers resume {worker}"),
+            act: Some(FixAct::ResumeWorker { worker: *worker }),
             reversible: true,
         }],
         Finding::TableLock { session, .. }

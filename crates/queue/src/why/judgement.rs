@@ -63,6 +63,7 @@ impl Finding {
             | Self::Paused { until: None, .. }
             | Self::NoHandler { .. }
             | Self::OldRevision { .. }
+            | Self::WorkersQuiet { .. }
             | Self::TableLock { .. }
             | Self::DbLock { .. }
             | Self::SlotBlocked { .. }
@@ -114,6 +115,7 @@ impl Finding {
             Self::DueNoWorker { due_at, .. } | Self::PromoteLate { due_at, .. } | Self::ScheduleMissed { due_at, .. } => Some(*due_at),
             Self::NoLiveWorkers { last_beat, .. } | Self::NoWorker { last_beat, .. } | Self::NoHandler { last_beat, .. } => *last_beat,
             Self::Paused { paused_at, .. } => *paused_at,
+            Self::WorkersQuiet { quiet_at, .. } => *quiet_at,
             Self::TableLock { waiting_since, .. } | Self::DbLock { waiting_since, .. } => Some(*waiting_since),
             Self::RowLocked { session, .. } | Self::OldSnapshot { session, .. } => session.since,
             Self::KeyFull { waits_since, .. }
@@ -173,7 +175,9 @@ impl Finding {
             Self::Held { queue, .. } => state(all(queue, None), JobState::Parked),
             Self::RetryLoop { queue, kind, .. } | Self::Backoff { queue, kind, .. } => state(all(queue, Some(kind)), JobState::Scheduled),
             Self::DueNoWorker { .. } | Self::PromoteLate { .. } => state(CauseSubject::default(), JobState::Scheduled),
-            Self::NoHandler { queue, kind, .. } | Self::OldRevision { queue, kind, .. } => all(queue, Some(kind)),
+            Self::NoHandler { queue, kind, .. } | Self::OldRevision { queue, kind, .. } | Self::WorkersQuiet { queue, kind, .. } => {
+                all(queue, Some(kind))
+            }
             Self::NoWorker { queue, .. } | Self::Paused { queue, .. } | Self::QueueFull { queue, .. } | Self::QueueRate { queue, .. } => {
                 all(queue, None)
             }

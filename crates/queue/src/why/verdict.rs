@@ -243,6 +243,11 @@ pub(super) fn text_of<S: Serializer>(id: &JobId, serializer: S) -> Result<S::Ok,
     serializer.collect_str(id)
 }
 
+/// The number of a worker as text: it does not fit a JavaScript number.
+pub(super) fn text_of_number<S: Serializer>(id: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
+}
+
 /// An id as text, if there is one.
 pub(super) fn text_of_some<S: Serializer>(id: &Option<JobId>, serializer: S) -> Result<S::Ok, S::Error> {
     match id {

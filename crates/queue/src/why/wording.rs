@@ -192,6 +192,19 @@ impl Words {
                 "It waits for a worker of the newer code.".into(),
             ),
 
+            Finding::WorkersQuiet { queue, kind, workers, name, by, reason, quiet_at, .. } => {
+                let by = by.as_deref().map(|by| format!(" by {}", cut(by))).unwrap_or_default();
+                let since = quiet_at.map(|at| format!(" since {}", self.moment(at))).unwrap_or_default();
+                let (name, reason) = (cut(name), quoted(reason.as_deref()));
+                (
+                    match workers {
+                        1 => format!("The only worker that takes `{kind}` from `{queue}`, `{name}`, is kept quiet{by}{since}{reason}."),
+                        n => format!("All {n} workers that take `{kind}` from `{queue}` are kept quiet, `{name}`{by}{since}{reason}."),
+                    },
+                    "They finish what they run and claim nothing more, until they are resumed or started again.".into(),
+                )
+            }
+
             Finding::TableLock { session, waiters, workers, waiting_since, relation } => (
                 format!(
                     "{} has locked {} against everybody{}.",

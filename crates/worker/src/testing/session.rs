@@ -51,7 +51,7 @@ impl<'a> Session<'a> {
         shared.set_worker_id(rand::random_range(1..=i64::MAX));
         let lease_ms = i32::try_from(LEASE.as_millis()).unwrap_or(i32::MAX);
         let registration = Registration { lease_ms, ..shared.registration() };
-        store::register_worker(connection, shared.worker_id(), &registration).await?;
+        store::register_worker(connection, shared.worker_id(), &registration, None).await?;
         Ok(Self { shared, settle })
     }
 

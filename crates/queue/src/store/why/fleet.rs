@@ -18,6 +18,7 @@ pub(crate) async fn why_fleet(connection: &mut PgConnection) -> Result<Vec<Shape
         .map(|row| {
             Ok(Shape {
                 alive: row.try_get("alive")?,
+                quiet: row.try_get("quiet")?,
                 workers: row.try_get("workers")?,
                 queues: row.try_get("queues")?,
                 slots: row.try_get("slots")?,
@@ -27,6 +28,10 @@ pub(crate) async fn why_fleet(connection: &mut PgConnection) -> Result<Vec<Shape
                 last_beat: row.try_get("last_beat")?,
                 name: row.try_get("name")?,
                 version: row.try_get("version")?,
+                id: row.try_get("id")?,
+                quiet_at: row.try_get("quiet_at")?,
+                quiet_by: row.try_get("quiet_by")?,
+                quiet_why: row.try_get("quiet_why")?,
             })
         })
         .collect()

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{LockWait, QueueFacts};
 use crate::{
     JobId, Priority,
-    why::verdict::{text_of, text_of_some},
+    why::verdict::{text_of, text_of_number, text_of_some},
 };
 
 /// All that is not of one job.
@@ -52,14 +52,19 @@ impl Fleet {
         self.live().map(|shape| shape.workers).sum()
     }
 
+    /// Live workers of the queue, also those that somebody has told to claim nothing.
+    pub(crate) fn present(&self, queue: &str) -> impl Iterator<Item = &Shape> {
+        self.live().filter(move |shape| shape.serves(queue))
+    }
+
     /// Live workers that serve the queue.
     pub(crate) fn serving(&self, queue: &str) -> impl Iterator<Item = &Shape> {
-        self.live().filter(move |shape| shape.serves(queue))
+        self.present(queue).filter(|shape| !shape.quiet)
     }
 
     /// Live workers that would take a job of this kind and revision.
     pub(crate) fn takers<'a>(&'a self, queue: &'a str, kind: &'a str, revision: i16) -> impl Iterator<Item = &'a Shape> {
-        self.serving(queue).filter(move |shape| shape.knows(kind).is_some_and(|known| revision <= known))
+        self.serving(queue).filter(move |shape| shape.would_take(kind, revision))
     }
 
     /// What runs in the queue, by kind.
@@ -124,18 +129,25 @@ impl Fleet {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Shape {
     pub(crate) alive: bool,
+    /// Somebody has told them to claim nothing.
+    pub(crate) quiet: bool,
     pub(crate) workers: i64,
     pub(crate) queues: Vec<String>,
     pub(crate) slots: Vec<i32>,
     pub(crate) kinds: Vec<String>,
     /// `None`: of a version that takes every revision.
     pub(crate) revisions: Option<Vec<i16>>,
-    /// Of the one that has lived longest.
+    /// Of the one that has lived longest; or since when it may claim again.
     pub(crate) started_at: DateTime<Utc>,
     pub(crate) last_beat: DateTime<Utc>,
     /// Of the one that was heard of last.
     pub(crate) name: String,
     pub(crate) version: String,
+    #[serde(serialize_with = "text_of_number")]
+    pub(crate) id: i64,
+    pub(crate) quiet_at: Option<DateTime<Utc>>,
+    pub(crate) quiet_by: Option<String>,
+    pub(crate) quiet_why: Option<String>,
 }
 
 impl Shape {
@@ -147,6 +159,11 @@ impl Shape {
     pub(crate) fn knows(&self, kind: &str) -> Option<i16> {
         let at = self.kinds.iter().position(|known| known == kind)?;
         Some(self.revisions.as_ref().map_or(i16::MAX, |revisions| revisions.get(at).copied().unwrap_or(0)))
+    }
+
+    /// Whether it takes a job of this kind and revision, but for being quiet.
+    pub(crate) fn would_take(&self, kind: &str, revision: i16) -> bool {
+        self.knows(kind).is_some_and(|known| revision <= known)
     }
 
     /// Slots of all of them for the queue.

@@ -29,7 +29,7 @@ pub(crate) struct Case<'a> {
 type Gate = fn(&Case<'_>) -> Option<Finding>;
 
 /// Closed gates: no claim takes the job, whatever room a worker has.
-const CLOSED: [Gate; 21] = [
+const CLOSED: [Gate; 22] = [
     running::orphaned,
     running::cancelling,
     running::over_timeout,
@@ -45,6 +45,7 @@ const CLOSED: [Gate; 21] = [
     queue::paused,
     queue::no_handler,
     queue::old_revision,
+    queue::quiet,
     admission::table_lock,
     admission::slot_blocked,
     admission::key,

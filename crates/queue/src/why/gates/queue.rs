@@ -20,7 +20,7 @@ pub(super) fn no_live_workers(case: &Case<'_>) -> Option<Finding> {
 
 pub(super) fn no_worker(case: &Case<'_>) -> Option<Finding> {
     let (fleet, queue) = (case.fleet, &case.job.queue);
-    if !waits(case) || fleet.live_workers() == 0 || fleet.serving(queue).next().is_some() {
+    if !waits(case) || fleet.live_workers() == 0 || fleet.present(queue).next().is_some() {
         return None;
     }
     let last = fleet.shapes.iter().filter(|shape| shape.serves(queue)).max_by_key(|shape| shape.last_beat);
@@ -48,8 +48,8 @@ pub(super) fn paused(case: &Case<'_>) -> Option<Finding> {
 
 pub(super) fn no_handler(case: &Case<'_>) -> Option<Finding> {
     let (fleet, queue, kind) = (case.fleet, &case.job.queue, &case.job.kind);
-    let workers = serving(case);
-    if !waits(case) || workers == 0 || fleet.serving(queue).any(|shape| shape.knows(kind).is_some()) {
+    let workers = present(case);
+    if !waits(case) || workers == 0 || fleet.present(queue).any(|shape| shape.knows(kind).is_some()) {
         return None;
     }
     let had = |shape: &&Shape| shape.serves(queue) && shape.knows(kind).is_some();
@@ -65,18 +65,37 @@ pub(super) fn no_handler(case: &Case<'_>) -> Option<Finding> {
 
 pub(super) fn old_revision(case: &Case<'_>) -> Option<Finding> {
     let (fleet, job) = (case.fleet, case.job);
-    let known = fleet.serving(&job.queue).filter_map(|shape| shape.knows(&job.kind)).max().filter(|_| waits(case))?;
+    let known = fleet.present(&job.queue).filter_map(|shape| shape.knows(&job.kind)).max().filter(|_| waits(case))?;
     (known < job.revision).then(|| Finding::OldRevision {
         queue: job.queue.clone(),
         kind: job.kind.clone(),
         revision: job.revision,
         known,
-        workers: serving(case),
+        workers: present(case),
     })
 }
 
-fn serving(case: &Case<'_>) -> i64 {
-    case.fleet.serving(&case.job.queue).map(|shape| shape.workers).sum()
+pub(super) fn quiet(case: &Case<'_>) -> Option<Finding> {
+    let (fleet, job) = (case.fleet, case.job);
+    if !waits(case) || fleet.takers(&job.queue, &job.kind, job.revision).next().is_some() {
+        return None;
+    }
+    let quiet = || fleet.present(&job.queue).filter(|shape| shape.would_take(&job.kind, job.revision));
+    let last = quiet().max_by_key(|shape| shape.quiet_at)?;
+    Some(Finding::WorkersQuiet {
+        queue: job.queue.clone(),
+        kind: job.kind.clone(),
+        workers: quiet().map(|shape| shape.workers).sum(),
+        worker: last.id,
+        name: last.name.clone(),
+        by: last.quiet_by.clone(),
+        reason: last.quiet_why.clone(),
+        quiet_at: last.quiet_at,
+    })
+}
+
+fn present(case: &Case<'_>) -> i64 {
+    case.fleet.present(&case.job.queue).map(|shape| shape.workers).sum()
 }
 
 /// A served queue whose name is nearly this one: somebody may have mistyped it.
