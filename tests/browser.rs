@@ -1,14 +1,13 @@
 //! The dashboard in a real browser.
 #![cfg(feature = "dashboard")]
 
-use std::time::Duration;
-
 use haulage::{Job, dashboard::router};
 use serde_json::{Value, json};
 
 use crate::{
-    dashboard::{furnish, plant, serve},
-    support::{Count, browser::Browser, database, eventually},
+    dashboard::{furnish, plant},
+    live::watch,
+    support::{Count, browser::Browser, database, eventually, page::serve, text::percent},
 };
 
 /// What finds faults that keep people out who hear a page, or use no mouse.
@@ -162,15 +161,12 @@ async fn a_page_changes_under_the_reader_who_loses_nothing() {
         // Whoever has paused it reads what was there.
         browser.click("#live").await;
         let id = Count { n: 42 }.enqueue(&pool).await.unwrap().id();
-        tokio::time::sleep(Duration::from_secs(5)).await;
+        let mut other = watch(&url, "/live?at=jobs&base=.%2F", None).await;
+        other.until(|parts| parts["main"].as_str().unwrap().contains(&format!("jobs/{id}\""))).await;
         let shows = format!("return [...document.querySelectorAll('table.rows .id')].some((row) => row.textContent === '{id}')");
         assert_eq!(browser.ask(&shows).await, Value::Bool(false));
         browser.click("#live").await;
         eventually("the page goes on", async || browser.ask(&shows).await == Value::Bool(true)).await;
     })
     .await;
-}
-
-fn percent(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }

@@ -5,6 +5,10 @@ pub(crate) mod browser;
 pub(crate) mod page;
 pub(crate) mod proxy;
 mod server;
+pub(crate) mod shop;
+pub(crate) mod text;
+#[cfg(feature = "dashboard")]
+pub(crate) mod visitor;
 
 use std::{sync::Arc, time::Duration};
 

@@ -15,7 +15,12 @@ pub(crate) async fn serve(app: Router) -> String {
     format!("http://{address}")
 }
 
-/// What a path is answered with.
+/// Follows no redirect.
+pub(crate) fn client() -> reqwest::Client {
+    reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
+/// What a path is answered with, and where it leads.
 pub(crate) async fn get(url: &str, path: &str) -> (StatusCode, String) {
     let client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
     let answer = client.get(format!("{url}{path}")).send().await.unwrap();

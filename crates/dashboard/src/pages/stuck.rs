@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{extract::State, response::Response};
 use chrono::{DateTime, Utc};
-use haulage_queue::{Cause, CauseGroup, CauseSubject, Causes, Severity};
+use haulage_queue::{Cause, CauseGroup, CauseSubject, Causes, Severity, WhyCode};
 
 use super::act::newest_deed;
 use crate::{
@@ -61,6 +61,7 @@ fn summary(causes: &Causes) -> String {
 pub(crate) struct Card {
     /// Unique on the page.
     pub(crate) id: String,
+    pub(crate) code: WhyCode,
     pub(crate) class: String,
     pub(crate) sentence: Prose,
     pub(crate) detail: Option<Prose>,
@@ -130,6 +131,7 @@ impl Card {
         let more = if cause.at_least && cause.jobs <= 10_000 { "+" } else { "" };
         Self {
             id: format!("c{id}"),
+            code: verdict.code,
             class: look(verdict.severity).unwrap_or(Look::Scheduled).class(),
             sentence: prose(&verdict.sentence),
             detail: (!verdict.detail.is_empty()).then(|| prose(&verdict.detail)),

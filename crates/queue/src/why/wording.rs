@@ -136,6 +136,10 @@ impl Words {
                 format!("Attempt {failures} of {max_attempts} failed{}.", colon(error.as_deref())),
                 format!("The next try is {}.", self.at(*next_at)),
             ),
+            Finding::Failing { queue, kind, error, next_at, .. } => (
+                format!("Jobs of `{kind}` in `{queue}` fail and are tried again{}.", colon(error.as_deref())),
+                format!("The next try is {}.", self.at(*next_at)),
+            ),
             Finding::Snoozed { next_at } => (format!("Its handler asked to be called again {}.", self.at(*next_at)), none()),
             Finding::FarFuture { at, in_days } => {
                 (format!("It is scheduled for {}, in {in_days} days.", self.moment(*at)), "Is that intended?".into())
