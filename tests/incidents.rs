@@ -11,6 +11,7 @@ mod pictures;
 
 use std::{
     collections::BTreeMap,
+    process::Stdio,
     time::{Duration, Instant},
 };
 
@@ -19,13 +20,14 @@ use haulage::JobState;
 use reqwest::StatusCode;
 use serde_json::json;
 use sqlx::PgPool;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::support::{
     browser::Browser,
     database,
     page::page,
     shop::Shop,
-    text::{pattern, read},
+    text::{pattern, unescape},
     within,
 };
 
@@ -73,7 +75,9 @@ async fn each_of_ten_incidents_is_on_stuck_within_ten_seconds_and_what_is_clicke
         shop.post("/orders", &order, StatusCode::CREATED).await?;
     }
     let dashboard = format!("{}/queue", shop.url);
-    let mut said = shop.add("incidents")?;
+    let mut incidents = shop.command("incidents")?.stdout(Stdio::piped()).spawn()?;
+    let mut said = BufReader::new(incidents.stdout.take().expect("it can be read")).lines();
+    shop.adopt("incidents", incidents);
     let mut planted = BTreeMap::new();
     let mut told = BTreeMap::new();
     while told.len() < INCIDENTS.len() {
@@ -101,8 +105,6 @@ async fn each_of_ten_incidents_is_on_stuck_within_ten_seconds_and_what_is_clicke
     ensure!(told.values().all(|after| *after < SOON), "{told:?}");
     // It goes on telling, whoever reads it.
     tokio::spawn(async move { while let Ok(Some(_)) = said.next_line().await {} });
-    println!("told after {told:?}");
-
     Browser::with(async |browser| {
         pictures::take(browser, &dashboard, &pool).await;
         // What somebody who is on call would click.
@@ -130,6 +132,16 @@ fn causes(stuck: &str) -> Vec<(String, String)> {
         Some((between("data-code=\"", "\"")?.to_owned(), read(between("<p class=\"why\">", "</p>")?)))
     };
     cards.filter_map(cause).collect()
+}
+
+/// What of some HTML is read: without its tags.
+fn read(html: &str) -> String {
+    let text: String = html
+        .split('<')
+        .enumerate()
+        .map(|(n, part)| if n == 0 { part } else { part.split_once('>').map_or("", |(_, rest)| rest) })
+        .collect();
+    unescape(&text)
 }
 
 async fn waiting(pool: &PgPool, queue: &str) -> i64 {

@@ -16,9 +16,9 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// A window of its own, without a past.
 pub(crate) struct Browser {
-    client: reqwest::Client,
+    pub(crate) client: reqwest::Client,
     /// The address of the session.
-    session: String,
+    pub(crate) session: String,
 }
 
 impl Browser {
@@ -59,13 +59,6 @@ impl Browser {
         self.command("/window/rect", &json!({ "width": width, "height": height })).await;
     }
 
-    /// A picture of the window, as PNG.
-    pub(crate) async fn picture(&self) -> Vec<u8> {
-        let answer = self.client.get(format!("{}/screenshot", self.session)).send().await.unwrap();
-        let answer: Value = answer.json().await.unwrap();
-        from_base64(answer["value"].as_str().unwrap())
-    }
-
     /// What a script on the page returns.
     pub(crate) async fn ask(&self, script: &str) -> Value {
         self.command("/execute/sync", &json!({ "script": script, "args": [] })).await
@@ -97,23 +90,6 @@ impl Browser {
         assert!(status.is_success(), "{path} {body}: {answer}");
         answer["value"].take()
     }
-}
-
-/// As RFC 4648 has it; the driver sends no other characters.
-fn from_base64(text: &str) -> Vec<u8> {
-    let digit = |c: u8| match c {
-        b'A'..=b'Z' => c - b'A',
-        b'a'..=b'z' => c - b'a' + 26,
-        b'0'..=b'9' => c - b'0' + 52,
-        b'+' => 62,
-        _ => 63,
-    };
-    let digits: Vec<u8> = text.bytes().filter(|c| *c != b'=').map(digit).collect();
-    let bytes = digits.chunks(4).flat_map(|four| {
-        let number = four.iter().enumerate().fold(0_u32, |number, (n, digit)| number | u32::from(*digit) << (18 - 6 * n));
-        number.to_be_bytes()[1..four.len()].to_vec()
-    });
-    bytes.collect()
 }
 
 /// The driver, and the port that it listens on.

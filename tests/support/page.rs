@@ -20,7 +20,7 @@ pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build().unwrap()
 }
 
-/// What a path is answered with, and where it leads.
+/// What a path is answered with.
 pub(crate) async fn get(url: &str, path: &str) -> (StatusCode, String) {
     let client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
     let answer = client.get(format!("{url}{path}")).send().await.unwrap();

@@ -6,8 +6,7 @@ use anyhow::{Context, ensure};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
-    process::{Child, ChildStdout, Command},
+    process::{Child, Command},
     time::timeout,
 };
 
@@ -39,21 +38,18 @@ impl Shop {
         let mut shop = Self { children: Vec::new(), args, database_url: database_url.to_owned(), client, url, mails_port, partner_port };
         for role in roles {
             let child = shop.command(role)?.spawn().with_context(|| format!("could not start the shop's {role}"))?;
-            shop.children.push((role, child));
+            shop.adopt(role, child);
         }
         shop.ready().await?;
         Ok(shop)
     }
 
-    /// One process more, and what it says.
-    pub(crate) fn add(&mut self, role: &'static str) -> anyhow::Result<Lines<BufReader<ChildStdout>>> {
-        let mut child = self.command(role)?.stdout(Stdio::piped()).spawn().with_context(|| format!("could not start the shop's {role}"))?;
-        let said = child.stdout.take().context("it has no standard output")?;
+    /// One process more, which is asked to stop with the others.
+    pub(crate) fn adopt(&mut self, role: &'static str, child: Child) {
         self.children.push((role, child));
-        Ok(BufReader::new(said).lines())
     }
 
-    fn command(&self, role: &str) -> anyhow::Result<Command> {
+    pub(crate) fn command(&self, role: &str) -> anyhow::Result<Command> {
         let mut command = Command::new(program()?);
         command.arg(role).args(&self.args).env("DATABASE_URL", &self.database_url).env("RUST_LOG", "warn");
         command.stdin(Stdio::piped()).kill_on_drop(true);

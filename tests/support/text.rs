@@ -11,16 +11,6 @@ pub(crate) fn unescape(text: &str) -> String {
     entities.iter().fold(text.to_owned(), |text, (entity, c)| text.replace(entity, c))
 }
 
-/// What of some HTML is read: without its tags.
-pub(crate) fn read(html: &str) -> String {
-    let text: String = html
-        .split('<')
-        .enumerate()
-        .map(|(n, part)| if n == 0 { part } else { part.split_once('>').map_or("", |(_, rest)| rest) })
-        .collect();
-    unescape(&text)
-}
-
 /// Whether the text is the pattern, in which `*` stands for anything.
 pub(crate) fn pattern(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');

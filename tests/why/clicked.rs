@@ -1,13 +1,15 @@
 //! Each code in a real browser: the page of the job, or Stuck, says it; the first fix is clicked, or its command run as it stands there;
 //! and then the job runs, or what was the matter is over.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use axum::{Extension, Router};
 use haulage::{
     JobState, WhyCode,
     dashboard::{Identity, Role, router},
-    dev::Server,
 };
 use serde_json::Value;
 use sqlx::PgPool;
@@ -119,15 +121,12 @@ async fn the_first_fix_of_each_code_helps_when_it_is_clicked_3() {
 }
 
 async fn first_fix_helps(browser: &Browser, code: WhyCode) {
-    let mut _small: Option<Server> = None;
-    let (pool, url) = if code == WhyCode::Connections {
+    let (pool, url, _server) = if code == WhyCode::Connections {
         let (server, pool) = fleet::small_server().await;
-        let url = server.url().to_owned();
-        _small = Some(server);
-        (pool, url)
+        (pool, server.url().to_owned(), Some(server))
     } else {
         let database = database().await;
-        (database.pool(), database.url())
+        (database.pool(), database.url(), None)
     };
     let (made, first) = case(code, &pool).await;
     let ana = Identity { name: "ana".to_owned(), role: Role::Admin };
@@ -137,7 +136,9 @@ async fn first_fix_helps(browser: &Browser, code: WhyCode) {
     let of_all = matches!(code, WhyCode::TableLock | WhyCode::DbLock);
     let path = made.job.filter(|_| !of_all).map_or("stuck".to_owned(), |id| format!("jobs/{id}"));
     let place = format!("[data-code=\"{code}\"]");
-    let said = format!("return document.querySelector('{place} .why, main:not(:has([data-code])) .empty')?.textContent ?? ''");
+    // The page of what is not there any more has nothing but a sentence.
+    let at = if code == WhyCode::Gone { "main .why".to_owned() } else { format!("{place} .why") };
+    let said = format!("return document.querySelector('{at}')?.textContent ?? ''");
     let sentence = made.sentence.replace('`', "");
     let mut shown = Value::Null;
     eventually(&format!("{code} is said on {path}"), async || {
@@ -150,11 +151,10 @@ async fn first_fix_helps(browser: &Browser, code: WhyCode) {
     let sentence = if code == WhyCode::Gone { format!("*(gone). {sentence}*") } else { sentence };
     assert!(pattern(&sentence, &shown), "{code}: {shown:?} is not {sentence:?}");
 
-    let then = match first {
-        Nothing(_) => {
-            let button =
-                browser.ask(&format!("return document.querySelector('{place} [form=\"do\"], {place} a.btn.p')?.textContent ?? ''"));
-            assert_eq!(button.await, "", "{code} has a button after all");
+    let (then, running) = match first {
+        Nothing(because) => {
+            let button = format!("return document.querySelector('{place} [form=\"do\"], {place} a.btn.p')?.textContent ?? ''");
+            assert_eq!(browser.ask(&button).await, "", "{code} has a button after all, although {because}");
             return made.end().await;
         }
         Click(label, then) => {
@@ -163,10 +163,9 @@ async fn first_fix_helps(browser: &Browser, code: WhyCode) {
         }
         Run(then) => {
             let command = browser.ask(&format!("return document.querySelector('{place} .do code')?.textContent ?? ''")).await;
-            (then, run(command.as_str().unwrap(), &url, then).await)
+            (then, Some(run(command.as_str().unwrap(), &url, then).await))
         }
     };
-    let (then, running) = then;
     let id = made.job;
     let state = async || haulage::job(&pool, id.unwrap()).await.unwrap().unwrap().state;
     match then {
@@ -198,29 +197,35 @@ async fn press(browser: &Browser, code: WhyCode, place: &str, label: &str) {
     assert!(told.as_str().unwrap().contains("st-completed"), "{code}: {told}");
 }
 
+/// What was started, in a folder of its own.
+struct Shell {
+    running: Option<Child>,
+    folder: PathBuf,
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        drop(self.running.take());
+        std::fs::remove_dir_all(&self.folder).ok();
+    }
+}
+
 /// As somebody runs it who has copied it into a shell.
-async fn run(command: &str, url: &str, then: Then) -> Option<Child> {
-    let own = std::env::temp_dir().join(format!("haulage-clicked-{:x}", rand::random::<u64>()));
-    std::fs::create_dir(&own).unwrap();
-    std::fs::write(own.join("worker.toml"), WORKER).unwrap();
+async fn run(command: &str, url: &str, then: Then) -> Shell {
+    let folder = std::env::temp_dir().join(format!("haulage-clicked-{:x}", rand::random::<u64>()));
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("worker.toml"), WORKER).unwrap();
     let programs = Path::new(env!("CARGO_BIN_EXE_haulage")).parent().unwrap().display();
     let path = std::env::var("PATH").unwrap();
     let mut shell = Command::new("sh");
-    shell.args(["-c", &format!("exec {command}")]).current_dir(&own).env("PATH", format!("{programs}:{path}")).env("DATABASE_URL", url);
-    shell.stdin(Stdio::null()).kill_on_drop(true);
+    shell.args(["-c", &format!("exec {command}")]).current_dir(&folder).env("PATH", format!("{programs}:{path}")).env("DATABASE_URL", url);
+    shell.env("RUST_LOG", "error").stdin(Stdio::null()).kill_on_drop(true);
     if then != Tells {
-        let running = shell.env("RUST_LOG", "error").spawn().unwrap();
-        // It has read its file before it takes a job.
-        tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_secs(60)).await;
-            std::fs::remove_dir_all(own).ok();
-        });
-        return Some(running);
+        return Shell { running: Some(shell.spawn().unwrap()), folder };
     }
     let answer = shell.output().await.unwrap();
-    std::fs::remove_dir_all(own).unwrap();
     assert!(answer.status.success() && !answer.stdout.is_empty(), "{command}: {}", String::from_utf8_lossy(&answer.stderr));
-    None
+    Shell { running: None, folder }
 }
 
 /// What whoever starts it has a handler for.
