@@ -26,7 +26,7 @@ use crate::support::{
     browser::Browser,
     database,
     page::page,
-    shop::Shop,
+    shop::{DEADLINE, Shop},
     text::{pattern, unescape},
     within,
 };
@@ -114,7 +114,8 @@ async fn each_of_ten_incidents_is_on_stuck_within_ten_seconds_and_what_is_clicke
             if code == "row_locked" {
                 browser.click("form.act .acts button").await;
             }
-            within(SOON, &format!("all of {queue} have run"), async || waiting(&pool, queue).await == 0).await;
+            // A row that was locked when the workers passed it is looked for each half minute.
+            within(DEADLINE, &format!("all of {queue} have run"), async || waiting(&pool, queue).await == 0).await;
             let shows = format!("return document.querySelector('[data-code=\"{code}\"]') !== null");
             browser.go(&format!("{dashboard}/stuck")).await;
             within(SOON, &format!("{code} is gone while somebody looks"), async || browser.ask(&shows).await == json!(false)).await;

@@ -36,7 +36,10 @@ pub(crate) async fn take(browser: &Browser, dashboard: &str, pool: &PgPool) {
     ] {
         browser.resize(1_280, height).await;
         browser.go(&format!("{dashboard}/{path}")).await;
-        browser.ask(&format!("document.documentElement.dataset.theme = '{theme}'")).await;
+        // Without the bars at its edges.
+        let dress = "const root = document.documentElement; root.style.overflow = 'hidden'; root.style.scrollbarGutter = 'auto'; \
+                     document.querySelector('.side').style.overflow = 'hidden'";
+        browser.ask(&format!("{dress}; root.dataset.theme = '{theme}'")).await;
         let picture = picture(browser).await;
         assert!(picture.len() < MOST_BYTES, "{name}.png has {} bytes", picture.len());
         std::fs::write(folder.join(format!("{name}.png")), picture).unwrap();

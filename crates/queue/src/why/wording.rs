@@ -20,6 +20,8 @@ const TEXT: usize = 120;
 pub(super) fn say(finding: &Finding, now: DateTime<Utc>) -> (String, String) {
     let words = Words { now };
     let (sentence, detail) = words.say(finding);
+    // What was cut within needs no full stop.
+    let sentence = sentence.replace("….", "…");
     let late = finding.due(now).filter(|due| now - *due > GRACE);
     match (finding, late) {
         // A promise that was not kept is said to be one.
@@ -54,7 +56,11 @@ impl Words {
                 (format!("It died {} after {attempts}{}.", self.ago(story.finished_at), colon(error.as_deref())), took(story).0)
             }
             Finding::BadArgs { kind, error, since, .. } => (
-                format!("The handler of `{kind}` could not read the args{}.", colon(error.as_deref())),
+                // What is to be done is said below.
+                format!(
+                    "The handler of `{kind}` could not read the args{}.",
+                    colon(error.as_deref().map(|error| error.trim_end_matches("; deploy a handler that reads them")))
+                ),
                 format!("Since {}. Deploy a handler that reads them, then retry.", self.moment(*since)),
             ),
             Finding::Quarantined { kind, since, .. } => (
