@@ -10,9 +10,6 @@ use crate::{
     support::{Count, browser::Browser, database, eventually, page::serve, text::percent},
 };
 
-/// What finds faults that keep people out who hear a page, or use no mouse.
-const AXE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/axe/node_modules/axe-core/axe.min.js");
-
 /// Texts that try to get out of an element, an attribute, a script, a style, an address or a line.
 fn hostile_texts() -> Vec<String> {
     let acts = ["window.hacked=1", "alert(1)"];
@@ -92,7 +89,6 @@ async fn every_page_passes_axe_and_fits_in_light_and_dark_at_three_widths() {
     let pool = database.pool();
     let furnished = furnish(&pool).await;
     let url = serve(router(pool.clone())).await;
-    let axe = std::fs::read_to_string(AXE).unwrap_or_else(|error| panic!("{AXE}: {error}; `.ci/setup browser` installs it"));
     let (dead, child) = (furnished.dead, furnished.child);
     let pages = [
         "overview".to_owned(),
@@ -114,20 +110,13 @@ async fn every_page_passes_axe_and_fits_in_light_and_dark_at_three_widths() {
         for page in &pages {
             browser.go(&format!("{url}/{page}")).await;
             for theme in ["light", "dark"] {
-                browser.ask(&format!("document.documentElement.dataset.theme = '{theme}'")).await;
+                browser.dress(theme).await;
                 for width in [375, 768, 1_280] {
                     browser.resize(width, 900).await;
                     let fits = browser.ask("return document.documentElement.scrollWidth <= document.documentElement.clientWidth").await;
                     assert_eq!(fits, json!(true), "{page} at {width} is wider than the window");
                 }
-                browser.ask(&axe).await;
-                let faults = browser
-                    .ask_async(
-                        "const [done] = arguments; axe.run().then(({ violations }) => done(violations.map(({ id, nodes }) => \
-                         [id, ...nodes.map(({ html }) => html)])))",
-                    )
-                    .await;
-                assert_eq!(faults, json!([]), "{page}, {theme}");
+                assert_eq!(browser.faults().await, json!([]), "{page}, {theme}");
             }
         }
     })

@@ -27,19 +27,20 @@ pub(crate) async fn take(browser: &Browser, dashboard: &str, pool: &PgPool) {
     let paused: i64 =
         sqlx::query_scalar("SELECT id FROM haulage.live_jobs WHERE queue = 'invoices' ORDER BY id LIMIT 1").fetch_one(pool).await.unwrap();
     for (name, path, theme, height) in [
-        ("overview", "overview".to_owned(), "light", 860),
-        ("stuck", "stuck".to_owned(), "light", 960),
-        ("stuck-dark", "stuck".to_owned(), "dark", 960),
-        ("job", format!("jobs/{paused}"), "light", 720),
-        ("trace", format!("traces/{retried}"), "light", 640),
-        ("errors", "errors".to_owned(), "light", 560),
+        ("overview", "overview".to_owned(), "light", 1_000),
+        ("stuck", "stuck".to_owned(), "light", 980),
+        ("stuck-dark", "stuck".to_owned(), "dark", 980),
+        ("job", format!("jobs/{paused}"), "light", 860),
+        ("trace", format!("traces/{retried}"), "light", 860),
+        ("errors", "errors".to_owned(), "light", 700),
     ] {
         browser.resize(1_280, height).await;
         browser.go(&format!("{dashboard}/{path}")).await;
         // Without the bars at its edges.
-        let dress = "const root = document.documentElement; root.style.overflow = 'hidden'; root.style.scrollbarGutter = 'auto'; \
-                     document.querySelector('.side').style.overflow = 'hidden'";
-        browser.ask(&format!("{dress}; root.dataset.theme = '{theme}'")).await;
+        let bars = "const root = document.documentElement; root.style.overflow = 'hidden'; root.style.scrollbarGutter = 'auto'; \
+                    document.querySelector('.side').style.overflow = 'hidden'";
+        browser.ask(bars).await;
+        browser.dress(theme).await;
         let picture = picture(browser).await;
         assert!(picture.len() < MOST_BYTES, "{name}.png has {} bytes", picture.len());
         std::fs::write(folder.join(format!("{name}.png")), picture).unwrap();

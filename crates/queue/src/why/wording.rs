@@ -408,7 +408,7 @@ impl Words {
 
 fn took(story: &Story) -> (String, String) {
     let parts = [
-        (story.scheduled_s, "until its time".to_owned()),
+        (story.scheduled_s, "until it could run".to_owned()),
         (story.line_s, "in line".to_owned()),
         (
             story.backoff_s,
