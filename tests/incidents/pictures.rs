@@ -27,9 +27,9 @@ pub(crate) async fn take(browser: &Browser, dashboard: &str, pool: &PgPool) {
     let paused: i64 =
         sqlx::query_scalar("SELECT id FROM haulage.live_jobs WHERE queue = 'invoices' ORDER BY id LIMIT 1").fetch_one(pool).await.unwrap();
     for (name, path, theme, height) in [
-        ("overview", "overview".to_owned(), "light", 1_000),
-        ("stuck", "stuck".to_owned(), "light", 980),
-        ("stuck-dark", "stuck".to_owned(), "dark", 980),
+        ("overview", "overview".to_owned(), "light", 960),
+        ("stuck", "stuck".to_owned(), "light", 860),
+        ("stuck-dark", "stuck".to_owned(), "dark", 860),
         ("job", format!("jobs/{paused}"), "light", 860),
         ("trace", format!("traces/{retried}"), "light", 860),
         ("errors", "errors".to_owned(), "light", 700),
