@@ -170,7 +170,8 @@ async fn first_fix_helps(browser: &Browser, code: WhyCode) {
     let state = async || haulage::job(&pool, id.unwrap()).await.unwrap().unwrap().state;
     match then {
         Runs => {
-            eventually(&format!("{code}: the job runs"), async || matches!(state().await, JobState::Running | JobState::Completed)).await
+            let runs = async || matches!(state().await, JobState::Running | JobState::Completed);
+            eventually(&format!("{code}: the job runs"), runs).await;
         }
         Ends => eventually(&format!("{code}: the job ends"), async || state().await.is_final()).await,
         Changes if id.is_some() => assert_ne!(why(&pool, id.unwrap()).await.code, code),
