@@ -3,14 +3,14 @@ ifdef PG_BIN
 export HAULAGE_PG_BIN := $(abspath $(PG_BIN))
 endif
 
-.PHONY: help demo test bench bench-dashboard bench-peers faults lint docs deny setup
+.PHONY: help demo test bench bench-dashboard bench-peers faults screenshots lint docs deny setup
 .NOTPARALLEL:
 
 help: ## this list
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo 'PG_BIN=/path/to/bin makes any of them use the initdb and postgres in that folder'
 
-demo: ## a small shop and two workers on a private Postgres; ARGS='--port 9000' passes options
+demo: ## a small shop and two workers on a private Postgres; ARGS=--incidents plants ten things that go wrong
 	@.ci/setup postgres
 	cargo run --release --features axum,dashboard,telemetry --example shop -- demo $(ARGS)
 
@@ -33,6 +33,10 @@ bench-dashboard: ## every page of the dashboard beside ten million finished jobs
 bench-peers: ## the same beside graphile_worker, apalis-postgres and awa; SCENARIOS and ARGS as above
 	@.ci/setup postgres
 	cd benches/peers && cargo run --release -- $(SCENARIOS) $(ARGS)
+
+screenshots: ## the pictures in docs/images, by the test that plants ten incidents in the shop
+	@.ci/setup postgres browser
+	HAULAGE_PICTURES=docs/images cargo test --workspace --all-features --test incidents
 
 lint: ## formatting and clippy
 	cargo fmt --all --check

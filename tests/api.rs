@@ -6,7 +6,7 @@ mod documented;
 mod roles;
 mod seed;
 
-use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use axum::Router;
 use haulage::{
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use sqlx::postgres::PgPoolOptions;
 
 use self::seed::{FIRST, SECRET, places, seed};
-use crate::support::{Count, PATIENCE, database, empty_database};
+use crate::support::{Count, PATIENCE, database, empty_database, page::serve};
 
 const ROOT: &str = "/api/v1";
 
@@ -314,14 +314,6 @@ async fn ask(url: &str, method: Method, path: &str, headers: &[(&str, &str)]) ->
 
 fn client() -> reqwest::Client {
     reqwest::Client::builder().timeout(PATIENCE).build().unwrap()
-}
-
-/// Serves until the test's runtime ends.
-async fn serve(app: Router) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await });
-    format!("http://{address}")
 }
 
 fn assert_problem(answer: &Answer, status: StatusCode, parts: &[&str]) {

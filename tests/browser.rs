@@ -1,18 +1,14 @@
 //! The dashboard in a real browser.
 #![cfg(feature = "dashboard")]
 
-use std::time::Duration;
-
 use haulage::{Job, dashboard::router};
 use serde_json::{Value, json};
 
 use crate::{
-    dashboard::{furnish, plant, serve},
-    support::{Count, browser::Browser, database, eventually},
+    dashboard::{furnish, plant},
+    live::watch,
+    support::{Count, browser::Browser, database, eventually, page::serve, text::percent},
 };
-
-/// What finds faults that keep people out who hear a page, or use no mouse.
-const AXE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/axe/node_modules/axe-core/axe.min.js");
 
 /// Texts that try to get out of an element, an attribute, a script, a style, an address or a line.
 fn hostile_texts() -> Vec<String> {
@@ -93,7 +89,6 @@ async fn every_page_passes_axe_and_fits_in_light_and_dark_at_three_widths() {
     let pool = database.pool();
     let furnished = furnish(&pool).await;
     let url = serve(router(pool.clone())).await;
-    let axe = std::fs::read_to_string(AXE).unwrap_or_else(|error| panic!("{AXE}: {error}; `.ci/setup browser` installs it"));
     let (dead, child) = (furnished.dead, furnished.child);
     let pages = [
         "overview".to_owned(),
@@ -115,20 +110,13 @@ async fn every_page_passes_axe_and_fits_in_light_and_dark_at_three_widths() {
         for page in &pages {
             browser.go(&format!("{url}/{page}")).await;
             for theme in ["light", "dark"] {
-                browser.ask(&format!("document.documentElement.dataset.theme = '{theme}'")).await;
+                browser.dress(theme).await;
                 for width in [375, 768, 1_280] {
                     browser.resize(width, 900).await;
                     let fits = browser.ask("return document.documentElement.scrollWidth <= document.documentElement.clientWidth").await;
                     assert_eq!(fits, json!(true), "{page} at {width} is wider than the window");
                 }
-                browser.ask(&axe).await;
-                let faults = browser
-                    .ask_async(
-                        "const [done] = arguments; axe.run().then(({ violations }) => done(violations.map(({ id, nodes }) => \
-                         [id, ...nodes.map(({ html }) => html)])))",
-                    )
-                    .await;
-                assert_eq!(faults, json!([]), "{page}, {theme}");
+                assert_eq!(browser.faults().await, json!([]), "{page}, {theme}");
             }
         }
     })
@@ -162,15 +150,12 @@ async fn a_page_changes_under_the_reader_who_loses_nothing() {
         // Whoever has paused it reads what was there.
         browser.click("#live").await;
         let id = Count { n: 42 }.enqueue(&pool).await.unwrap().id();
-        tokio::time::sleep(Duration::from_secs(5)).await;
+        let mut other = watch(&url, "/live?at=jobs&base=.%2F", None).await;
+        other.until(|parts| parts["main"].as_str().unwrap().contains(&format!("jobs/{id}\""))).await;
         let shows = format!("return [...document.querySelectorAll('table.rows .id')].some((row) => row.textContent === '{id}')");
         assert_eq!(browser.ask(&shows).await, Value::Bool(false));
         browser.click("#live").await;
         eventually("the page goes on", async || browser.ask(&shows).await == Value::Bool(true)).await;
     })
     .await;
-}
-
-fn percent(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }

@@ -3,7 +3,6 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    net::SocketAddr,
     time::Duration,
 };
 
@@ -17,7 +16,12 @@ use reqwest::{StatusCode, Url, header::HeaderMap};
 use serde_json::{Value, json};
 use sqlx::{PgPool, postgres::PgPoolOptions};
 
-use crate::support::{Count, PATIENCE, ana, database, empty_database, wait_for_state, worker};
+use crate::support::{
+    Count, PATIENCE, ana, database, empty_database,
+    page::{self, serve},
+    text::{percent, unescape},
+    wait_for_state, worker,
+};
 
 /// Tags, quotes, an entity, a character that turns the direction of writing, and one that commands a terminal.
 const HOSTILE: &str = "\"><script>alert('1')</script><img src=x onerror=\"a()\">&amp;\u{202e}\u{1b}[31m";
@@ -175,7 +179,7 @@ async fn jobs_are_listed_newest_first_page_by_page_to_the_last() {
 
     let (_, page) = get(&url, "/jobs?q=queue:none").await;
     assert!(page.contains("No job matches"), "{page}");
-    let answer = client_that_stays().get(format!("{url}/jobs?q=%2342")).send().await.unwrap();
+    let answer = page::client().get(format!("{url}/jobs?q=%2342")).send().await.unwrap();
     assert_eq!((answer.status(), &answer.headers()["location"]), (StatusCode::SEE_OTHER, &"./jobs/42".parse().unwrap()));
 }
 
@@ -454,7 +458,7 @@ async fn a_page_that_the_database_keeps_waiting_is_given_up() {
 #[tokio::test]
 async fn the_theme_is_remembered_and_leads_back_to_the_page_and_nowhere_else() {
     let url = serve(Router::new().nest("/jobs", router(database().await.pool()))).await;
-    let client = client_that_stays();
+    let client = page::client();
     for (to, here, cookie, location) in [
         ("dark", "queues?x=1", "haulage_theme=dark", "./queues?x=1"),
         ("light", "//evil.example", "haulage_theme=light", "./overview"),
@@ -606,20 +610,8 @@ pub(crate) async fn plant(pool: &PgPool, text: &str) -> JobId {
 }
 
 /// Serves until the test's runtime ends.
-pub(crate) async fn serve(app: Router) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await });
-    format!("http://{address}")
-}
-
 fn client() -> reqwest::Client {
     reqwest::Client::builder().timeout(PATIENCE).build().unwrap()
-}
-
-/// Follows no redirect.
-fn client_that_stays() -> reqwest::Client {
-    reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build().unwrap()
 }
 
 async fn get(url: &str, path: &str) -> (StatusCode, String) {
@@ -675,14 +667,6 @@ fn assert_plain(place: &str, page: &str) {
 /// The values of an attribute, in order.
 fn attributes(page: &str, name: &str) -> Vec<String> {
     page.split(&format!(" {name}=\"")).skip(1).map(|rest| unescape(rest.split('"').next().unwrap())).collect()
-}
-
-fn unescape(text: &str) -> String {
-    text.replace("&#38;", "&").replace("&amp;", "&")
-}
-
-fn percent(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
 fn json_of(text: &str) -> Value {

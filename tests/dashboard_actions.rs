@@ -9,155 +9,24 @@ use haulage::{
     dashboard::{Auth, Identity, Role, read_only, read_paths, router},
     declare_schedules, job, job_detail, list_audit, list_operations, operation, queues, schedule,
 };
-use reqwest::{Method, StatusCode, Url};
+use reqwest::{Method, StatusCode};
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::support::{Count, PATIENCE, ana, database, eventually, wait_for_state, worker};
-
-/// Somebody with a browser: it keeps cookies, says where forms come from, and follows no redirect.
-pub(crate) struct Browser {
-    url: String,
-    client: reqwest::Client,
-    cookies: std::sync::Mutex<Vec<(String, String)>>,
-}
-
-/// What a page answered.
-#[derive(Debug)]
-pub(crate) struct Page {
-    status: StatusCode,
-    body: String,
-    /// Where a redirect leads.
-    to: Option<String>,
-}
-
-impl Browser {
-    pub(crate) fn at(url: &str) -> Self {
-        let client = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { url: url.to_owned(), client, cookies: std::sync::Mutex::default() }
-    }
-
-    pub(crate) fn cookie(&self) -> String {
-        self.cookies.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
-    }
-
-    async fn send(&self, request: reqwest::RequestBuilder) -> Page {
-        let answer = request.header("cookie", self.cookie()).send().await.unwrap();
-        for set in answer.headers().get_all("set-cookie") {
-            let (name, value) = set.to_str().unwrap().split(';').next().unwrap().split_once('=').unwrap();
-            let mut cookies = self.cookies.lock().unwrap();
-            cookies.retain(|(known, _)| known != name);
-            if !value.is_empty() {
-                cookies.push((name.to_owned(), value.to_owned()));
-            }
-        }
-        let to = answer.headers().get("location").map(|to| to.to_str().unwrap().to_owned());
-        Page { status: answer.status(), to, body: answer.text().await.unwrap() }
-    }
-
-    async fn get(&self, path: &str) -> Page {
-        self.send(self.client.get(format!("{}/{path}", self.url))).await
-    }
-
-    /// Presses the button of this name on a page: sends its form, or the one that it leads to, with what is typed.
-    pub(crate) async fn press(&self, path: &str, label: &str, typed: &[(&str, &str)]) -> Page {
-        let form = self.form(path, label).await;
-        self.post(&with(form, typed)).await
-    }
-
-    /// The fields behind a button.
-    async fn form(&self, path: &str, label: &str) -> Vec<(String, String)> {
-        let page = self.get(path).await;
-        assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.body);
-        let ends = format!(">{label}");
-        let said = page.body.split("name=\"do\" value=\"").skip(1).find(|rest| rest.split("</button>").next().unwrap().ends_with(&ends));
-        if let Some(said) = said {
-            let form = forms(&page.body).into_iter().find(|form| form.starts_with("<form id=\"do\"")).expect("the form of the buttons");
-            return with(fields(&form), &[("do", &unescape(said.split('"').next().unwrap()))]);
-        }
-        let link = page.body.split("<a class=\"btn").skip(1).find(|rest| {
-            let text = rest.split("</a>").next().unwrap();
-            text.ends_with(&format!(">{label}…"))
-        });
-        let link = link.unwrap_or_else(|| panic!("{path} has no button {label}: {}", page.body));
-        let href = unescape(link.split("href=\"").nth(1).unwrap().split('"').next().unwrap());
-        let at = Url::parse(&format!("{}/{path}", self.url)).unwrap().join(&href).unwrap();
-        let asks = self.send(self.client.get(at.clone())).await;
-        assert_eq!(asks.status, StatusCode::OK, "{at}: {}", asks.body);
-        let form = forms(&asks.body).into_iter().find(|form| form.starts_with("<form class=\"act\""));
-        fields(&form.unwrap_or_else(|| panic!("{at} asks for nothing: {}", asks.body)))
-    }
-
-    async fn post(&self, fields: &[(String, String)]) -> Page {
-        self.send(
-            self.client
-                .post(format!("{}/act", self.url))
-                .header("sec-fetch-site", "same-origin")
-                .header(FORM.0, FORM.1)
-                .body(encoded(fields)),
-        )
-        .await
-    }
-
-    /// The message on the page that a form leads to.
-    async fn told(&self, answer: &Page) -> String {
-        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
-        let to = answer.to.as_ref().unwrap().strip_prefix("./").expect("the way back is relative");
-        let page = self.get(to).await;
-        let message = page.body.split("role=\"status\">").nth(1).unwrap_or_else(|| panic!("{to} says nothing: {}", page.body));
-        let message = message.split("<p>").nth(1).unwrap().split("</p>").next().unwrap().to_owned();
-        assert!(!self.get(to).await.body.contains("role=\"status\""), "it is said once");
-        unescape(&message)
-    }
-}
-
-fn with(mut form: Vec<(String, String)>, typed: &[(&str, &str)]) -> Vec<(String, String)> {
-    form.retain(|(name, _)| !typed.iter().any(|(typed, _)| typed == name));
-    form.extend(typed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    form
-}
-
-const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
-
-fn encoded(fields: &[(String, String)]) -> String {
-    Url::parse_with_params("http://none", fields).unwrap().query().unwrap_or_default().to_owned()
-}
-
-fn forms(page: &str) -> Vec<String> {
-    page.split("<form ").skip(1).map(|rest| format!("<form {}", rest.split("</form>").next().unwrap())).collect()
-}
-
-/// The fields that a browser would send: inputs, the chosen options, texts.
-fn fields(form: &str) -> Vec<(String, String)> {
-    let attribute = |tag: &str, name: &str| tag.split(&format!("{name}=\"")).nth(1).map(|rest| unescape(rest.split('"').next().unwrap()));
-    let inputs = form.split("<input ").skip(1).map(|rest| rest.split('>').next().unwrap());
-    let mut fields: Vec<_> =
-        inputs.filter_map(|tag| Some((attribute(tag, "name")?, attribute(tag, "value").unwrap_or_default()))).collect();
-    for rest in form.split("<textarea ").skip(1) {
-        let (tag, text) = rest.split_once('>').unwrap();
-        fields.push((attribute(tag, "name").unwrap(), unescape(text.split("</textarea>").next().unwrap().trim_start_matches('\n'))));
-    }
-    fields
-}
-
-fn unescape(text: &str) -> String {
-    let entities = [("&#34;", "\""), ("&#39;", "'"), ("&#60;", "<"), ("&#62;", ">"), ("&#38;", "&"), ("&amp;", "&")];
-    entities.iter().fold(text.to_owned(), |text, (entity, c)| text.replace(entity, c))
-}
-
-async fn serve(app: Router) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    format!("http://{address}")
-}
+use crate::support::{
+    Count, ana, database, eventually,
+    page::serve,
+    text::unescape,
+    visitor::{FORM, Visitor, encoded, with},
+    wait_for_state, worker,
+};
 
 fn as_role(pool: &PgPool, role: Role) -> Router {
     router(pool.clone()).layer(Extension(Identity { name: "ana".to_owned(), role }))
 }
 
-async fn admin(pool: &PgPool) -> Browser {
-    Browser::at(&serve(as_role(pool, Role::Admin)).await)
+async fn admin(pool: &PgPool) -> Visitor {
+    Visitor::at(&serve(as_role(pool, Role::Admin)).await)
 }
 
 async fn state(pool: &PgPool, id: JobId) -> JobState {
@@ -454,7 +323,7 @@ async fn a_form_that_no_page_of_ours_sent_is_refused() {
     let browser = admin(&pool).await;
     let id = dead(&pool).await;
     let form = browser.form(&format!("jobs/{id}"), "Retry").await;
-    let foreign = Browser::at(&browser.url);
+    let foreign = Visitor::at(&browser.url);
     let token = foreign.form(&format!("jobs/{id}"), "Retry").await.into_iter().find(|(name, _)| name == "token").unwrap().1;
     let before = deeds(&pool).await;
     let host = browser.url.strip_prefix("http://").unwrap().to_owned();
@@ -499,7 +368,7 @@ async fn a_read_only_dashboard_changes_nothing_and_it_is_the_database_that_refus
     assert!(matches!(refused, ManageError::ReadOnly(_)), "{refused}");
     let free = admin(&pool).await;
     let form = free.form(&format!("jobs/{id}"), "Retry").await;
-    let browser = Browser { url: serve(as_role(&only, Role::Admin)).await, ..free };
+    let browser = free.at_another(&serve(as_role(&only, Role::Admin)).await);
     for path in ["overview", "stuck", "jobs?state=dead", &format!("jobs/{id}"), "queues", "schedules", "audit"] {
         let page = browser.get(path).await;
         assert!(page.status == StatusCode::OK && !page.body.contains("/act"), "{path}: {}", page.body);
@@ -589,7 +458,7 @@ async fn every_route_answers_every_role_as_it_should() {
     let read = read_paths();
     let written = source.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
     let routes: BTreeSet<&str> = read.iter().map(String::as_str).filter(|path| !path.starts_with("/api/")).chain(written).collect();
-    let asset = Browser::at(&serve(as_role(&pool, Role::Viewer)).await).get("overview").await.body;
+    let asset = Visitor::at(&serve(as_role(&pool, Role::Viewer)).await).get("overview").await.body;
     let asset = asset.split("href=\"./assets/").nth(1).unwrap().split('"').next().unwrap().to_owned();
     declare_schedules(&pool, "shop", vec![Schedule::new("nightly", "30 2 * * *", Count { n: 7 })]).await.unwrap();
     let job_id = enqueue(&pool).await;
@@ -642,7 +511,7 @@ async fn every_route_answers_every_role_as_it_should() {
     apps.extend(Role::ALL.map(|role| router(pool.clone()).layer(Extension(who(role)))));
     let mut browsers = Vec::new();
     for app in apps {
-        browsers.push(Browser::at(&serve(app).await));
+        browsers.push(Visitor::at(&serve(app).await));
     }
     for (index, browser) in browsers.iter().enumerate() {
         for (_, path, expected) in &pages {
@@ -780,11 +649,7 @@ async fn a_log_in_says_which_role_somebody_has() {
     let roles = [("sre".to_owned(), Role::Operator), ("leads".to_owned(), Role::Admin)];
     let proxy = Auth::proxy(vec!["127.0.0.0/8".parse().unwrap()], "X-Forwarded-User").unwrap();
     let proxy = proxy.with_groups("X-Forwarded-Groups", roles).unwrap().protect(router(pool));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let service = proxy.into_make_service_with_connect_info::<std::net::SocketAddr>();
-    tokio::spawn(async move { axum::serve(listener, service).await });
-    let proxy = format!("http://{address}");
+    let proxy = serve(proxy).await;
     for (url, headers, sees) in [
         (&basic, &[("authorization", "Basic YW5hOmNvcnJlY3QtaG9yc2U=")][..], &[][..]),
         (&basic, &[("authorization", "Basic YmVuOmJhdHRlcnktc3RhcGxl")], &["Hold"]),
@@ -795,7 +660,7 @@ async fn a_log_in_says_which_role_somebody_has() {
         (&proxy, &[("x-forwarded-user", "ana"), ("x-forwarded-groups", "staff, sre")], &["Hold"]),
         (&proxy, &[("x-forwarded-user", "ana"), ("x-forwarded-groups", "sre,leads")], &["Hold", "Delete"]),
     ] {
-        let browser = Browser::at(url);
+        let browser = Visitor::at(url);
         let request =
             headers.iter().fold(browser.client.get(format!("{url}/{path}")), |request, (name, value)| request.header(*name, *value));
         let page = browser.send(request).await;
@@ -805,7 +670,7 @@ async fn a_log_in_says_which_role_somebody_has() {
         }
     }
     // Two of them: one may be what the client sent.
-    let browser = Browser::at(&proxy);
+    let browser = Visitor::at(&proxy);
     let request = browser.client.get(format!("{proxy}/{path}")).header("x-forwarded-user", "ana");
     let request = request.header("x-forwarded-groups", "leads").header("x-forwarded-groups", "staff");
     assert_eq!(browser.send(request).await.status, StatusCode::UNAUTHORIZED);

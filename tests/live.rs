@@ -8,10 +8,7 @@ use haulage::{Job, dashboard::router};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 
-use crate::{
-    dashboard::serve,
-    support::{Count, PATIENCE, ana, database},
-};
+use crate::support::{Count, PATIENCE, ana, database, page::serve};
 
 /// An event of a stream.
 #[derive(Debug)]
@@ -22,7 +19,7 @@ struct Event {
 }
 
 /// A stream of events, read one after the other.
-struct Events {
+pub(crate) struct Events {
     answer: Response,
     text: String,
 }
@@ -47,7 +44,7 @@ impl Events {
     }
 
     /// Waits for the content of which this holds.
-    async fn until(&mut self, holds: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn until(&mut self, holds: impl Fn(&Value) -> bool) -> Value {
         let until = tokio::time::Instant::now() + PATIENCE;
         while tokio::time::Instant::now() < until {
             let event = self.next().await.expect("the stream goes on");
@@ -112,7 +109,8 @@ async fn only_pages_of_ours_are_watched() {
     assert!(tokio::time::timeout(Duration::from_secs(5), stream.next()).await.is_err());
 }
 
-async fn watch(url: &str, at: &str, last: Option<String>) -> Events {
+/// Watches a page; `last`: what was heard before.
+pub(crate) async fn watch(url: &str, at: &str, last: Option<String>) -> Events {
     let request = reqwest::Client::new().get(format!("{url}{at}"));
     let request = last.into_iter().fold(request, |request, id| request.header("last-event-id", id));
     let answer = request.send().await.unwrap();

@@ -127,7 +127,7 @@ async fn a_worker_is_kept_quiet_and_resumed_by_the_buttons_on_its_page() {
     let handle = worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
     let identity = Identity { name: "ola".to_owned(), role: Role::Operator };
     let url = crate::support::page::serve(router(pool.clone()).layer(Extension(identity))).await;
-    let browser = crate::dashboard_actions::Browser::at(&url);
+    let browser = crate::support::visitor::Visitor::at(&url);
     let at = format!("workers/{}", id(&pool).await);
     browser.press(&at, "Keep quiet", &[("reason", "out of memory soon")]).await;
     let known = living(&pool).await;

@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 
 use crate::{
-    dashboard_actions::Browser,
     support::{
         Count, ana, database, eventually,
         page::serve,
         replica::{Replicated, caught_up, pause, resume},
+        visitor::Visitor,
     },
 };
 
@@ -74,7 +74,7 @@ async fn lists_come_from_the_replica_and_who_did_something_sees_it_all_the_same(
     assert_eq!(items, 1, "{body}");
 
     // By a form.
-    let browser = Browser::at(&url);
+    let browser = Visitor::at(&url);
     browser.press(&format!("jobs/{new}"), "Hold", &[]).await;
     assert!(browser.cookie().contains("haulage_wrote="), "{}", browser.cookie());
     let (from, page) = read(&url, "jobs", &browser.cookie()).await;
@@ -285,7 +285,7 @@ async fn a_replica_that_follows_nobody_is_read_as_it_is_but_not_after_an_act() {
     let url = serve_with(&pool, PgPool::connect(&database.url()).await.unwrap()).await;
     let (from, page) = read(&url, "jobs", "").await;
     assert!(from == "replica" && page.contains("follows no other server"), "{from} {page}");
-    let browser = Browser::at(&url);
+    let browser = Visitor::at(&url);
     browser.press(&format!("jobs/{id}"), "Hold", &[]).await;
     assert_eq!(read(&url, "jobs", &browser.cookie()).await.0, "primary; because=behind");
 }
@@ -296,7 +296,7 @@ async fn without_a_replica_nothing_is_said_of_one() {
     let id = enqueue(&pool, 1).await;
     let ana = Identity { name: "ana".to_owned(), role: Role::Admin };
     let url = serve(router(pool).layer(Extension(ana))).await;
-    let browser = Browser::at(&url);
+    let browser = Visitor::at(&url);
     browser.press(&format!("jobs/{id}"), "Hold", &[]).await;
     assert!(!browser.cookie().contains("haulage_wrote"), "{}", browser.cookie());
     for cookie in ["", "haulage_wrote=42"] {

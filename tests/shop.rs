@@ -1,6 +1,6 @@
 //! The example shop as a user runs it: real processes, HTTP, mail, and a partner that fails.
 
-use std::{collections::HashSet, io::Cursor, net::TcpListener, path::PathBuf, process::Stdio, time::Duration};
+use std::{collections::HashSet, io::Cursor};
 
 use anyhow::{Context, bail, ensure};
 use haulage::{
@@ -8,18 +8,14 @@ use haulage::{
     story::{self, StoryKey},
 };
 use image::{ImageFormat, RgbaImage};
-use reqwest::{Client, Response, StatusCode};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use tokio::{
-    process::{Child, Command},
-    time::timeout,
+
+use crate::support::{
+    self,
+    shop::{DEADLINE, Shop},
 };
-
-use crate::support;
-
-/// For all that should happen. A failing run shows what is missing, so it may be generous.
-const DEADLINE: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_order_gets_its_receipt_and_its_stock_message_although_the_partner_fails() -> anyhow::Result<()> {
@@ -238,105 +234,6 @@ async fn an_uploaded_picture_gets_a_thumbnail_and_a_broken_one_is_not_tried_agai
         ensure!(answer.status() == expected, "instead of {expected} the upload was answered {}", answer.status());
     }
     shop.stop().await
-}
-
-/// The shop's processes. Killed when dropped; [`Shop::stop`] asks.
-struct Shop {
-    children: Vec<(&'static str, Child)>,
-    client: Client,
-    url: String,
-    mails_port: u16,
-    partner_port: u16,
-}
-
-impl Shop {
-    async fn start(database_url: &str, roles: &[&'static str]) -> anyhow::Result<Self> {
-        let [port, smtp_port, mails_port, partner_port] = free_ports()?;
-        let mut children = Vec::new();
-        for role in roles {
-            let child = Command::new(program()?)
-                .arg(role)
-                .args(["--port", &port.to_string(), "--smtp-port", &smtp_port.to_string()])
-                .args(["--mails-port", &mails_port.to_string(), "--partner-port", &partner_port.to_string()])
-                .args(["--orders", "3000", "--with-parent"])
-                .env("DATABASE_URL", database_url)
-                .env("RUST_LOG", "warn")
-                .stdin(Stdio::piped())
-                .kill_on_drop(true)
-                .spawn()
-                .with_context(|| format!("could not start the shop's {role}"))?;
-            children.push((*role, child));
-        }
-        let client = Client::builder().timeout(Duration::from_secs(30)).build()?;
-        let mut shop = Self { children, client, url: format!("http://127.0.0.1:{port}"), mails_port, partner_port };
-        shop.ready().await?;
-        Ok(shop)
-    }
-
-    async fn ready(&mut self) -> anyhow::Result<()> {
-        let mut status = None;
-        support::within(DEADLINE, "the shop answers", async || {
-            status = self.client.get(format!("{}/live.json", self.url)).send().await.ok().map(|answer| answer.status());
-            for (role, child) in &mut self.children {
-                let ended = child.try_wait().unwrap();
-                assert!(ended.is_none(), "the shop's {role} ended at once: {ended:?}");
-            }
-            status.is_some()
-        })
-        .await;
-        ensure!(status == Some(StatusCode::OK), "the shop answered {status:?}");
-        Ok(())
-    }
-
-    async fn post(&self, path: &str, body: &Value, expected: StatusCode) -> anyhow::Result<Value> {
-        let answer = self.client.post(format!("{}{path}", self.url)).json(body).send().await?;
-        let status = answer.status();
-        let text = answer.text().await?;
-        ensure!(status == expected, "POST {path} {body} was answered {status}: {text}");
-        serde_json::from_str(&text).with_context(|| format!("POST {path} was answered {text:?}"))
-    }
-
-    async fn upload(&self, product: i32, kind: &str, bytes: Vec<u8>) -> anyhow::Result<Response> {
-        let request = self.client.post(format!("{}/products/{product}/picture", self.url)).body(bytes);
-        Ok(request.header("content-type", kind).header("accept", "application/json").send().await?)
-    }
-
-    async fn get(&self, url: &str) -> anyhow::Result<Value> {
-        Ok(self.client.get(url).send().await?.error_for_status()?.json().await?)
-    }
-
-    /// Lets go of every process's standard input; each must end by itself, without an error.
-    async fn stop(&mut self) -> anyhow::Result<()> {
-        for (_, child) in &mut self.children {
-            drop(child.stdin.take());
-        }
-        for (role, child) in &mut self.children {
-            let status = timeout(DEADLINE, child.wait()).await.with_context(|| format!("the shop's {role} did not stop"))??;
-            ensure!(status.success(), "the shop's {role} ended with {status}");
-        }
-        Ok(())
-    }
-}
-
-/// `cargo test` builds the examples first, beside the tests: `target/debug/deps/it-...` and `target/debug/examples/shop`.
-fn program() -> anyhow::Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let profile = test.ancestors().nth(2).context("the test's program has no place")?;
-    let program = profile.join("examples").join("shop");
-    ensure!(program.exists(), "{} is not built; run `cargo build --example shop`", program.display());
-    Ok(program)
-}
-
-/// Held together, so that they differ; free again when the shop starts.
-fn free_ports() -> anyhow::Result<[u16; 4]> {
-    let mut ports = [0; 4];
-    let mut held = Vec::new();
-    for port in &mut ports {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        *port = listener.local_addr()?.port();
-        held.push(listener);
-    }
-    Ok(ports)
 }
 
 async fn completed(pool: &PgPool, id: JobId) -> anyhow::Result<JobStatus> {

@@ -1,5 +1,8 @@
 //! Why a job does not run: one state for each code, made for real; the sentence; and the first fix, which helps.
 
+#[cfg(all(feature = "dashboard", feature = "cli", feature = "dev"))]
+#[path = "why/clicked.rs"]
+mod clicked;
 #[path = "why/finished.rs"]
 mod finished;
 #[path = "why/fleet.rs"]
@@ -18,7 +21,52 @@ use std::time::Duration;
 use haulage::{Cause, JobId, JobState, NamedJob, Verdict, WhyCode, WorkerHandle, enqueue_named};
 use sqlx::{PgConnection, PgPool};
 
-use crate::support::{Count, ana, eventually, wait_for_state, worker};
+use crate::support::{Count, ana, eventually, text::pattern, wait_for_state, worker};
+
+/// A state that a code tells of.
+struct Made {
+    /// Whose page tells of it; `None`: only the fleet's.
+    job: Option<JobId>,
+    /// What is said, with `*` for what differs.
+    sentence: String,
+    workers: Vec<WorkerHandle>,
+    /// Whoever stands in the way.
+    sessions: Vec<PgConnection>,
+}
+
+impl Made {
+    fn of(job: JobId, sentence: impl Into<String>) -> Self {
+        Self { job: Some(job), ..Self::of_the_fleet(sentence) }
+    }
+
+    fn of_the_fleet(sentence: impl Into<String>) -> Self {
+        Self { job: None, sentence: sentence.into(), workers: Vec::new(), sessions: Vec::new() }
+    }
+
+    fn beside(mut self, worker: WorkerHandle) -> Self {
+        self.workers.push(worker);
+        self
+    }
+
+    fn before(mut self, session: PgConnection) -> Self {
+        self.sessions.push(session);
+        self
+    }
+
+    fn id(&self) -> JobId {
+        self.job.unwrap()
+    }
+
+    fn is_said(&self, verdict: &Verdict, code: WhyCode) {
+        said(verdict, code, &self.sentence);
+    }
+
+    async fn end(self) {
+        for worker in self.workers {
+            worker.shutdown().await;
+        }
+    }
+}
 
 /// What is said about a job.
 async fn why(pool: &PgPool, id: JobId) -> Verdict {
@@ -90,22 +138,6 @@ async fn fix(pool: &PgPool, verdict: &Verdict) {
 fn said(verdict: &Verdict, code: WhyCode, sentence: &str) {
     assert_eq!(verdict.code, code, "{verdict:#?}");
     assert!(pattern(sentence, &verdict.sentence), "{:?} is not {sentence:?}", verdict.sentence);
-}
-
-/// Whether the text is the pattern, in which `*` stands for anything.
-fn pattern(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else { return false };
-    let parts: Vec<&str> = parts.collect();
-    for (n, part) in parts.iter().enumerate() {
-        if n + 1 == parts.len() {
-            return rest.ends_with(part);
-        }
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-    }
-    rest.is_empty()
 }
 
 /// A worker that does what it is given at once, of the queues "default" and "mail".

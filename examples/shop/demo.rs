@@ -38,7 +38,9 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<()> {
     let (phase, phases) = watch::channel(Phase::Running);
     let mut keepers = JoinSet::new();
     let mut pids = Vec::new();
-    for role in roles(&options) {
+    let roles = roles(&options);
+    let first_to_stop = roles.iter().filter(|role| role.stops_in == Phase::StopWorkers).count();
+    for role in roles {
         let process = Process::start(&role)?;
         pids.push((role.name, process.id()));
         keepers.spawn(keep(role, process, phases.clone()));
@@ -57,7 +59,7 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<()> {
 
     tracing::info!("stopping: workers finish what they run");
     phase.send_replace(Phase::StopWorkers);
-    for _ in 0..2 {
+    for _ in 0..first_to_stop {
         keepers.join_next().await;
     }
     phase.send_replace(Phase::StopOthers);
@@ -108,12 +110,16 @@ fn roles(options: &Options) -> Vec<Role> {
         database_url: options.database_url.clone().unwrap_or_default(),
         stops_in,
     };
-    vec![
+    let mut roles = vec![
         role("outside", "outside", Phase::StopOthers),
         role("web", "web", Phase::StopOthers),
         role("worker 1", "worker", Phase::StopWorkers),
         role("worker 2", "worker", Phase::StopWorkers),
-    ]
+    ];
+    if options.incidents {
+        roles.push(role("incidents", "incidents", Phase::StopWorkers));
+    }
+    roles
 }
 
 /// Said before anything is started, not by four children one after the other.
@@ -151,6 +157,7 @@ fn print_banner(options: &Options, server: Option<&Server>, pids: &[(&str, u32)]
     println!(
         "
   shop      http://127.0.0.1:{port}
+  queue     http://127.0.0.1:{port}/queue{stuck}
   mails     http://127.0.0.1:{mails_port}
   partner   http://127.0.0.1:{partner_port}
   postgres  {postgres}
@@ -165,6 +172,7 @@ fn print_banner(options: &Options, server: Option<&Server>, pids: &[(&str, u32)]
   Ctrl-C stops everything.
 ",
         port = options.port,
+        stuck = if options.incidents { "/stuck: ten things go wrong, each with its reason and what helps" } else { "" },
         mails_port = options.mails_port,
         partner_port = options.partner_port,
         worker = pids.lines().nth(2).and_then(|line| line.split_whitespace().last()).unwrap_or(""),

@@ -46,6 +46,7 @@ mod month;
 mod stop;
 
 mod demo;
+mod incidents;
 mod process;
 
 use std::process::ExitCode;
@@ -78,6 +79,8 @@ async fn run() -> anyhow::Result<()> {
         Command::Web => web::run(options).await,
         Command::Worker => worker::run(options).await,
         Command::Outside => outside::run(options).await,
+        Command::Incidents => incidents::run(options).await,
+        Command::Courier => incidents::courier(options).await,
         Command::Help => {
             options::print_usage();
             Ok(())

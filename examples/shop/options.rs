@@ -11,6 +11,8 @@ usage: shop COMMAND [--FLAG VALUE]...
   web       the shop
   worker    runs the jobs; start as many as you like
   outside   the world the jobs talk to: an SMTP catcher and a flaky stock partner
+  incidents ten things that go wrong, to see on the dashboard; `demo --incidents` starts it too
+  courier   a worker of one queue, which `incidents` kills now and then
 
   flag             environment         default
   --database-url   DATABASE_URL        (demo: its own server)
@@ -20,6 +22,7 @@ usage: shop COMMAND [--FLAG VALUE]...
   --partner-port   SHOP_PARTNER_PORT   8026    the stock partner
   --orders         SHOP_ORDERS         200000  past orders to make up for an empty shop
   --data-dir       SHOP_DATA_DIR       .haulage/demo
+  --incidents                          demo: with ten things that go wrong
   --with-parent                        exit when standard input closes";
 
 /// What to run.
@@ -29,6 +32,8 @@ pub(crate) enum Command {
     Web,
     Worker,
     Outside,
+    Incidents,
+    Courier,
     Help,
 }
 
@@ -39,6 +44,8 @@ impl Command {
             Self::Web => "shop-web",
             Self::Worker => "shop-worker",
             Self::Outside => "shop-outside",
+            Self::Incidents => "shop-incidents",
+            Self::Courier => "shop-courier",
             Self::Demo | Self::Help => "shop-demo",
         }
     }
@@ -55,6 +62,7 @@ pub(crate) struct Options {
     pub(crate) partner_port: u16,
     pub(crate) orders: i32,
     pub(crate) data_dir: PathBuf,
+    pub(crate) incidents: bool,
     pub(crate) with_parent: bool,
 }
 
@@ -65,6 +73,8 @@ impl Options {
             Some("web") => Command::Web,
             Some("worker") => Command::Worker,
             Some("outside") => Command::Outside,
+            Some("incidents") => Command::Incidents,
+            Some("courier") => Command::Courier,
             Some("help" | "--help" | "-h") => Command::Help,
             Some(other) => bail!("there is no command \"{other}\"\n\n{USAGE}"),
             None => bail!("say what to run\n\n{USAGE}"),
@@ -79,6 +89,7 @@ impl Options {
             partner_port: source.take("partner-port", "SHOP_PARTNER_PORT")?.unwrap_or(8026),
             orders: source.take("orders", "SHOP_ORDERS")?.unwrap_or(200_000),
             data_dir: source.take("data-dir", "SHOP_DATA_DIR")?.unwrap_or_else(|| PathBuf::from(".haulage/demo")),
+            incidents: source.incidents,
             with_parent: source.with_parent,
         };
         match source.flags.keys().next() {
@@ -96,21 +107,24 @@ pub(crate) fn print_usage() {
 /// The flags not yet asked for.
 struct Source {
     flags: HashMap<String, String>,
+    incidents: bool,
     with_parent: bool,
 }
 
 impl Source {
     fn read(mut args: impl Iterator<Item = String>) -> anyhow::Result<Self> {
-        let mut source = Self { flags: HashMap::new(), with_parent: false };
+        let mut source = Self { flags: HashMap::new(), incidents: false, with_parent: false };
         while let Some(arg) = args.next() {
             let Some(flag) = arg.strip_prefix("--") else {
                 bail!("expected a flag, found \"{arg}\"\n\n{USAGE}");
             };
-            if flag == "with-parent" {
-                source.with_parent = true;
-            } else {
-                let value = args.next().with_context(|| format!("\"{arg}\" needs a value"))?;
-                source.flags.insert(flag.to_owned(), value);
+            match flag {
+                "incidents" => source.incidents = true,
+                "with-parent" => source.with_parent = true,
+                _ => {
+                    let value = args.next().with_context(|| format!("\"{arg}\" needs a value"))?;
+                    source.flags.insert(flag.to_owned(), value);
+                }
             }
         }
         Ok(source)

@@ -74,6 +74,11 @@ impl Process {
         }
     }
 
+    /// Ends it as `kill -9` does.
+    pub(crate) async fn kill(mut self) {
+        drop(self.child.kill().await);
+    }
+
     async fn ended(&mut self) -> Option<ExitStatus> {
         self.child.wait().await.ok()
     }

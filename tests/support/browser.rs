@@ -11,14 +11,17 @@ use std::{
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 
+/// What finds faults that keep people out who hear a page, or use no mouse.
+const AXE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/axe/node_modules/axe-core/axe.min.js");
+
 /// The name of an element's id on the wire.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// A window of its own, without a past.
 pub(crate) struct Browser {
-    client: reqwest::Client,
+    pub(crate) client: reqwest::Client,
     /// The address of the session.
-    session: String,
+    pub(crate) session: String,
 }
 
 impl Browser {
@@ -67,6 +70,26 @@ impl Browser {
     /// What a script on the page gives to the function that is its argument.
     pub(crate) async fn ask_async(&self, script: &str) -> Value {
         self.command("/execute/async", &json!({ "script": script, "args": [] })).await
+    }
+
+    /// In this theme, once all that fades has faded.
+    pub(crate) async fn dress(&self, theme: &str) {
+        self.ask_async(&format!(
+            "const [done] = arguments; document.documentElement.dataset.theme = '{theme}'; requestAnimationFrame(() => Promise.allSettled(
+             document.getAnimations().filter((one) => one instanceof CSSTransition).map(({{ finished }}) => finished)).then(() => done()))"
+        ))
+        .await;
+    }
+
+    /// What axe finds on the page: nothing, if it is well.
+    pub(crate) async fn faults(&self) -> Value {
+        let axe = std::fs::read_to_string(AXE).unwrap_or_else(|error| panic!("{AXE}: {error}; `.ci/setup browser` installs it"));
+        self.ask(&axe).await;
+        self.ask_async(
+            "const [done] = arguments; axe.run().then(({ violations }) => done(violations.map(({ id, nodes }) => \
+             [id, ...nodes.map(({ html }) => html)])))",
+        )
+        .await
     }
 
     pub(crate) async fn click(&self, place: &str) {

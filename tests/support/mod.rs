@@ -7,6 +7,10 @@ pub(crate) mod proxy;
 #[cfg(all(feature = "dashboard", feature = "dev", unix))]
 pub(crate) mod replica;
 mod server;
+pub(crate) mod shop;
+pub(crate) mod text;
+#[cfg(feature = "dashboard")]
+pub(crate) mod visitor;
 
 use std::{sync::Arc, time::Duration};
 

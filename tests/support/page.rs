@@ -15,6 +15,11 @@ pub(crate) async fn serve(app: Router) -> String {
     format!("http://{address}")
 }
 
+/// Follows no redirect.
+pub(crate) fn client() -> reqwest::Client {
+    reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
 /// What a path is answered with.
 pub(crate) async fn get(url: &str, path: &str) -> (StatusCode, String) {
     let client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();

@@ -6,7 +6,7 @@ use haulage::{CauseGroup, Job, Mover, Schedule, Severity, WhyCode, declare_sched
 use sqlx::{Connection, PgConnection, PgPool};
 use tokio::task::JoinSet;
 
-use super::{age, cause, cause_in, causes, completes, enqueue, fix, idle_worker, quick, said, some_cause, why};
+use super::{Made, age, cause, cause_in, causes, completes, enqueue, fix, idle_worker, quick, said, some_cause, why};
 use crate::support::{Count, database, eventually};
 
 /// A session of its own, under a name.
@@ -14,32 +14,34 @@ async fn session(pool: &PgPool, name: &str) -> PgConnection {
     PgConnection::connect_with(&pool.connect_options().as_ref().clone().application_name(name)).await.unwrap()
 }
 
+pub(super) async fn a_locked_table(pool: &PgPool) -> Made {
+    let worker = quick(pool).await;
+    let mut migrates = session(pool, "migrate").await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE haulage.leases IN ACCESS EXCLUSIVE MODE").execute(&mut migrates).await.unwrap();
+    let id = enqueue(pool, "mail", "count").await;
+    // Our own look does not wait behind the lock for long: it is on a table that the look reads too, so it gives up, and says so.
+    eventually("the worker's claim waits", async || {
+        cause(pool, WhyCode::TableLock).await.is_some_and(|found| found.verdict.facts["workers"] != 0)
+    })
+    .await;
+    Made::of(id, "Session * (`migrate`) of * has locked table `leases` against everybody; *").beside(worker).before(migrates)
+}
+
 #[tokio::test]
 async fn table_lock() {
     let pool = database().await.pool();
-    let worker = quick(&pool).await;
-    let mut migrates = session(&pool, "migrate").await;
-    sqlx::raw_sql("BEGIN; LOCK TABLE haulage.leases IN ACCESS EXCLUSIVE MODE").execute(&mut migrates).await.unwrap();
-    let id = enqueue(&pool, "mail", "count").await;
-    // Our own look does not wait behind the lock for long: it is on a table that the look reads too, so it gives up, and says so.
-    eventually("the worker's claim waits", async || {
-        cause(&pool, WhyCode::TableLock).await.is_some_and(|found| found.verdict.facts["workers"] != 0)
-    })
-    .await;
+    let made = a_locked_table(&pool).await;
+    let id = made.id();
     let look = haulage::causes(&mut pool.acquire().await.unwrap()).await.unwrap();
     assert!(look.gave_up && look.partial.len() == 1, "{:?}", look.partial);
     let found = cause(&pool, WhyCode::TableLock).await.unwrap();
-    assert!(
-        found.verdict.sentence.contains("(`migrate`)") && found.verdict.sentence.contains("has locked table `leases` against everybody"),
-        "{}",
-        found.verdict.sentence
-    );
+    made.is_said(&found.verdict, WhyCode::TableLock);
     assert_eq!((found.verdict.group, found.verdict.mover), (Some(CauseGroup::NeedsYou), Mover::Database));
     assert_eq!(why(&pool, id).await.code, WhyCode::TableLock);
     fix(&pool, &found.verdict).await;
     completes(&pool, id).await;
     assert!(cause(&pool, WhyCode::TableLock).await.is_none());
-    worker.shutdown().await;
+    made.end().await;
 }
 
 #[tokio::test]
@@ -130,32 +132,40 @@ async fn who_waits_itself_is_not_to_be_ended() {
     worker.shutdown().await;
 }
 
+pub(super) async fn a_lock_that_workers_wait_for(pool: &PgPool) -> Made {
+    let worker = quick(pool).await;
+    let mut forgotten = session(pool, "psql").await;
+    // The lock that admissions of keys take in turn.
+    sqlx::raw_sql("BEGIN; SELECT pg_advisory_xact_lock(1751217518, 3)").execute(&mut forgotten).await.unwrap();
+    let id = Count { n: 1 }.with().limit_key("tenant:1").enqueue(pool).await.unwrap().id();
+    Made::of(id, "Session * (`psql`) of * holds a lock that 1 session waits for.").beside(worker).before(forgotten)
+}
+
 #[tokio::test]
 async fn db_lock() {
     let pool = database().await.pool();
-    let worker = quick(&pool).await;
-    let mut forgotten = session(&pool, "psql").await;
-    // The lock that admissions of keys take in turn.
-    sqlx::raw_sql("BEGIN; SELECT pg_advisory_xact_lock(1751217518, 3)").execute(&mut forgotten).await.unwrap();
-    let id = Count { n: 1 }.with().limit_key("tenant:1").enqueue(&pool).await.unwrap().id();
+    let made = a_lock_that_workers_wait_for(&pool).await;
+    let id = made.id();
     let found = some_cause(&pool, WhyCode::DbLock).await;
-    assert!(
-        found.verdict.sentence.contains("(`psql`)") && found.verdict.sentence.ends_with("holds a lock that 1 session waits for."),
-        "{}",
-        found.verdict.sentence
-    );
+    made.is_said(&found.verdict, WhyCode::DbLock);
     fix(&pool, &found.verdict).await;
     completes(&pool, id).await;
     assert!(cause(&pool, WhyCode::DbLock).await.is_none());
-    worker.shutdown().await;
+    made.end().await;
+}
+
+pub(super) async fn a_missed_schedule(pool: &PgPool) -> Made {
+    let schedule = Schedule::new("nightly", "0 3 * * *", Count { n: 1 });
+    declare_schedules(&mut *pool.acquire().await.unwrap(), "it", vec![schedule]).await.unwrap();
+    assert!(cause(pool, WhyCode::ScheduleMissed).await.is_none());
+    sqlx::raw_sql("UPDATE haulage.schedules SET next_at = now() - interval '2 minutes'").execute(pool).await.unwrap();
+    Made::of_the_fleet("Schedule `nightly` should have fired 2 m* ago, and has not.")
 }
 
 #[tokio::test]
 async fn schedule_missed() {
     let pool = database().await.pool();
-    let schedule = Schedule::new("nightly", "0 3 * * *", Count { n: 1 });
-    declare_schedules(&mut *pool.acquire().await.unwrap(), "it", vec![schedule]).await.unwrap();
-    assert!(cause(&pool, WhyCode::ScheduleMissed).await.is_none());
+    a_missed_schedule(&pool).await;
     let mut tx = pool.begin().await.unwrap();
     sqlx::raw_sql("UPDATE haulage.schedules SET next_at = now() - interval '2 minutes'").execute(&mut *tx).await.unwrap();
     let found = cause_in(&mut tx, WhyCode::ScheduleMissed).await.unwrap();
@@ -167,21 +177,23 @@ async fn schedule_missed() {
     worker.shutdown().await;
 }
 
+pub(super) async fn an_old_snapshot(pool: &PgPool) -> Made {
+    let mut report = session(pool, "report").await;
+    sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1").execute(&mut report).await.unwrap();
+    sqlx::raw_sql("INSERT INTO haulage.live_jobs (queue, kind, args) SELECT 'q', 'k', '{}' FROM generate_series(1, 25000); DELETE FROM haulage.live_jobs")
+        .execute(pool)
+        .await
+        .unwrap();
+    Made::of_the_fleet("Session * (`report`) of * has kept a transaction open for *; 25000 dead rows stay for it, and claims slow down.")
+        .before(report)
+}
+
 #[tokio::test]
 async fn old_snapshot() {
     let pool = database().await.pool();
-    let mut report = session(&pool, "report").await;
-    sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1").execute(&mut report).await.unwrap();
-    sqlx::raw_sql("INSERT INTO haulage.live_jobs (queue, kind, args) SELECT 'q', 'k', '{}' FROM generate_series(1, 25000); DELETE FROM haulage.live_jobs")
-        .execute(&pool)
-        .await
-        .unwrap();
+    let made = an_old_snapshot(&pool).await;
     let found = some_cause(&pool, WhyCode::OldSnapshot).await;
-    assert!(
-        found.verdict.sentence.contains("(`report`)") && found.verdict.sentence.contains("25000 dead rows stay for it"),
-        "{}",
-        found.verdict.sentence
-    );
+    made.is_said(&found.verdict, WhyCode::OldSnapshot);
     assert_eq!((found.verdict.severity, found.verdict.group), (Severity::Slow, Some(CauseGroup::GettingWorse)));
     fix(&pool, &found.verdict).await;
     eventually("it is gone", async || cause(&pool, WhyCode::OldSnapshot).await.is_none()).await;
@@ -211,28 +223,57 @@ async fn an_old_snapshot_is_told_when_it_has_made_the_look_too_slow() {
     fix(&pool, &found.verdict).await;
 }
 
-/// On a server of its own, so that the other tests keep their connections.
+/// Where no other test's connections are counted, and it keeps none of them out.
 #[cfg(feature = "dev")]
-#[tokio::test]
-async fn connections() {
+pub(super) async fn small_server() -> (haulage::dev::Server, PgPool) {
     let server = haulage::dev::Server::builder().setting("max_connections", "13").start().unwrap();
     let pool = sqlx::postgres::PgPoolOptions::new().max_connections(2).connect(server.url()).await.unwrap();
     haulage::migrate(&pool).await.unwrap();
-    assert!(cause(&pool, WhyCode::Connections).await.is_none());
-    let mut held = Vec::new();
-    while let Ok(one) = PgConnection::connect(server.url()).await {
-        held.push(one);
-        if held.len() >= 8 {
-            break;
-        }
+    (server, pool)
+}
+
+/// On a server of its own.
+#[cfg(feature = "dev")]
+pub(super) async fn hardly_a_free_connection(pool: &PgPool) -> Made {
+    let mut made = Made::of_the_fleet("* of 10 connections of the server are in use.");
+    while made.sessions.len() < 8
+        && let Ok(one) = PgConnection::connect_with(&pool.connect_options()).await
+    {
+        made.sessions.push(one);
     }
+    made
+}
+
+#[cfg(feature = "dev")]
+#[tokio::test]
+async fn connections() {
+    let (_server, pool) = small_server().await;
+    assert!(cause(&pool, WhyCode::Connections).await.is_none());
+    let made = hardly_a_free_connection(&pool).await;
     let found = some_cause(&pool, WhyCode::Connections).await;
-    assert!(found.verdict.sentence.ends_with(" of 10 connections of the server are in use."), "{}", found.verdict.sentence);
-    for one in held {
+    made.is_said(&found.verdict, WhyCode::Connections);
+    for one in made.sessions {
         one.close().await.unwrap();
     }
     eventually("they are free again", async || cause(&pool, WhyCode::Connections).await.is_none()).await;
     pool.close().await;
+}
+
+/// A worker of which this is so, and stays so.
+async fn an_odd_worker(pool: &PgPool, odd: &'static str, sentence: &str) -> Made {
+    idle_worker(pool, 5).await;
+    sqlx::raw_sql(odd).execute(pool).await.unwrap();
+    Made::of_the_fleet(sentence)
+}
+
+pub(super) async fn a_wrong_clock(pool: &PgPool) -> Made {
+    let late = "UPDATE haulage.workers SET clock_offset_ms = -93000";
+    an_odd_worker(pool, late, "The clock of `idle` is 1 m 33 s behind that of the database.").await
+}
+
+pub(super) async fn a_deaf_worker(pool: &PgPool) -> Made {
+    let deaf = "UPDATE haulage.workers SET listens = true, heard_at = now() - interval '1 hour', lease_ms = 600000";
+    an_odd_worker(pool, deaf, "`idle` hears no notifications, so it finds jobs only when it polls.").await
 }
 
 #[tokio::test]

@@ -3,16 +3,22 @@
 use std::{sync::Arc, time::Duration};
 
 use haulage::{CauseGroup, Job, Limit, Mover, NamedJob, Severity, WhyCode, enqueue_named, list_workers};
+use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
-use super::{age, ana, busy, cause, completes, enqueue, fix, quick, said, some_cause, why};
-use crate::support::{Count, database, eventually, jobs_in, worker};
+use super::{Made, age, ana, busy, cause, completes, enqueue, fix, quick, said, some_cause, why};
+use crate::support::{Count, database, eventually, jobs_in, wait_for_state, worker};
+
+pub(super) async fn a_fleet_without_workers(pool: &PgPool) -> Made {
+    Made::of(enqueue(pool, "default", "count").await, "No worker is alive anywhere.")
+}
 
 #[tokio::test]
 async fn no_live_workers() {
     let pool = database().await.pool();
-    let id = enqueue(&pool, "default", "count").await;
-    said(&why(&pool, id).await, WhyCode::NoLiveWorkers, "No worker is alive anywhere.");
+    let made = a_fleet_without_workers(&pool).await;
+    let id = made.id();
+    made.is_said(&why(&pool, id).await, WhyCode::NoLiveWorkers);
     age(&pool, id, 10).await;
     let found = some_cause(&pool, WhyCode::NoLiveWorkers).await;
     assert_eq!((found.jobs, found.verdict.group), (1, Some(CauseGroup::NeedsYou)));
@@ -23,13 +29,17 @@ async fn no_live_workers() {
     worker.shutdown().await;
 }
 
+pub(super) async fn a_queue_that_nobody_serves(pool: &PgPool) -> Made {
+    let worker = quick(pool).await;
+    Made::of(enqueue(pool, "mial", "count").await, "No live worker serves queue `mial`.").beside(worker)
+}
+
 #[tokio::test]
 async fn no_worker() {
     let pool = database().await.pool();
-    let first = quick(&pool).await;
-    let id = enqueue(&pool, "mial", "count").await;
-    let verdict = why(&pool, id).await;
-    said(&verdict, WhyCode::NoWorker, "No live worker serves queue `mial`.");
+    let made = a_queue_that_nobody_serves(&pool).await;
+    let id = made.id();
+    made.is_said(&why(&pool, id).await, WhyCode::NoWorker);
     age(&pool, id, 10).await;
     assert_eq!(some_cause(&pool, WhyCode::NoWorker).await.jobs, 1);
     let second = worker(&pool).queue("mial", 1).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
@@ -52,7 +62,7 @@ async fn no_worker() {
     let verdict = why(&pool, id).await;
     said(&verdict, WhyCode::NoWorker, "No live worker serves queue `mailz`.");
     assert_eq!(verdict.fixes.len(), 1, "{:?}", verdict.fixes);
-    first.shutdown().await;
+    made.end().await;
 }
 
 #[tokio::test]
@@ -129,14 +139,20 @@ async fn a_limited_queue_that_drains_is_explained_all_the_while() {
     worker.shutdown().await;
 }
 
+pub(super) async fn a_paused_queue(pool: &PgPool) -> Made {
+    let worker = quick(pool).await;
+    ana().because("vendor outage, INC-2207").pause_queue(pool, "mail", None).await.unwrap();
+    let id = enqueue(pool, "mail", "count").await;
+    Made::of(id, "Queue `mail` is paused by ana since *: “vendor outage, INC-2207”.").beside(worker)
+}
+
 #[tokio::test]
 async fn paused() {
     let pool = database().await.pool();
-    let worker = quick(&pool).await;
-    ana().because("vendor outage, INC-2207").pause_queue(&pool, "mail", None).await.unwrap();
-    let id = enqueue(&pool, "mail", "count").await;
+    let made = a_paused_queue(&pool).await;
+    let id = made.id();
     let verdict = why(&pool, id).await;
-    said(&verdict, WhyCode::Paused, "Queue `mail` is paused by ana since *: “vendor outage, INC-2207”.");
+    made.is_said(&verdict, WhyCode::Paused);
     assert_eq!((verdict.severity, verdict.mover), (Severity::Stuck, Mover::Person));
     assert_eq!(verdict.facts["by"], "ana");
     assert_eq!(some_cause(&pool, WhyCode::Paused).await.verdict.fixes[0].command, "haulage queues resume mail");
@@ -148,7 +164,7 @@ async fn paused() {
     fix(&pool, &verdict).await;
     completes(&pool, id).await;
     assert!(cause(&pool, WhyCode::Paused).await.is_none());
-    worker.shutdown().await;
+    made.end().await;
 }
 
 #[tokio::test]
@@ -163,16 +179,27 @@ async fn what_else_would_hold_it_up_is_said_beside_it() {
     worker.shutdown().await;
 }
 
+pub(super) async fn a_kind_that_nobody_handles(pool: &PgPool) -> Made {
+    let id = enqueue(pool, "mail", "report").await;
+    Made::of(id, "1 worker serves `mail` and has no handler for `report`.").beside(quick(pool).await)
+}
+
+pub(super) async fn a_later_revision(pool: &PgPool) -> Made {
+    let newer = NamedJob::new("count", serde_json::json!({ "n": 1 })).queue("mail").revision(2);
+    let id = enqueue_named(pool, &newer).await.unwrap().id();
+    Made::of(id, "The workers of `mail` know `count` up to revision 0, and it has revision 2.").beside(quick(pool).await)
+}
+
 #[tokio::test]
 async fn no_handler_and_old_revision() {
     let pool = database().await.pool();
-    let first = quick(&pool).await;
-    let id = enqueue(&pool, "mail", "report").await;
-    let verdict = why(&pool, id).await;
-    said(&verdict, WhyCode::NoHandler, "1 worker serves `mail` and has no handler for `report`.");
-    let newer = enqueue_named(&pool, &NamedJob::new("count", serde_json::json!({ "n": 1 })).queue("mail").revision(2)).await.unwrap().id();
-    let older = why(&pool, newer).await;
-    said(&older, WhyCode::OldRevision, "The workers of `mail` know `count` up to revision 0, and it has revision 2.");
+    let unhandled = a_kind_that_nobody_handles(&pool).await;
+    let id = unhandled.id();
+    unhandled.is_said(&why(&pool, id).await, WhyCode::NoHandler);
+    unhandled.end().await;
+    let later = a_later_revision(&pool).await;
+    let newer = later.id();
+    later.is_said(&why(&pool, newer).await, WhyCode::OldRevision);
     for id in [id, newer] {
         age(&pool, id, 10).await;
     }
@@ -199,22 +226,28 @@ async fn no_handler_and_old_revision() {
     for code in [WhyCode::NoHandler, WhyCode::OldRevision] {
         assert!(cause(&pool, code).await.is_none());
     }
-    first.shutdown().await;
+    later.end().await;
     second.shutdown().await;
+}
+
+pub(super) async fn a_full_queue(pool: &PgPool) -> Made {
+    ana().limit_queue(pool, "default", Limit::running(2).rate(1_000, Duration::from_secs(1))).await.unwrap();
+    let worker = busy(pool, 10).await;
+    for _ in 0..2 {
+        enqueue(pool, "default", "count").await;
+    }
+    eventually("two run", async || jobs_in(pool, haulage::JobState::Running).await == 2).await;
+    let id = enqueue(pool, "default", "count").await;
+    Made::of(id, "Queue `default` is at its limit: 2 of 2 are running or let in.").beside(worker)
 }
 
 #[tokio::test]
 async fn queue_full() {
     let pool = database().await.pool();
-    ana().limit_queue(&pool, "default", Limit::running(2).rate(1_000, Duration::from_secs(1))).await.unwrap();
-    let worker = busy(&pool, 10).await;
-    for _ in 0..2 {
-        enqueue(&pool, "default", "count").await;
-    }
-    eventually("two run", async || jobs_in(&pool, haulage::JobState::Running).await == 2).await;
-    let id = enqueue(&pool, "default", "count").await;
+    let made = a_full_queue(&pool).await;
+    let id = made.id();
     let verdict = why(&pool, id).await;
-    said(&verdict, WhyCode::QueueFull, "Queue `default` is at its limit: 2 of 2 are running or let in.");
+    made.is_said(&verdict, WhyCode::QueueFull);
     assert_eq!(verdict.severity, Severity::Ok, "it has just come");
     age(&pool, id, 90).await;
     assert_eq!(some_cause(&pool, WhyCode::QueueFull).await.verdict.group, Some(CauseGroup::ClearsByItself));
@@ -226,44 +259,61 @@ async fn queue_full() {
     ana().limit_queue(&pool, "default", Limit::running(1)).await.unwrap();
     let id = enqueue(&pool, "default", "count").await;
     assert!(why(&pool, id).await.fixes.is_empty());
-    worker.shutdown().await;
+    made.end().await;
+}
+
+pub(super) async fn a_queue_at_its_rate(pool: &PgPool) -> Made {
+    ana().limit_queue(pool, "mail", Limit::starts(1, Duration::from_secs(3_600))).await.unwrap();
+    let worker = quick(pool).await;
+    let first = enqueue(pool, "mail", "count").await;
+    completes(pool, first).await;
+    let id = enqueue(pool, "mail", "count").await;
+    Made::of(id, "Queue `mail` may start 1 an hour; the next place is free at *, in *.").beside(worker)
 }
 
 #[tokio::test]
 async fn queue_rate() {
     let pool = database().await.pool();
-    ana().limit_queue(&pool, "mail", Limit::starts(1, Duration::from_secs(3_600))).await.unwrap();
-    let worker = quick(&pool).await;
-    let first = enqueue(&pool, "mail", "count").await;
-    completes(&pool, first).await;
-    let id = enqueue(&pool, "mail", "count").await;
+    let made = a_queue_at_its_rate(&pool).await;
+    let id = made.id();
     let verdict = why(&pool, id).await;
-    said(&verdict, WhyCode::QueueRate, "Queue `mail` may start 1 an hour; the next place is free at *, in *.");
+    made.is_said(&verdict, WhyCode::QueueRate);
     assert_eq!(verdict.mover, Mover::Clock);
     age(&pool, id, 90).await;
     assert_eq!(some_cause(&pool, WhyCode::QueueRate).await.jobs, 1);
-    ana().limit_queue(&pool, "mail", Limit::starts(1, Duration::from_millis(1))).await.unwrap();
+    fix(&pool, &verdict).await;
     completes(&pool, id).await;
-    worker.shutdown().await;
+    made.end().await;
+}
+
+async fn a_limited_key(pool: &PgPool, key: &str, limit: Limit, sentence: &str) -> Made {
+    ana().limit_key(pool, key, limit).await.unwrap();
+    let worker = busy(pool, 10).await;
+    let first = Count { n: 1 }.with().limit_key(key).enqueue(pool).await.unwrap().id();
+    wait_for_state(pool, first, haulage::JobState::Running).await;
+    let second = Count { n: 2 }.with().limit_key(key).enqueue(pool).await.unwrap().id();
+    Made::of(second, sentence).beside(worker)
+}
+
+pub(super) async fn a_full_key(pool: &PgPool) -> Made {
+    a_limited_key(pool, "tenant:1", Limit::running(1), "Only 1 job of key `tenant:1` may run at once; job * has held it for *.").await
+}
+
+pub(super) async fn a_key_at_its_rate(pool: &PgPool) -> Made {
+    let hourly = Limit::starts(1, Duration::from_secs(3_600));
+    a_limited_key(pool, "tenant:2", hourly, "Key `tenant:2` may start 1 an hour; the next place is free at *, in *.").await
 }
 
 #[tokio::test]
 async fn key_full_and_key_rate() {
     let pool = database().await.pool();
-    ana().limit_key(&pool, "tenant:1", Limit::running(1)).await.unwrap();
-    ana().limit_key(&pool, "tenant:2", Limit::starts(1, Duration::from_secs(3_600))).await.unwrap();
-    let worker = busy(&pool, 10).await;
-    let mut ids = Vec::new();
-    for key in ["tenant:1", "tenant:2"] {
-        Count { n: 1 }.with().limit_key(key).enqueue(&pool).await.unwrap();
-        eventually("its first runs", async || jobs_in(&pool, haulage::JobState::Running).await as usize == ids.len() + 1).await;
-        ids.push(Count { n: 2 }.with().limit_key(key).enqueue(&pool).await.unwrap().id());
-    }
+    let made = [a_full_key(&pool).await, a_key_at_its_rate(&pool).await];
+    let ids = [made[0].id(), made[1].id()];
     let full = why(&pool, ids[0]).await;
-    said(&full, WhyCode::KeyFull, "Only 1 job of key `tenant:1` may run at once; job * has held it for *.");
+    made[0].is_said(&full, WhyCode::KeyFull);
     assert_eq!(full.fixes.iter().map(|fix| fix.id).collect::<Vec<_>>(), ["cancel"], "one at a time may be meant as a lock");
     let rate = why(&pool, ids[1]).await;
-    said(&rate, WhyCode::KeyRate, "Key `tenant:2` may start 1 an hour; the next place is free at *, in *.");
+    made[1].is_said(&rate, WhyCode::KeyRate);
     for id in &ids {
         age(&pool, *id, 90).await;
     }
@@ -276,5 +326,7 @@ async fn key_full_and_key_rate() {
     fix(&pool, &rate).await;
     eventually("all run", async || jobs_in(&pool, haulage::JobState::Running).await == 4).await;
     assert!(cause(&pool, WhyCode::KeyFull).await.is_none() && cause(&pool, WhyCode::KeyRate).await.is_none());
-    worker.shutdown().await;
+    for made in made {
+        made.end().await;
+    }
 }

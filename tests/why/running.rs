@@ -3,21 +3,52 @@
 use std::time::Duration;
 
 use haulage::{CauseGroup, Job, JobState, Mover, Severity, WhyCode, cancel};
+use sqlx::PgPool;
 
-use super::{busy, cause, claim, completes, enqueue, fix, idle_worker, quick, said, some_cause, why, why_in};
+use super::{Made, ana, busy, cause, cause_in, claim, completes, enqueue, fix, idle_worker, quick, said, some_cause, why, why_in};
 use crate::support::{Count, database, eventually, wait_for_state, worker};
+
+pub(super) async fn a_job_of_a_silent_worker(pool: &PgPool) -> Made {
+    let id = enqueue(pool, "default", "count").await;
+    idle_worker(pool, 5).await;
+    claim(pool, 1).await;
+    sqlx::raw_sql("UPDATE haulage.workers SET name = 'host-8-4711', lease_ms = 30000, heartbeat_at = now() - interval '31 seconds'")
+        .execute(pool)
+        .await
+        .unwrap();
+    Made::of(id, "Recorded as running on `host-8-4711`, which has been silent for *.")
+}
 
 #[tokio::test]
 async fn orphaned() {
     let pool = database().await.pool();
-    let id = enqueue(&pool, "default", "count").await;
-    idle_worker(&pool, 5).await;
-    claim(&pool, 1).await;
+    let made = a_job_of_a_silent_worker(&pool).await;
+    let id = made.id();
+    // Half of its lease without a word: whoever is there will take over, if somebody is.
     let mut tx = pool.begin().await.unwrap();
-    sqlx::raw_sql("UPDATE haulage.workers SET name = 'host-8-4711', lease_ms = 30000, heartbeat_at = now() - interval '31 seconds'")
-        .execute(&mut *tx)
-        .await
-        .unwrap();
+    for (seconds, is_told) in [(14, false), (16, true)] {
+        let silent = "UPDATE haulage.workers SET heartbeat_at = now() - make_interval(secs => $1)";
+        sqlx::query(silent).bind(f64::from(seconds)).execute(&mut *tx).await.unwrap();
+        let verdict = why_in(&mut tx, id).await;
+        assert_eq!(verdict.code == WhyCode::Orphaned, is_told, "silent for {seconds} s: {verdict:#?}");
+        assert_eq!(cause_in(&mut tx, WhyCode::Orphaned).await.is_some(), is_told);
+    }
+    assert_eq!(why_in(&mut tx, id).await.detail, "No worker is alive to take over.");
+    sqlx::raw_sql(
+        "INSERT INTO haulage.workers (id, name, version, queues, slots, kinds, lease_ms, revisions)
+         VALUES (8, 'other', '0', '{default}', '{5}', '{count}', 30000, '{0}')",
+    )
+    .execute(&mut *tx)
+    .await
+    .unwrap();
+    let verdict = why_in(&mut tx, id).await;
+    made.is_said(&verdict, WhyCode::Orphaned);
+    assert!(verdict.detail.starts_with("Others take over at ") && verdict.detail.ends_with(", in 19 s."), "{}", verdict.detail);
+    assert_eq!((verdict.severity, verdict.mover, verdict.also.len()), (Severity::Heals, Mover::Rescuer, 0));
+    tx.rollback().await.unwrap();
+
+    let mut tx = pool.begin().await.unwrap();
+    sqlx::raw_sql("UPDATE haulage.workers SET heartbeat_at = now() - interval '31 seconds'").execute(&mut *tx).await.unwrap();
     let verdict = why_in(&mut tx, id).await;
     tx.commit().await.unwrap();
     said(&verdict, WhyCode::Orphaned, "Recorded as running on `host-8-4711`, which has been silent for 31 s.");
@@ -50,14 +81,32 @@ async fn orphaned() {
     worker.shutdown().await;
 }
 
+/// Nobody runs it, so that it stays as it is however slow the machine is.
+pub(super) async fn a_running_job(pool: &PgPool) -> Made {
+    idle_worker(pool, 5).await;
+    let id = Count { n: 1 }.with().timeout(Duration::from_secs(60)).enqueue(pool).await.unwrap().id();
+    claim(pool, 1).await;
+    Made::of(id, "It has run for * on `idle`.")
+}
+
+pub(super) async fn a_job_past_its_timeout(pool: &PgPool) -> Made {
+    let id = a_running_job(pool).await.id();
+    sqlx::raw_sql("UPDATE haulage.live_jobs SET claimed_at = now() - interval '90 seconds'").execute(pool).await.unwrap();
+    Made::of(id, format!("Job {id} passed its timeout of 1 m * s ago and `idle` has not stopped it."))
+}
+
+pub(super) async fn a_job_that_is_to_stop(pool: &PgPool) -> Made {
+    let id = a_running_job(pool).await.id();
+    ana().because("it was proposed").cancel(pool, id).await.unwrap();
+    Made::of(id, format!("Job {id} was asked to stop *: “it was proposed”; its handler has not come to a point where it does."))
+}
+
 #[tokio::test]
 async fn over_timeout_cancelling_and_running() {
     let pool = database().await.pool();
-    idle_worker(&pool, 5).await;
-    let id = Count { n: 1 }.with().timeout(Duration::from_secs(60)).enqueue(&pool).await.unwrap().id();
-    // Nobody runs it, so that it stays as it is however slow the machine is.
-    claim(&pool, 1).await;
-    said(&why(&pool, id).await, WhyCode::Running, "It has run for * on `idle`.");
+    let made = a_running_job(&pool).await;
+    let id = made.id();
+    made.is_said(&why(&pool, id).await, WhyCode::Running);
     let mut tx = pool.begin().await.unwrap();
     sqlx::raw_sql("UPDATE haulage.live_jobs SET claimed_at = now() - interval '61 seconds'").execute(&mut *tx).await.unwrap();
     assert_eq!(why_in(&mut tx, id).await.code, WhyCode::Running, "it was told a moment ago");
@@ -87,33 +136,39 @@ async fn over_timeout_cancelling_and_running() {
     worker.shutdown().await;
 }
 
+pub(super) async fn a_job_that_takes_long(pool: &PgPool) -> Made {
+    let first = quick(pool).await;
+    for _ in 0..20 {
+        let id = enqueue(pool, "default", "count").await;
+        completes(pool, id).await;
+    }
+    first.shutdown().await;
+    sqlx::raw_sql("UPDATE haulage.finished_jobs SET claimed_at = finished_at - interval '5 milliseconds'").execute(pool).await.unwrap();
+    let second = worker(pool).shutdown_grace(Duration::ZERO).handle(|_: Count, ctx: haulage::Ctx| async move { ctx.cancelled().await });
+    let second = second.build().unwrap().start().await.unwrap();
+    let id = enqueue(pool, "default", "count").await;
+    wait_for_state(pool, id, JobState::Running).await;
+    assert_eq!(why(pool, id).await.code, WhyCode::Running);
+    sqlx::query("UPDATE haulage.live_jobs SET claimed_at = now() - interval '3 minutes' WHERE id = $1")
+        .bind(id.0)
+        .execute(pool)
+        .await
+        .unwrap();
+    Made::of(id, format!("Job {id} has run for 3 m*; `count` usually takes 5 ms (95 %: 5 ms).")).beside(second)
+}
+
 #[tokio::test]
 async fn long_running() {
     let pool = database().await.pool();
-    let first = quick(&pool).await;
-    for _ in 0..20 {
-        let id = enqueue(&pool, "default", "count").await;
-        completes(&pool, id).await;
-    }
-    first.shutdown().await;
-    sqlx::raw_sql("UPDATE haulage.finished_jobs SET claimed_at = finished_at - interval '5 milliseconds'").execute(&pool).await.unwrap();
-    let second = worker(&pool).shutdown_grace(Duration::ZERO).handle(|_: Count, ctx: haulage::Ctx| async move { ctx.cancelled().await });
-    let second = second.build().unwrap().start().await.unwrap();
-    let id = enqueue(&pool, "default", "count").await;
-    wait_for_state(&pool, id, JobState::Running).await;
-    assert_eq!(why(&pool, id).await.code, WhyCode::Running);
-    sqlx::query("UPDATE haulage.live_jobs SET claimed_at = now() - interval '3 minutes' WHERE id = $1")
-        .bind(id.0)
-        .execute(&pool)
-        .await
-        .unwrap();
+    let made = a_job_that_takes_long(&pool).await;
+    let id = made.id();
     let verdict = why(&pool, id).await;
-    said(&verdict, WhyCode::LongRunning, &format!("Job {id} has run for 3 m*; `count` usually takes 5 ms (95 %: 5 ms)."));
+    made.is_said(&verdict, WhyCode::LongRunning);
     assert_eq!(some_cause(&pool, WhyCode::LongRunning).await.verdict.group, Some(CauseGroup::GettingWorse));
     fix(&pool, &verdict).await;
     eventually("it has stopped", async || haulage::job(&pool, id).await.unwrap().unwrap().state.is_final()).await;
     assert!(cause(&pool, WhyCode::LongRunning).await.is_none());
-    second.shutdown().await;
+    made.end().await;
 }
 
 #[tokio::test]

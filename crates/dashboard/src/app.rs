@@ -24,8 +24,9 @@ use crate::{
 /// A page's statements end after this long: a dashboard must not be what a database suffers from.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What stands beside every page is looked at anew when it is older than this.
-const FRESH: Duration = Duration::from_secs(5);
+/// What stands beside every page is as old as this at most: with the five seconds that a lock or a worker that is missing is given, a
+/// cause is shown within ten.
+const FRESH: Duration = Duration::from_secs(3);
 
 /// What could be read is better than nothing for so long.
 const KEPT: Duration = Duration::from_secs(60);

@@ -8,7 +8,7 @@ use axum::{
 use chrono::{DateTime, Utc};
 use haulage_queue::{
     Attempt, AttemptLog, AuditFilter, JobFilter, JobId, JobState, LogLine, ParkedFor, Progress, ReadError, Severity, Verb, Verdict,
-    attempt_logs, job, job_page, list_audit,
+    WhyCode, attempt_logs, job, job_page, list_audit,
     store::{self, JobSheet},
     story::{self, StoryKey},
     why,
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     actions::Action,
-    app::App,
+    app::{App, Reading},
     button::Button,
     error::Problem,
     frame::Frame,
@@ -51,11 +51,7 @@ async fn read<'a>(app: &App, frame: &'a Frame, id: &str, asked: &Asked) -> Resul
     let id: JobId = id.parse().map_err(|error: haulage_queue::ParseJobIdError| Problem::not_found(error.to_string()))?;
     let before = asked.attempts.as_deref().and_then(cursor);
     let mut reading = app.read().await?;
-    let sheet = store::get_job_sheet(reading.db(), id, MOST).await?.ok_or_else(|| {
-        Problem::not_found(format!(
-            "There is no job {id}. It never was, its transaction was rolled back, or it finished so long ago that its history is gone."
-        ))
-    })?;
+    let Some(sheet) = store::get_job_sheet(reading.db(), id, MOST).await? else { return Err(absent(&mut reading, id).await) };
     let mut attempts = store::page_attempts(reading.db(), id, before.unwrap_or((i32::MAX, None)), i32::from(SOME) + 1).await?;
     let more = attempts.len() > usize::from(SOME);
     attempts.truncate(SOME.into());
@@ -109,6 +105,15 @@ async fn read<'a>(app: &App, frame: &'a Frame, id: &str, asked: &Asked) -> Resul
     })
 }
 
+/// What is known of a job that is not there.
+async fn absent(reading: &mut Reading, id: JobId) -> Problem {
+    let gone = noted(why(reading.db(), id).await).flatten();
+    Problem::not_found(gone.map_or_else(
+        || format!("There is no job {id}, and as far as is known there never was one."),
+        |gone| format!("There is no job {id} any more ({}). {} {}", gone.code, gone.sentence, gone.detail).trim_end().to_owned(),
+    ))
+}
+
 fn cursor(text: &str) -> Option<(i32, Option<DateTime<Utc>>)> {
     let (attempt, ended) = text.split_once('.')?;
     Some((attempt.parse().ok()?, Some(DateTime::from_timestamp_micros(ended.parse().ok()?)?)))
@@ -153,6 +158,7 @@ impl Bar {
 /// Why it does not run, or where its time went.
 #[derive(Debug)]
 struct Said {
+    code: WhyCode,
     class: String,
     icon: String,
     sentence: Prose,
@@ -169,6 +175,7 @@ impl Said {
         let look = stuck::look(verdict.severity);
         let warns = matches!(verdict.severity, Severity::Stuck | Severity::Worse) && state != Look::Dead;
         Self {
+            code: verdict.code,
             class: look.filter(|_| warns).unwrap_or(state).class(),
             icon: if warns { "i-warn".to_owned() } else { state.icon() },
             sentence: prose(&verdict.sentence),

@@ -35,7 +35,8 @@ async fn read<'a>(app: &App, frame: &'a Frame) -> Result<QueuesPage<'a>, Problem
     keys.truncate(MOST.into());
     let clock = reading.clock;
     let line = |queue| {
-        let buttons = buttons(frame, &queue, &clock);
+        // How long it is paused is changed on its own page.
+        let buttons = buttons(frame, &queue, &clock).into_iter().take(1).collect();
         Line { buttons, ..Line::new(queue, &clock) }
     };
     let mut lines: Vec<Line> = queues.into_iter().map(line).collect();

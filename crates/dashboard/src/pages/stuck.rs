@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{extract::State, response::Response};
 use chrono::{DateTime, Utc};
-use haulage_queue::{Cause, CauseGroup, CauseSubject, Causes, Severity};
+use haulage_queue::{Cause, CauseGroup, CauseSubject, Causes, Severity, WhyCode};
 
 use super::act::newest_deed;
 use crate::{
@@ -61,6 +61,7 @@ fn summary(causes: &Causes) -> String {
 pub(crate) struct Card {
     /// Unique on the page.
     pub(crate) id: String,
+    pub(crate) code: WhyCode,
     pub(crate) class: String,
     pub(crate) sentence: Prose,
     pub(crate) detail: Option<Prose>,
@@ -87,8 +88,7 @@ pub(crate) struct Remedy {
 
 impl Remedy {
     pub(crate) fn of(frame: &Frame, fixes: &[haulage_queue::Fix], seen: i64) -> Vec<Self> {
-        let mut first = true;
-        let remedy = |fix: &haulage_queue::Fix| {
+        let remedy = |(n, fix): (usize, &haulage_queue::Fix)| {
             let button = fix.act.as_ref().and_then(Action::of_fix).and_then(|action| {
                 let action = match action {
                     Action::RunSchedule { schedule, .. } => Action::RunSchedule { schedule, seen: Some(seen) },
@@ -96,11 +96,11 @@ impl Remedy {
                 };
                 Button::new(frame, &action, mask(&fix.label))
             });
-            // One of them is the one to press.
-            let button = button.map(|button| if std::mem::take(&mut first) { button.first() } else { button });
+            // The first of them is the one to press; where that is a command, none is.
+            let button = button.map(|button| if n == 0 { button.first() } else { button });
             Self { label: mask(&fix.label).into(), command: mask(&fix.command).into(), button }
         };
-        fixes.iter().take(3).map(remedy).collect()
+        fixes.iter().take(3).enumerate().map(remedy).collect()
     }
 }
 
@@ -130,6 +130,7 @@ impl Card {
         let more = if cause.at_least && cause.jobs <= 10_000 { "+" } else { "" };
         Self {
             id: format!("c{id}"),
+            code: verdict.code,
             class: look(verdict.severity).unwrap_or(Look::Scheduled).class(),
             sentence: prose(&verdict.sentence),
             detail: (!verdict.detail.is_empty()).then(|| prose(&verdict.detail)),

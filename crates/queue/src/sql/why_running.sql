@@ -1,4 +1,4 @@
--- What runs, by queue and kind, and what of it is past its time: 20,000 jobs at most. Whose workers are gone is told by why_orphans.sql.
+-- What runs, by queue and kind, and what of it is past its time: 20,000 jobs at most. Whose workers are gone or silent is told by why_orphans.sql.
 -- Index: the primary keys.
 SELECT
     r.queue, r.kind, count(*) AS jobs, min(r.claimed_at) AS oldest, max(r.claimed_at) AS newest,
@@ -18,7 +18,8 @@ FROM (
     SELECT
         j.id, j.queue, j.kind, j.priority, j.claimed_at, j.timeout_ms, w.name AS worker, c.requested_at AS cancel_at,
         j.claimed_at + make_interval(secs => j.timeout_ms / 1000.0) AS deadline,
-        j.claimed_at + make_interval(secs => j.timeout_ms / 1000.0) < now() AS late
+        -- Who was asked to stop is told as that.
+        j.claimed_at + make_interval(secs => j.timeout_ms / 1000.0) < now() AND c.requested_at IS NULL AS late
     FROM haulage.leases AS l
     JOIN haulage.workers AS w ON w.id = l.worker AND w.dead_at IS NULL AND w.heartbeat_at > now() - make_interval(secs => w.lease_ms / 1000.0)
     CROSS JOIN LATERAL unnest(l.ids) AS i (id)

@@ -236,7 +236,7 @@ fn of_orphans(fleet: &Fleet, wide: &Wide) -> Vec<Found> {
             worker: holder.worker.clone(),
             silent_since: holder.heartbeat_at,
             rescue_at: holder.rescue_at(),
-            live_workers: fleet.live_workers(),
+            live_workers: fleet.others(holder),
         };
         let new = Found {
             finding,
@@ -275,9 +275,14 @@ fn of_timed(fleet: &Fleet, wide: &Wide) -> Vec<Found> {
         let job: &JobFacts = &backoff.job;
         let finding =
             findings(&Case { job, fleet }).into_iter().find(|finding| matches!(finding.code(), WhyCode::RetryLoop | WhyCode::Backoff))?;
-        let (jobs, worth) = match finding.code() {
-            WhyCode::RetryLoop => (backoff.often, true),
-            _ => (backoff.jobs, backoff.jobs >= FEW || job.failures >= SELDOM),
+        let (finding, jobs, worth) = match finding {
+            // One attempt says nothing of the others.
+            Finding::Backoff { queue, kind, failures, error, error_class, since, next_at, .. } => (
+                Finding::Failing { queue, kind, failures, error, error_class, since, next_at },
+                backoff.jobs,
+                backoff.jobs >= FEW || job.failures >= SELDOM,
+            ),
+            finding => (finding, backoff.often, true),
         };
         worth.then(|| new(finding, job.id, jobs, false, Some(job.created_at)))
     });

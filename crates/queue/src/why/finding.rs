@@ -125,6 +125,16 @@ pub(crate) enum Finding {
         since: Option<Time>,
         next_at: Time,
     },
+    /// Many jobs of a kind back off: of a cause, as `Died` is.
+    Failing {
+        queue: String,
+        kind: String,
+        failures: i16,
+        error: Option<String>,
+        error_class: Option<String>,
+        since: Option<Time>,
+        next_at: Time,
+    },
     Snoozed {
         next_at: Time,
     },
@@ -340,7 +350,7 @@ impl Finding {
             Self::Running { .. } => WhyCode::Running,
             Self::Held { .. } => WhyCode::Held,
             Self::RetryLoop { .. } => WhyCode::RetryLoop,
-            Self::Backoff { .. } => WhyCode::Backoff,
+            Self::Backoff { .. } | Self::Failing { .. } => WhyCode::Backoff,
             Self::Snoozed { .. } => WhyCode::Snoozed,
             Self::FarFuture { .. } => WhyCode::FarFuture,
             Self::Scheduled { .. } => WhyCode::Scheduled,

@@ -191,13 +191,11 @@ pub(super) fn fixes(finding: &Finding, job: Option<JobId>, now: DateTime<Utc>) -
                 ]
             }),
         },
-        Finding::Backoff { queue, kind, error_class, .. } => match job {
-            Some(_) => on(job, "run-now", "Try it now", Verb::RunNow).into_iter().collect(),
-            None => failed(queue, kind, error_class.as_deref())
-                .map(|filter| all("run-now", "Try them now", Verb::RunNow, filter))
-                .into_iter()
-                .collect(),
-        },
+        Finding::Backoff { .. } => on(job, "run-now", "Try it now", Verb::RunNow).into_iter().collect(),
+        Finding::Failing { queue, kind, error_class, .. } => {
+            let filter = failed(queue, kind, error_class.as_deref());
+            filter.map(|filter| all("run-now", "Try them now", Verb::RunNow, filter)).into_iter().collect()
+        }
         Finding::Snoozed { .. } | Finding::FarFuture { .. } | Finding::Scheduled { .. } | Finding::PromoteLate { .. } => {
             on(job, "run-now", "Run it now", Verb::RunNow).into_iter().collect()
         }

@@ -22,7 +22,7 @@ impl Finding {
             Self::Suspect { waits_since, .. } => if_late(*waits_since, Severity::Slow),
             Self::Ready { .. } => Severity::Ok,
             Self::Orphaned { live_workers: 0, .. } => Severity::Stuck,
-            Self::Backoff { .. } | Self::Cancelling { .. } | Self::Orphaned { .. } => Severity::Heals,
+            Self::Backoff { .. } | Self::Failing { .. } | Self::Cancelling { .. } | Self::Orphaned { .. } => Severity::Heals,
             Self::Paused { until: Some(_), .. } => Severity::Heals,
             Self::KeyFull { waits_since, .. } | Self::KeyRate { waits_since, .. } | Self::QueueRate { waits_since, .. } => {
                 if_late(*waits_since, Severity::Heals)
@@ -79,7 +79,8 @@ impl Finding {
             Self::Completed { .. } | Self::Cancelled { .. } | Self::Gone { .. } | Self::Unexplained { .. } => Mover::Nobody,
             Self::Orphaned { live_workers: 0, .. } => Mover::Person,
             Self::Orphaned { .. } => Mover::Rescuer,
-            Self::Backoff { .. } | Self::Snoozed { .. } | Self::FarFuture { .. } | Self::Scheduled { .. } => Mover::Clock,
+            Self::Backoff { .. } | Self::Failing { .. } => Mover::Clock,
+            Self::Snoozed { .. } | Self::FarFuture { .. } | Self::Scheduled { .. } => Mover::Clock,
             Self::Paused { until: Some(_), .. } | Self::KeyRate { .. } | Self::QueueRate { .. } => Mover::Clock,
             Self::Cancelling { .. }
             | Self::OverTimeout { .. }
@@ -111,7 +112,7 @@ impl Finding {
             Self::LongRunning { started_at, .. } | Self::Running { started_at, .. } => Some(*started_at),
             Self::Held { by, .. } => by.as_ref().map(|act| act.at),
             Self::RetryLoop { first_at, .. } => Some(*first_at),
-            Self::Backoff { since, .. } => *since,
+            Self::Backoff { since, .. } | Self::Failing { since, .. } => *since,
             Self::DueNoWorker { due_at, .. } | Self::PromoteLate { due_at, .. } | Self::ScheduleMissed { due_at, .. } => Some(*due_at),
             Self::NoLiveWorkers { last_beat, .. } | Self::NoWorker { last_beat, .. } | Self::NoHandler { last_beat, .. } => *last_beat,
             Self::Paused { paused_at, .. } => *paused_at,
@@ -141,7 +142,8 @@ impl Finding {
         match self {
             Self::Orphaned { rescue_at, .. } => *rescue_at,
             Self::Cancelling { asked_at, .. } => Some(*asked_at + SLO),
-            Self::RetryLoop { next_at, .. } | Self::Backoff { next_at, .. } | Self::Snoozed { next_at } => Some(*next_at),
+            Self::RetryLoop { next_at, .. } | Self::Backoff { next_at, .. } | Self::Failing { next_at, .. } => Some(*next_at),
+            Self::Snoozed { next_at } => Some(*next_at),
             Self::FarFuture { at, .. } | Self::Scheduled { at } => Some(*at),
             Self::PromoteLate { due_at, .. } => Some(*due_at + SLO),
             Self::Paused { until, .. } => *until,
@@ -173,7 +175,9 @@ impl Finding {
             }
             Self::Cancelling { worker, .. } => state(CauseSubject { worker: worker.clone(), ..CauseSubject::default() }, JobState::Running),
             Self::Held { queue, .. } => state(all(queue, None), JobState::Parked),
-            Self::RetryLoop { queue, kind, .. } | Self::Backoff { queue, kind, .. } => state(all(queue, Some(kind)), JobState::Scheduled),
+            Self::RetryLoop { queue, kind, .. } | Self::Backoff { queue, kind, .. } | Self::Failing { queue, kind, .. } => {
+                state(all(queue, Some(kind)), JobState::Scheduled)
+            }
             Self::DueNoWorker { .. } | Self::PromoteLate { .. } => state(CauseSubject::default(), JobState::Scheduled),
             Self::NoHandler { queue, kind, .. } | Self::OldRevision { queue, kind, .. } | Self::WorkersQuiet { queue, kind, .. } => {
                 all(queue, Some(kind))

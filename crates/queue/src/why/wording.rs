@@ -20,6 +20,8 @@ const TEXT: usize = 120;
 pub(super) fn say(finding: &Finding, now: DateTime<Utc>) -> (String, String) {
     let words = Words { now };
     let (sentence, detail) = words.say(finding);
+    // What was cut within needs no full stop.
+    let sentence = sentence.replace("….", "…");
     let late = finding.due(now).filter(|due| now - *due > GRACE);
     match (finding, late) {
         // A promise that was not kept is said to be one.
@@ -54,7 +56,11 @@ impl Words {
                 (format!("It died {} after {attempts}{}.", self.ago(story.finished_at), colon(error.as_deref())), took(story).0)
             }
             Finding::BadArgs { kind, error, since, .. } => (
-                format!("The handler of `{kind}` could not read the args{}.", colon(error.as_deref())),
+                // What is to be done is said below.
+                format!(
+                    "The handler of `{kind}` could not read the args{}.",
+                    colon(error.as_deref().map(|error| error.trim_end_matches("; deploy a handler that reads them")))
+                ),
                 format!("Since {}. Deploy a handler that reads them, then retry.", self.moment(*since)),
             ),
             Finding::Quarantined { kind, since, .. } => (
@@ -134,6 +140,10 @@ impl Words {
             ),
             Finding::Backoff { failures, max_attempts, error, next_at, .. } => (
                 format!("Attempt {failures} of {max_attempts} failed{}.", colon(error.as_deref())),
+                format!("The next try is {}.", self.at(*next_at)),
+            ),
+            Finding::Failing { queue, kind, error, next_at, .. } => (
+                format!("Jobs of `{kind}` in `{queue}` fail and are tried again{}.", colon(error.as_deref())),
                 format!("The next try is {}.", self.at(*next_at)),
             ),
             Finding::Snoozed { next_at } => (format!("Its handler asked to be called again {}.", self.at(*next_at)), none()),
@@ -411,7 +421,7 @@ impl Words {
 
 fn took(story: &Story) -> (String, String) {
     let parts = [
-        (story.scheduled_s, "until its time".to_owned()),
+        (story.scheduled_s, "until it could run".to_owned()),
         (story.line_s, "in line".to_owned()),
         (
             story.backoff_s,

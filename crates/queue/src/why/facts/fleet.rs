@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{LockWait, QueueFacts};
+use super::{Holder, LockWait, QueueFacts};
 use crate::{
     JobId, Priority,
     why::verdict::{text_of, text_of_number, text_of_some},
@@ -50,6 +50,11 @@ impl Fleet {
 
     pub(crate) fn live_workers(&self) -> i64 {
         self.live().map(|shape| shape.workers).sum()
+    }
+
+    /// Live workers that can take over from this one.
+    pub(crate) fn others(&self, holder: &Holder) -> i64 {
+        self.live_workers() - i64::from(holder.counts(self.now))
     }
 
     /// Live workers of the queue, also those that somebody has told to claim nothing.

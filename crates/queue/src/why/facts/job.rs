@@ -67,12 +67,19 @@ impl Holder {
         self.heartbeat_at.map(|beat| beat + TimeDelta::milliseconds(self.lease_ms.into()) + BEAT)
     }
 
-    /// Whether it lives no more, or looks so.
-    pub(crate) fn lost(&self, now: DateTime<Utc>) -> bool {
-        match (self.dead_at, self.heartbeat_at) {
-            (None, Some(beat)) => beat + TimeDelta::milliseconds(self.lease_ms.into()) <= now,
-            _ => true,
-        }
+    /// Whether it lives no more, or looks so: half a lease without a heartbeat is no accident, since at least three, and by default six,
+    /// should come in a whole one. The jobs stay with it until the lease is over.
+    pub(crate) fn silent(&self, now: DateTime<Utc>) -> bool {
+        !self.beat_within(self.lease_ms / 2, now)
+    }
+
+    /// Whether it still counts among the live workers.
+    pub(crate) fn counts(&self, now: DateTime<Utc>) -> bool {
+        self.beat_within(self.lease_ms, now)
+    }
+
+    fn beat_within(&self, ms: i32, now: DateTime<Utc>) -> bool {
+        self.dead_at.is_none() && self.heartbeat_at.is_some_and(|beat| now < beat + TimeDelta::milliseconds(ms.into()))
     }
 }
 

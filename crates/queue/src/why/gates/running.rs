@@ -18,16 +18,16 @@ fn holder<'a>(case: &Case<'a>) -> Option<&'a Holder> {
 }
 
 fn alive<'a>(case: &Case<'a>) -> Option<&'a Holder> {
-    holder(case).filter(|holder| !holder.lost(case.fleet.now))
+    holder(case).filter(|holder| !holder.silent(case.fleet.now))
 }
 
 pub(super) fn orphaned(case: &Case<'_>) -> Option<Finding> {
-    let holder = holder(case).filter(|holder| holder.lost(case.fleet.now))?;
+    let holder = holder(case).filter(|holder| holder.silent(case.fleet.now))?;
     Some(Finding::Orphaned {
         worker: holder.worker.clone(),
         silent_since: holder.heartbeat_at,
         rescue_at: holder.rescue_at(),
-        live_workers: case.fleet.live_workers(),
+        live_workers: case.fleet.others(holder),
     })
 }
 

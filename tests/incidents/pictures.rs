@@ -1,0 +1,72 @@
+//! The pictures in `docs/images`, taken only when somebody asks for them, so that a run of the tests leaves the tree as it is.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use sqlx::PgPool;
+
+use crate::support::browser::Browser;
+
+/// A folder for the pictures.
+const FOLDER: &str = "HAULAGE_PICTURES";
+/// Beyond this a picture is too much for a page of text.
+const MOST_BYTES: usize = 150_000;
+
+pub(crate) async fn take(browser: &Browser, dashboard: &str, pool: &PgPool) {
+    let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    let retried: i64 = sqlx::query_scalar(
+        "SELECT parent_id FROM haulage.finished_jobs AS child WHERE kind = 'dispatch_mail' AND state = 5
+             AND EXISTS (SELECT FROM haulage.attempts WHERE job_id = child.parent_id AND outcome = 'failed')
+         ORDER BY id LIMIT 1",
+    )
+    .fetch_one(pool)
+    .await
+    .unwrap();
+    let paused: i64 =
+        sqlx::query_scalar("SELECT id FROM haulage.live_jobs WHERE queue = 'invoices' ORDER BY id LIMIT 1").fetch_one(pool).await.unwrap();
+    for (name, path, theme, height) in [
+        ("overview", "overview".to_owned(), "light", 960),
+        ("stuck", "stuck".to_owned(), "light", 860),
+        ("stuck-dark", "stuck".to_owned(), "dark", 860),
+        ("job", format!("jobs/{paused}"), "light", 860),
+        ("trace", format!("traces/{retried}"), "light", 860),
+        ("errors", "errors".to_owned(), "light", 700),
+    ] {
+        browser.resize(1_280, height).await;
+        browser.go(&format!("{dashboard}/{path}")).await;
+        // Without the bars at its edges.
+        let bars = "const root = document.documentElement; root.style.overflow = 'hidden'; root.style.scrollbarGutter = 'auto'; \
+                    document.querySelector('.side').style.overflow = 'hidden'";
+        browser.ask(bars).await;
+        browser.dress(theme).await;
+        let picture = picture(browser).await;
+        assert!(picture.len() < MOST_BYTES, "{name}.png has {} bytes", picture.len());
+        std::fs::write(folder.join(format!("{name}.png")), picture).unwrap();
+    }
+}
+
+/// The window, as PNG.
+async fn picture(browser: &Browser) -> Vec<u8> {
+    let answer = browser.client.get(format!("{}/screenshot", browser.session)).send().await.unwrap();
+    let answer: Value = answer.json().await.unwrap();
+    from_base64(answer["value"].as_str().unwrap())
+}
+
+/// As RFC 4648 has it; the driver sends no other characters.
+fn from_base64(text: &str) -> Vec<u8> {
+    let digit = |c: u8| match c {
+        b'A'..=b'Z' => c - b'A',
+        b'a'..=b'z' => c - b'a' + 26,
+        b'0'..=b'9' => c - b'0' + 52,
+        b'+' => 62,
+        _ => 63,
+    };
+    let digits: Vec<u8> = text.bytes().filter(|c| *c != b'=').map(digit).collect();
+    let bytes = digits.chunks(4).flat_map(|four| {
+        let number = four.iter().enumerate().fold(0_u32, |number, (n, digit)| number | u32::from(*digit) << (18 - 6 * n));
+        number.to_be_bytes()[1..four.len()].to_vec()
+    });
+    bytes.collect()
+}
