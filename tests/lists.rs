@@ -105,7 +105,8 @@ async fn pages_follow_each_other_through_both_tables_without_a_gap() {
 
 #[tokio::test]
 async fn a_rare_match_far_back_is_reached_page_by_page_and_no_page_reads_everything() {
-    let pool = database().await.pool();
+    let database = database().await;
+    let pool = database.pool();
     let rare = Count { n: 1 }.with().queue("rare").enqueue(&pool).await.unwrap().id();
     sqlx::raw_sql(
         "INSERT INTO haulage.live_jobs (queue, kind, args) SELECT 'q', 'other', '{}' FROM generate_series(1, 45000);
@@ -138,6 +139,13 @@ async fn a_rare_match_far_back_is_reached_page_by_page_and_no_page_reads_everyth
     }
     let preview = haulage::preview(&pool, haulage::Verb::Hold, &JobFilter::new().queue("rare")).await.unwrap();
     assert_eq!((preview.jobs, preview.samples[0].id), (1, rare));
+    #[cfg(feature = "cli")]
+    {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_haulage"));
+        command.args(["jobs", "list", "--queue", "rare"]).stdin(std::process::Stdio::null()).env("DATABASE_URL", database.url());
+        let said = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        assert!(said.contains(&format!("\n{rare} ")), "{said}");
+    }
     // A page without a filter reads about as many rows as it shows.
     let read = async || {
         let mut connection = pool.acquire().await.unwrap();

@@ -469,8 +469,8 @@ async fn after_a_crash_a_job_waits_from_its_rescue_on_and_not_since_its_enqueue(
     assert!((lost_ms - lost).abs() < 0.01 && lost > 0.0, "{lost_ms}, by the attempts {lost}");
     // The same while it is known when the worker was heard last: in the middle of the first attempt, and not in the second.
     sqlx::raw_sql(
-        "INSERT INTO haulage.workers SELECT (jsonb_populate_record(w, jsonb_build_object('id', 1, 'dead_at', now(), 'heartbeat_at',
-             (SELECT claimed_at + (ended_at - claimed_at) / 2 FROM haulage.attempts WHERE attempt = 1)))).* FROM haulage.workers AS w LIMIT 1",
+        "INSERT INTO haulage.workers (id, name, version, queues, slots, kinds, lease_ms, heartbeat_at, dead_at)
+         SELECT 1, 'host-2', '0', '{}', '{}', '{}', 30000, claimed_at + (ended_at - claimed_at) / 2, now() FROM haulage.attempts WHERE attempt = 1",
     )
     .execute(&pool)
     .await

@@ -4,7 +4,7 @@
 SELECT
     a.job_id, a.attempt, a.outcome, a.error_class, a.message, a.worker_name, a.due_at, a.eligible_at, a.claimed_at, a.started_at, a.ended_at,
     a.next_run_at, a.trace_id, a.span_id,
-    CASE WHEN a.outcome = 'worker lost' THEN (SELECT w.heartbeat_at FROM haulage.workers AS w WHERE w.id = a.worker) END AS heard_at
+    CASE WHEN a.outcome = 'worker lost' THEN (SELECT w.heartbeat_at FROM haulage.workers AS w WHERE w.id = a.worker) END AS beat_at
 FROM unnest($1::bigint[]) AS u (id),
 LATERAL (
     SELECT

@@ -87,7 +87,7 @@ impl<'a> Life<'a> {
             let own = attempt.trace.filter(|trace| self.job.trace.is_none_or(|job| job.span_id != trace.span_id));
             let trace = own.map(|trace| span_trace(trace, Some(true))).or_else(|| self.own_trace(attempt.number));
             // Nobody knows when the process died: after this it was not heard any more.
-            let heard = attempt.heard_at.map_or(ended, |heard| heard.clamp(started, ended));
+            let heard = attempt.beat_at.map_or(ended, |heard| heard.clamp(started, ended));
             self.spans.push(Span { trace, notes, ..self.tree.span(what, started, Some(heard)) });
             self.push_wait(Part { reason: WaitReason::Rescue, detail: None, from: heard, to: ended }, false);
             self.before = Some(attempt);

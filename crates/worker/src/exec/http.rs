@@ -209,7 +209,10 @@ impl Endpoint {
                 said => format!("{place} answered {status}: {said}{rest}"),
             }
         };
-        let error = wait.map_or_else(|| JobError::from(text.clone()), |wait| JobError::retry_after(wait, text.clone()));
+        let error = match wait {
+            Some(wait) => JobError::retry_after(wait, text),
+            None => JobError::from(text),
+        };
         Err(error.with_class(CLASS))
     }
 
