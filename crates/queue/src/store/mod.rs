@@ -50,9 +50,8 @@ pub use lease::{
     Beat, Registration, beat_worker, delete_leases, limit_idle_transaction, limit_lock, limit_statement, register_worker, remove_worker,
     return_stranded, tell_worker,
 };
-pub(crate) use limit::list_class_keys;
 pub use limit::{Admission, admit_keys, admit_queue, hold_rates, list_key_limits, list_queues, waiting_keys};
-pub(crate) use limit::{limit_key, limit_queue, look_at_key_limit, look_at_queue, pause_queue, resume_queue, unlimit_key};
+pub(crate) use limit::{limit_key, limit_queue, list_class_keys, look_at_key_limit, look_at_queue, pause_queue, resume_queue, unlimit_key};
 pub(crate) use log::list_attempt_logs;
 pub use log::{LogTail, StoredLine, save_logs, save_spans};
 pub(crate) use manage::{
