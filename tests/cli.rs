@@ -757,6 +757,22 @@ async fn what_is_done_to_queues_keys_and_schedules_says_who_and_why_and_is_found
     ok(by(&["queues", "limit", "mail", "--rate", "100/1m", "--burst", "10"]));
     ok(by(&["queues", "unlimit", "mail"]));
     ok(by(&["keys", "limit", "tenant:*", "--max", "3"]));
+    // What the class limits is listed by its keys.
+    for key in ["tenant:7", "tenant:7", "other:1"] {
+        ok(haulage(&url, &["enqueue", "count", r#"{"n": 1}"#, "--limit-key", key]));
+    }
+    let keys = json_of(haulage(&url, &["keys", "list", "--json"]));
+    let told: Vec<_> = keys.as_array().unwrap().iter().map(|key| (&key["key"], &key["class"], &key["waiting"])).collect();
+    assert_eq!(told, [(&json!("tenant:*"), &Value::Null, &Value::Null), (&json!("tenant:7"), &json!("tenant:*"), &json!(2))]);
+    assert!(ok(haulage(&url, &["keys", "list"])).contains("3 at once, as tenant:*"));
+    let waits = json_of(haulage(&url, &["jobs", "list", "--state", "key", "--json"]));
+    assert_eq!(waits.as_array().unwrap().len(), 3, "{waits}");
+    let shown = ok(haulage(&url, &["jobs", "show", &waits[0]["id"].to_string()]));
+    assert!(shown.contains("  limit key  other:1\n"), "{shown}");
+    // Each of them says nothing.
+    assert!(refused(haulage(&url, &["queues", "pause", "mail", "--reason", " "]), 2).contains("say why"));
+    assert!(refused(haulage(&url, &["keys", "unlimit", "tenant:*", "--reason", ""]), 2).contains("say why"));
+    assert!(refused(haulage(&url, &["queues", "pause", "mail", "--reason", "a drill", "--for", "0s"]), 2).contains("30m"));
     ok(by(&["keys", "unlimit", "tenant:*"]));
     ok(by(&["schedules", "pause", "nightly"]));
     ok(by(&["schedules", "resume", "nightly"]));

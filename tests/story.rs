@@ -98,9 +98,9 @@ async fn life(pool: &PgPool, id: JobId) -> Vec<String> {
     assert!(matches!(job.children[0].what, SpanKind::Enqueue { .. }), "{job:#?}");
     let total = job.length_ms(until);
     assert!((total - sum).abs() < 0.01, "{sum} of {total} ms are told of {job:#?}");
-    let SpanKind::Job { waited_ms, worked_ms, asked: true, .. } = job.what else { panic!("{job:#?}") };
+    let SpanKind::Job { waited_ms, worked_ms, lost_ms, asked: true, .. } = job.what else { panic!("{job:#?}") };
     // That stretch has work in it.
-    assert!((total - waited_ms - worked_ms - earlier).abs() < 0.01, "{job:#?}");
+    assert!((total - waited_ms - worked_ms - lost_ms - earlier).abs() < 0.01, "{job:#?}");
     words
 }
 
@@ -453,6 +453,31 @@ async fn after_a_crash_a_job_waits_from_its_rescue_on_and_not_since_its_enqueue(
         life(&pool, id).await,
         ["in line", "attempt 1 worker lost", "in line", "attempt 2 worker lost", "suspect, to run alone", "attempt 3 completed"]
     );
+    // What is lost is no work, as `why` says too.
+    let told = async || {
+        let story = story(&pool, id).await;
+        let SpanKind::Job { worked_ms, lost_ms, .. } = of_job(&story.spans, id).unwrap().what else { panic!("{story:#?}") };
+        (worked_ms, lost_ms)
+    };
+    let lost: f64 = sqlx::query_scalar(
+        "SELECT sum(extract(epoch FROM ended_at - claimed_at) * 1000)::float8 FROM haulage.attempts WHERE outcome = 'worker lost'",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    let (worked_ms, lost_ms) = told().await;
+    assert!((lost_ms - lost).abs() < 0.01 && lost > 0.0, "{lost_ms}, by the attempts {lost}");
+    // The same while it is known when the worker was heard last: in the middle of the first attempt, and not in the second.
+    sqlx::raw_sql(
+        "INSERT INTO haulage.workers (id, name, version, queues, slots, kinds, lease_ms, heartbeat_at, dead_at)
+         SELECT 1, 'host-2', '0', '{}', '{}', '{}', 30000, claimed_at + (ended_at - claimed_at) / 2, now() FROM haulage.attempts WHERE attempt = 1",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let words = life(&pool, id).await;
+    assert_eq!(words[1..5], ["attempt 1 worker lost", "for its rescue", "in line", "attempt 2 worker lost"], "{words:?}");
+    assert_eq!(told().await, (worked_ms, lost_ms));
 }
 
 #[tokio::test]
@@ -613,6 +638,11 @@ mod command {
             }
             assert!(!drawn.contains('\u{1b}'), "no colors but on a terminal");
         }
+        // What an error says last is what tells.
+        let error = format!("{}: refused by the printer", "no answer from the print server ".repeat(6).trim());
+        sqlx::query("UPDATE haulage.attempts SET message = $1").bind(&error).execute(&pool).await.unwrap();
+        assert!(text(trace(&url, "", &[&id.to_string()])).contains(&error), "nothing is cut in a pipe");
+        assert!(text(trace(&url, "80", &[&id.to_string()])).contains(" by the printer"), "the middle is cut");
 
         let story: Value = serde_json::from_str(&text(trace(&url, "80", &["req-1", "--json"]))).unwrap();
         assert_eq!(story["found"]["request"], "req-1");

@@ -188,6 +188,10 @@ async fn a_drain_runs_what_is_available_one_after_the_other_until_nothing_is_lef
     let log = Log::default();
     let mut worker = worker(&db, &log);
     assert_eq!(worker.drain().await.unwrap().to_string(), "nothing ran");
+    Count { n: 0 }.with().queue("mial").enqueue(db.pool()).await.unwrap();
+    let nothing = worker.drain().await.unwrap();
+    let said = says(async { nothing.assert_completed() }).await;
+    assert!(said.contains("nothing ran") && said.contains(r#"it does not take 1 of "count" in "mial""#), "{said}");
 
     Welcome { user: 1 }.enqueue(db.pool()).await.unwrap();
     let mut ids = Vec::new();

@@ -76,6 +76,10 @@ pub(crate) struct Enqueue {
     #[arg(long, value_name = "WHAT", requires = "unique_key", default_value = "keep")]
     on_conflict: Conflict,
 
+    /// The key whose limits the job shares, such as tenant:42
+    #[arg(long, value_name = "KEY")]
+    limit_key: Option<String>,
+
     /// The revision of the kind that the args are of; workers whose code knows only earlier ones leave the job alone
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=32_767), default_value = "0")]
     revision: u16,
@@ -134,6 +138,9 @@ impl Enqueue {
         }
         if let Some(key) = &self.unique_key {
             job = job.unique_key(key);
+        }
+        if let Some(key) = &self.limit_key {
+            job = job.limit_key(key);
         }
         if let Some(window) = self.unique_for {
             job = job.unique_for(window);

@@ -1,13 +1,13 @@
 //! `haulage keys`.
 
-use haulage::{KeyLimit, key_limits};
+use haulage::{KeyLimit, class_keys, key_limits};
 
 use super::{
     NotFound,
     connect::DatabaseUrl,
     limit::{LimitOptions, shown},
     operator::By,
-    output::{print, print_json, safe, time},
+    output::{print, print_json, remark, safe, time},
     table::table,
 };
 
@@ -26,7 +26,7 @@ pub(crate) struct Keys {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Lists the limits, and how full those of single keys are
+    /// Lists the limits, and how full those of single keys are; of a class such as 'tenant:*' the keys that have jobs
     #[command(after_help = "\
 Examples:
   haulage keys list
@@ -65,7 +65,14 @@ impl Keys {
         let pool = database.connect().await?;
         match self.command {
             Command::List { json } => {
-                let limits = key_limits(&pool).await?;
+                let mut limits = key_limits(&pool).await?;
+                let of_classes = class_keys(&pool, MOST_OF_CLASSES).await?;
+                let cut_off = of_classes.len() == usize::from(MOST_OF_CLASSES);
+                limits.extend(of_classes);
+                limits.sort_by(|a, b| a.key.cmp(&b.key));
+                if cut_off {
+                    remark(&format!("of keys without a limit of their own {MOST_OF_CLASSES} are listed, those with waiting jobs first"));
+                }
                 if json {
                     return print_json(&limits);
                 }
@@ -89,10 +96,14 @@ impl Keys {
     }
 }
 
+/// Keys that only their class limits: a list for people.
+const MOST_OF_CLASSES: u16 = 100;
+
 fn row(limit: &KeyLimit) -> [String; 6] {
+    let class = limit.class.as_ref().map(|class| format!(", as {class}")).unwrap_or_default();
     [
         limit.key.clone(),
-        shown(&limit.limit),
+        shown(&limit.limit) + &class,
         limit.admitted.map(|n| n.to_string()).unwrap_or_default(),
         limit.waiting.map(|n| n.to_string()).unwrap_or_default(),
         limit.set_by.as_deref().map(safe).unwrap_or_default(),

@@ -7,6 +7,11 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "give a number with a unit, such as 90s, 5m, 2h, 1d or 1h30m".to_owned())
 }
 
+/// As [`parse`], but not 0.
+pub(crate) fn parse_some(text: &str) -> Result<Duration, String> {
+    parse(text).and_then(|length| if length.is_zero() { Err("0 is no time at all: give one such as 30m".to_owned()) } else { Ok(length) })
+}
+
 /// A length, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limit(pub(crate) Option<Duration>);
@@ -30,6 +35,12 @@ mod tests {
         }
         assert_eq!(parse_limit("none"), Ok(Limit(None)));
         assert_eq!(parse_limit("30s"), Ok(Limit(Some(Duration::from_secs(30)))));
+    }
+
+    #[test]
+    fn no_time_at_all_is_refused_where_a_time_is_needed() {
+        assert_eq!(parse_some("1s"), Ok(Duration::from_secs(1)));
+        assert!(parse_some("0s").unwrap_err().contains("30m"));
     }
 
     #[test]

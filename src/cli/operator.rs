@@ -7,7 +7,7 @@ use haulage::Operator;
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct By {
     /// Why, for people: it stands in the audit, and as the error of jobs that are cancelled or discarded
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
     reason: Option<String>,
 
     #[command(flatten)]
@@ -37,4 +37,9 @@ impl Who {
         let name = self.name.filter(|name| !name.is_empty()).context("who acts? pass --as NAME, or set USER; it stands in the audit")?;
         Ok(Operator::new(name))
     }
+}
+
+/// A reason says something.
+pub(crate) fn reason(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("it is empty: say why, for whoever reads it later".to_owned()) } else { Ok(text.to_owned()) }
 }

@@ -7,7 +7,7 @@ use haulage::Operator;
 
 use super::{
     length,
-    operator::Who,
+    operator::{Who, reason},
     output::{safe, time},
 };
 
@@ -15,11 +15,11 @@ use super::{
 #[derive(Debug, clap::Args)]
 pub(crate) struct PauseOptions {
     /// Why, for whoever finds it paused
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
     reason: String,
 
     /// Resume by itself after this long, such as 30m
-    #[arg(long = "for", value_name = "LENGTH", value_parser = length::parse)]
+    #[arg(long = "for", value_name = "LENGTH", value_parser = length::parse_some)]
     pub(crate) length: Option<Duration>,
 
     #[command(flatten)]

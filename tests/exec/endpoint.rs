@@ -70,17 +70,19 @@ async fn the_status_is_the_verdict() {
         ("prose", JobState::Completed, 0, String::new()),
         ("error", JobState::Dead, 1, format!("{place} answered 500 Internal Server Error: the printer is on fire")),
         ("bad", JobState::Dead, 1, format!("{place} answered 422 Unprocessable Entity")),
-        ("busy", JobState::Scheduled, 0, String::new()),
-        ("down-until", JobState::Scheduled, 0, String::new()),
+        ("busy", JobState::Scheduled, 1, format!("{place} answered 429 Too Many Requests")),
+        ("down-until", JobState::Scheduled, 1, format!("{place} answered 503 Service Unavailable")),
+        // It ends some time, whatever the endpoint says.
+        ("busy", JobState::Dead, 1, format!("{place} answered 429 Too Many Requests")),
         ("down", JobState::Dead, 1, format!("{place} answered 503 Service Unavailable")),
-        ("later", JobState::Scheduled, 0, String::new()),
+        ("later", JobState::Scheduled, 1, format!("{place} answered 429 Too Many Requests")),
         ("redirect", JobState::Dead, 1, "a redirect to https://elsewhere.example.org, which is not followed".into()),
         ("cut", JobState::Dead, 1, format!("no answer from {place}: ")),
     ] {
         let detail = finish(&pool, path, state).await;
         assert_eq!((detail.status.failures, detail.status.output.clone()), (failures, None), "{path}");
         if state == JobState::Scheduled {
-            assert_eq!(detail.attempts[0].outcome, "snoozed", "{path}");
+            assert_eq!((detail.attempts[0].outcome.as_str(), message(&detail)), ("failed", said.as_str()), "{path}");
             let wait = (detail.status.run_at - detail.attempts[0].ended_at).num_seconds();
             let expected = if path == "later" { 86_400 } else { 3_600 };
             assert!((expected - 30..=expected + 1).contains(&wait), "{path}: {wait}");
@@ -154,7 +156,7 @@ async fn an_endpoint_that_is_not_there_is_a_failure_that_holds_no_secret_of_the_
 }
 
 async fn finish(pool: &sqlx::PgPool, kind: &str, state: JobState) -> JobDetail {
-    let id = enqueue_named(pool, &NamedJob::new(kind, json!({})).max_attempts(1)).await.unwrap().id();
+    let id = enqueue_named(pool, &NamedJob::new(kind, json!({})).max_attempts(if state.is_final() { 1 } else { 2 })).await.unwrap().id();
     wait_for_state(pool, id, state).await;
     job_detail(pool, id).await.unwrap().unwrap()
 }

@@ -6,7 +6,7 @@ use haulage::{CauseGroup, Job, Limit, Mover, NamedJob, Severity, WhyCode, enqueu
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
-use super::{Made, age, ana, busy, cause, completes, enqueue, fix, quick, said, some_cause, why};
+use super::{Made, age, ana, busy, cause, completes, enqueue, fix, quick, said, some_cause, why, why_in};
 use crate::support::{Count, database, eventually, jobs_in, wait_for_state, worker};
 
 pub(super) async fn a_fleet_without_workers(pool: &PgPool) -> Made {
@@ -311,7 +311,16 @@ async fn key_full_and_key_rate() {
     let ids = [made[0].id(), made[1].id()];
     let full = why(&pool, ids[0]).await;
     made[0].is_said(&full, WhyCode::KeyFull);
-    assert_eq!(full.fixes.iter().map(|fix| fix.id).collect::<Vec<_>>(), ["cancel"], "one at a time may be meant as a lock");
+    assert!(full.fixes.is_empty(), "one at a time may be meant as a lock, and who holds it has only begun: {:?}", full.fixes);
+    {
+        let mut tx = pool.begin().await.unwrap();
+        sqlx::query("UPDATE haulage.live_jobs SET claimed_at = now() - interval '16 minutes' WHERE limit_key = 'tenant:1' AND state = 2")
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        let held = why_in(&mut tx, ids[0]).await;
+        assert_eq!(held.fixes.iter().map(|fix| fix.id).collect::<Vec<_>>(), ["cancel"]);
+    }
     let rate = why(&pool, ids[1]).await;
     made[1].is_said(&rate, WhyCode::KeyRate);
     for id in &ids {

@@ -141,7 +141,7 @@ fn style(span: &Span) -> (Look, &'static str) {
             WaitReason::Backoff => (Look::Retrying, "b-back"),
             WaitReason::Scheduled | WaitReason::Snoozed => (Look::Scheduled, "b-later"),
             WaitReason::Held | WaitReason::Paused | WaitReason::Key | WaitReason::Suspect => (Look::Parked, "b-held"),
-            WaitReason::NoWorker => (Look::Dead, "b-none"),
+            WaitReason::NoWorker | WaitReason::Rescue => (Look::Dead, "b-none"),
             WaitReason::Ended | WaitReason::Earlier | WaitReason::Unknown => (Look::Cancelled, "b-later"),
             _ => (Look::Available, "b-wait"),
         },

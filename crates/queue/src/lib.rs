@@ -75,7 +75,7 @@ pub use inspect::{
     job_page, list_jobs, list_workers, unhandled_kinds,
 };
 pub use job::Job;
-pub use limit::{KeyLimit, Limit, LimitError, MAX_KEY_BYTES, key_limits};
+pub use limit::{KeyLimit, Limit, LimitError, MAX_KEY_BYTES, class_keys, key_limits};
 pub use manage::{
     Acted, AuditEntry, AuditFilter, AuditPage, CancelOutcome, ManageError, Operation, OperationId, OperationState, Operator, Preview, Verb,
     audit_page, cancel, list_audit, list_operations, operation, preview, run_operation, step_operation,

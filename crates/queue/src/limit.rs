@@ -57,6 +57,9 @@ pub struct KeyLimit {
     pub key: String,
     /// What it may do at most.
     pub limit: Limit,
+    /// The class whose limit it is, of a key that has none of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
     /// Who set it.
     pub set_by: Option<String>,
     /// When.
@@ -241,6 +244,15 @@ impl Operator {
 /// [`ManageError`] of the database.
 pub async fn key_limits<'c>(executor: impl PgExecutor<'c>) -> Result<Vec<KeyLimit>, ManageError> {
     Ok(store::list_key_limits(executor, None).await?)
+}
+
+/// Keys that have no limit of their own but that of their class, and have jobs in line, running or waiting for the key: at most so many,
+/// by key, those with waiting jobs before the others. Looks at the first 1,000 of each.
+///
+/// # Errors
+/// [`ManageError`] of the database.
+pub async fn class_keys<'c>(executor: impl PgExecutor<'c>, most: u16) -> Result<Vec<KeyLimit>, ManageError> {
+    Ok(store::list_class_keys(executor, most.into()).await?)
 }
 
 /// Whether jobs may carry this key.

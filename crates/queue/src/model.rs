@@ -127,6 +127,16 @@ pub enum ParkedFor {
 }
 
 impl ParkedFor {
+    pub(crate) const ALL: [Self; 3] = [Self::Held, Self::Key, Self::Suspect];
+
+    pub(crate) const fn code(self) -> i16 {
+        match self {
+            Self::Held => 1,
+            Self::Key => 2,
+            Self::Suspect => 3,
+        }
+    }
+
     pub(crate) fn from_code(code: i16) -> Result<Self, sqlx::Error> {
         match code {
             1 => Ok(Self::Held),
@@ -145,6 +155,17 @@ impl ParkedFor {
             Self::Key => "key",
             Self::Suspect => "suspect",
         }
+    }
+}
+
+impl FromStr for ParkedFor {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|what| what.as_str() == text)
+            .ok_or_else(|| UnknownWord::new("reason to be parked", text, &Self::ALL.map(Self::as_str)))
     }
 }
 

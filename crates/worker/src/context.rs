@@ -306,12 +306,6 @@ impl Attempt {
         self.completed.load(Ordering::Acquire)
     }
 
-    /// The endpoint takes no more calls for a while: the snooze that follows is about all jobs of the queue and the key.
-    #[cfg(all(feature = "exec", unix))]
-    pub(crate) fn refuse(&self) {
-        self.refused.store(true, Ordering::Release);
-    }
-
     pub(crate) fn is_refused(&self) -> bool {
         self.refused.load(Ordering::Acquire)
     }

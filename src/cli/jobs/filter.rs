@@ -1,7 +1,9 @@
 //! The options that say which jobs are meant.
 
+use std::str::FromStr;
+
 use chrono::{DateTime, Utc};
-use haulage::{JobFilter, JobId, JobState, check_name};
+use haulage::{JobFilter, JobId, JobState, ParkedFor, check_name};
 
 use super::super::length;
 
@@ -9,9 +11,9 @@ use super::super::length;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Which jobs")]
 pub(crate) struct Filter {
-    /// In this state: scheduled, available, running, parked, completed, dead or cancelled
+    /// In this state: scheduled, available, running, parked, completed, dead or cancelled; of the parked ones only held, key or suspect
     #[arg(long)]
-    state: Option<JobState>,
+    state: Option<State>,
 
     /// Of this queue
     #[arg(long, value_name = "NAME", value_parser = queue_name)]
@@ -74,13 +76,32 @@ pub(crate) struct Filter {
     root: Option<JobId>,
 }
 
+/// What lists show as a state: of a parked job, what it is parked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Is(JobState),
+    ParkedFor(ParkedFor),
+}
+
+impl FromStr for State {
+    type Err = <JobState as FromStr>::Err;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self::ParkedFor).or_else(|_| text.parse().map(Self::Is))
+    }
+}
+
 impl Filter {
     pub(crate) fn jobs(self) -> JobFilter {
         let mut filter = JobFilter::new();
         if let (Some(kind), Some(key)) = (&self.kind, &self.unique_key) {
             filter = filter.unique_key(kind, key);
         }
-        filter = given(filter, self.state, JobFilter::state);
+        filter = match self.state {
+            Some(State::Is(state)) => filter.state(state),
+            Some(State::ParkedFor(what)) => filter.parked_for(what),
+            None => filter,
+        };
         filter = given(filter, self.queue, JobFilter::queue);
         filter = given(filter, self.kind, JobFilter::kind);
         filter = given(filter, self.tag, JobFilter::tag);
@@ -138,6 +159,13 @@ fn moment(text: &str) -> Result<DateTime<Utc>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_state_is_asked_for_by_the_word_that_lists_show() {
+        assert_eq!("dead".parse(), Ok(State::Is(JobState::Dead)));
+        assert_eq!("key".parse(), Ok(State::ParkedFor(ParkedFor::Key)));
+        assert!("waiting".parse::<State>().unwrap_err().to_string().contains("available"));
+    }
 
     #[test]
     fn a_moment_is_a_date_or_how_long_ago() {

@@ -1,6 +1,7 @@
 //! `haulage jobs list`.
 
-use haulage::{JobId, JobPage, JobSummary, job_page};
+use haulage::{JobFilter, JobId, JobPage, JobSummary, job_page};
+use sqlx::PgPool;
 
 use super::{
     super::{
@@ -20,7 +21,8 @@ Examples:
   haulage jobs list --state dead --error 'timed out' --finished-after 2h
   haulage jobs list --limit 1000 --json | jq '.[].kind'
 
-A page looks at the newest 20,000 unfinished and 20,000 finished jobs; if there is more to search, it says where to go on.")]
+The search goes back through the newest million unfinished and finished jobs, 20,000 at a time. If it stops before the end, it says where
+to go on; if it has found nothing until then, the exit code is 1.")]
 pub(crate) struct List {
     #[command(flatten)]
     filter: Filter,
@@ -38,14 +40,26 @@ pub(crate) struct List {
     json: bool,
 }
 
+/// Pages that are searched until the list is full: some seconds.
+const MOST_PAGES: usize = 50;
+
 impl List {
     pub(crate) async fn run(self, database: &DatabaseUrl) -> anyhow::Result<()> {
         let mut filter = self.filter.jobs().limit(self.limit);
         if let Some(id) = self.before {
             filter = filter.before(id);
         }
-        let page = job_page(&database.connect().await?, &filter).await?;
+        let page = search(&database.connect().await?, filter, self.limit).await?;
         let more = more(&page, self.limit);
+        // That nothing was found so far doesn't say that there is nothing.
+        if let Some(more) = &more
+            && page.jobs.is_empty()
+        {
+            if self.json {
+                print_json(&page.jobs)?;
+            }
+            anyhow::bail!("no jobs found yet: {more}");
+        }
         if self.json {
             print_json(&page.jobs)?;
             if let Some(more) = more {
@@ -60,6 +74,19 @@ impl List {
         }
         print(&text)
     }
+}
+
+/// Goes on where a page found less than it may show.
+async fn search(pool: &PgPool, filter: JobFilter, limit: u16) -> anyhow::Result<JobPage> {
+    let mut page = job_page(pool, &filter).await?;
+    for _ in 1..MOST_PAGES {
+        let left = limit.saturating_sub(u16::try_from(page.jobs.len()).unwrap_or(u16::MAX));
+        let Some(next) = page.next.filter(|_| left > 0) else { break };
+        let further = job_page(pool, &filter.clone().before(next).limit(left)).await?;
+        page.jobs.extend(further.jobs);
+        page.next = further.next;
+    }
+    Ok(page)
 }
 
 /// How to get the next page, if there may be one.

@@ -58,6 +58,9 @@ fn describe(job: &JobDetail) -> String {
         line("revision", job.revision.to_string());
     }
     line("queue", status.queue.clone());
+    if let Some(key) = &job.limit_key {
+        line("limit key", key.clone());
+    }
     line("state", job.parked_for.map_or_else(|| status.state.to_string(), |why| format!("{} ({})", status.state, why.as_str())));
     line("priority", job.priority.to_string());
     line("attempts", format!("{}, of which failed {} of at most {}", status.attempt, status.failures, status.max_attempts));
@@ -73,6 +76,9 @@ fn describe(job: &JobDetail) -> String {
         if let Some(moment) = moment {
             line(name, time(moment));
         }
+    }
+    if let Some(worker) = &job.worker {
+        line("runs on", worker.clone());
     }
     if !job.tags.is_empty() {
         line("tags", job.tags.join(", "));

@@ -30,7 +30,8 @@ struct Row<'a> {
     below: String,
 }
 
-pub(super) fn draw(story: &Story, width: usize, paint: Paint) -> String {
+/// `fit`: what was said is cut to the width too. Without it only the tree is, and whoever reads a file or a pipe can read on.
+pub(super) fn draw(story: &Story, (width, fit): (usize, bool), paint: Paint) -> String {
     let until = story.length_ms();
     let mut rows = Vec::new();
     for span in &story.spans {
@@ -54,7 +55,8 @@ pub(super) fn draw(story: &Story, width: usize, paint: Paint) -> String {
             let room = width.saturating_sub(branch.chars().count() + 2);
             text.push_str(&paint.text(Tone::Quiet, &branch));
             text.push_str("  ");
-            text.push_str(&paint.text(tone, &cut(&below, room)));
+            let below = if fit { cut_middle(&below, room) } else { below };
+            text.push_str(&paint.text(tone, &below));
             text.push('\n');
         }
     }
@@ -258,6 +260,16 @@ fn cut(text: &str, most: usize) -> String {
     text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
+/// At most so many characters. An error says at its end what was behind it.
+fn cut_middle(text: &str, most: usize) -> String {
+    let length = text.chars().count();
+    if length <= most {
+        return text.to_owned();
+    }
+    let kept = most.saturating_sub(1);
+    text.chars().take(kept - kept / 2).chain(['…']).chain(text.chars().skip(length - kept / 2)).collect()
+}
+
 /// The end of a branch that is too deep for its column, which leaves room for a name.
 fn cut_branch(branch: &str, column: usize) -> String {
     let (length, most) = (branch.chars().count(), column.saturating_sub(NAME));
@@ -303,6 +315,9 @@ mod tests {
             }
         }
         assert_eq!(cut_branch("│  └─ ", 20), "│  └─ ");
+        let error = "no answer from http://127.0.0.1:9: client error (Connect): tcp connect error: Connection refused (os error 111)";
+        let cut = cut_middle(error, 61);
+        assert!(cut.starts_with("no answer from ") && cut.ends_with("refused (os error 111)") && cut.chars().count() == 61, "{cut}");
         assert_eq!(cut_branch("│  │  └─ ", 20), "…  └─ ");
     }
 }

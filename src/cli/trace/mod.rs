@@ -86,8 +86,10 @@ impl Trace {
     }
 }
 
-fn width() -> usize {
+/// How wide a drawing is, and whether anything may be wider: only where nothing says how wide it is.
+fn width() -> (usize, bool) {
     let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let seen = || stdout().is_terminal().then(|| rustix::termios::tcgetwinsize(stdout()).ok()).flatten().map(|size| size.ws_col.into());
-    said.or_else(seen).filter(|width| *width > 0).unwrap_or(WIDTH).clamp(NARROWEST, WIDEST)
+    let known = said.or_else(seen).filter(|width| *width > 0);
+    (known.unwrap_or(WIDTH).clamp(NARROWEST, WIDEST), known.is_some() || stdout().is_terminal())
 }

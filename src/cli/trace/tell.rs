@@ -9,13 +9,13 @@ pub(super) fn sentence(jobs: &[&Span], until_ms: f64) -> Option<String> {
     let is_asked = |span: &Span| matches!(span.what, SpanKind::Job { asked: true, .. });
     let longest = || jobs.iter().max_by(|a, b| a.length_ms(until_ms).total_cmp(&b.length_ms(until_ms)));
     let told = jobs.iter().find(|span| is_asked(span)).or_else(longest)?;
-    let SpanKind::Job { job, waited_ms, .. } = &told.what else { return None };
+    let SpanKind::Job { job, waited_ms, lost_ms, .. } = &told.what else { return None };
 
     let mut by_reason: BTreeMap<WaitReason, f64> = BTreeMap::new();
     for child in &told.children {
-        // The stretch of attempts that are not told is no wait.
+        // The stretch of attempts that are not told is no wait, and that after a crash is told as lost.
         if let SpanKind::Wait { reason, .. } = &child.what
-            && *reason != WaitReason::Earlier
+            && !matches!(reason, WaitReason::Earlier | WaitReason::Rescue)
         {
             *by_reason.entry(*reason).or_default() += child.length_ms(until_ms);
         }
@@ -29,10 +29,11 @@ pub(super) fn sentence(jobs: &[&Span], until_ms: f64) -> Option<String> {
 
     let took = length(told.length_ms(until_ms));
     let so_far = if told.end_ms.is_some() { format!("took {took}") } else { format!("is {took} old") };
+    let lost = if *lost_ms > 0.0 { format!("; {} went by with attempts whose process died", length(*lost_ms)) } else { String::new() };
     if waits.is_empty() {
-        return Some(format!("Job {job} {so_far}, without a wait."));
+        return Some(format!("Job {job} {so_far}, without a wait{lost}."));
     }
-    Some(format!("Job {job} {so_far}, of which {} was waiting: {}.", length(*waited_ms), waits.join(", ")))
+    Some(format!("Job {job} {so_far}, of which {} was waiting: {}{lost}.", length(*waited_ms), waits.join(", ")))
 }
 
 /// Two figures, or so: "0.4 ms", "41 ms", "2.6 s", "15 m 5 s", "3 h 20 m", "4 d 2 h".

@@ -108,6 +108,7 @@ impl JsonSchema for Span {
                     ("error", maybe()),
                     ("waited_ms", length()),
                     ("worked_ms", length()),
+                    ("lost_ms", length()),
                     ("asked", json!({ "type": "boolean" })),
                 ],
             ),

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{JobId, JobState, unique};
+use crate::{JobId, JobState, ParkedFor, unique};
 
 /// Which jobs to list: all, newest id first, 50 at a time, unless told otherwise. Every condition given must hold.
 ///
@@ -16,6 +16,8 @@ use crate::{JobId, JobState, unique};
 pub struct JobFilter {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<JobState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) parked_for: Option<ParkedFor>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) queue: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,6 +61,7 @@ impl Default for JobFilter {
     fn default() -> Self {
         Self {
             state: None,
+            parked_for: None,
             queue: None,
             kind: None,
             tag: None,
@@ -90,6 +93,11 @@ impl JobFilter {
     pub fn state(mut self, state: JobState) -> Self {
         self.state = Some(state);
         self
+    }
+
+    /// Only parked jobs that wait for this.
+    pub fn parked_for(self, what: ParkedFor) -> Self {
+        Self { parked_for: Some(what), ..self.state(JobState::Parked) }
     }
 
     /// Only jobs of this queue.

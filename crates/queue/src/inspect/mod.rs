@@ -146,6 +146,10 @@ pub struct JobDetail {
     pub crashes: i16,
     /// The revision of its kind: a worker that knows only earlier ones leaves it alone.
     pub revision: i16,
+    /// The key whose limits it shares.
+    pub limit_key: Option<String>,
+    /// Host and process id of the worker that runs it now.
+    pub worker: Option<String>,
     /// Where its handler is, if it has run for longer than the lease of its worker and the worker has the layer that tells.
     pub span: Option<RunningSpan>,
     /// The attempts that did not simply succeed, oldest first, at most 1,000.

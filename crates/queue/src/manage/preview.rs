@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use sqlx::{Acquire, Postgres};
+use sqlx::{Acquire, PgConnection, Postgres};
 
 use super::operation::scope;
 use crate::{JobFilter, JobSummary, ManageError, Verb, store};
+
+/// Jobs that a preview shows.
+const SAMPLES: usize = 5;
 
 /// What an act on many jobs would mean.
 #[derive(Debug, Clone, Serialize)]
@@ -34,7 +37,7 @@ pub async fn preview<'c>(
     let (filter, parts) = scope(&verb, filter.clone())?;
     let mut tx = database.begin().await?;
     let (counts, more) = store::count_jobs(&mut tx, &filter, parts).await?;
-    let samples = store::search_jobs(&mut *tx, &filter.limit(5), parts, Some(store::PAGE_REACH)).await?.jobs;
+    let samples = samples(&mut tx, filter, parts, counts.iter().map(|(_, count)| *count).sum()).await?;
     tx.commit().await?;
     let mut by_state: BTreeMap<&'static str, u64> = BTreeMap::new();
     for (state, count) in counts {
@@ -42,4 +45,23 @@ pub async fn preview<'c>(
     }
     let jobs = by_state.values().sum();
     Ok(Preview { jobs, more, by_state, samples })
+}
+
+/// The newest five of those that were counted, however far back they are: the count has been there.
+async fn samples(
+    connection: &mut PgConnection,
+    mut filter: JobFilter,
+    parts: store::Parts,
+    counted: i64,
+) -> Result<Vec<JobSummary>, sqlx::Error> {
+    let mut samples: Vec<JobSummary> = Vec::new();
+    let wanted = SAMPLES.min(usize::try_from(counted).unwrap_or_default());
+    while samples.len() < wanted {
+        let left = u16::try_from(wanted - samples.len()).unwrap_or_default();
+        let page = store::search_jobs(&mut *connection, &filter.clone().limit(left), parts, Some(store::PAGE_REACH)).await?;
+        samples.extend(page.jobs);
+        let Some(next) = page.next else { break };
+        filter = filter.before(next);
+    }
+    Ok(samples)
 }

@@ -31,6 +31,8 @@ pub(crate) async fn get_job_detail<'c>(executor: impl PgExecutor<'c>, status: Jo
             revision: row.try_get("kind_revision")?,
             parked_for: parked_for(&row)?,
             origin: json(row.try_get("origin")?),
+            limit_key: row.try_get("limit_key")?,
+            worker: row.try_get("worker")?,
             span: match row.try_get("span_path")? {
                 Some(path) => Some(RunningSpan { path, since: row.try_get("span_since")? }),
                 None => None,

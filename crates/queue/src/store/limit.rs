@@ -137,18 +137,25 @@ pub(crate) async fn unlimit_key(connection: &mut PgConnection, key: &str) -> Res
 /// The limits of keys, by key, at most so many.
 pub async fn list_key_limits<'c>(executor: impl PgExecutor<'c>, most: Option<i64>) -> Result<Vec<KeyLimit>, sqlx::Error> {
     let rows = sqlx::query(include_str!("../sql/list_key_limits.sql")).bind(most).fetch_all(executor).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(KeyLimit {
-                key: row.try_get("key")?,
-                limit: limit(row)?,
-                set_by: row.try_get("set_by")?,
-                updated_at: row.try_get("updated_at")?,
-                admitted: row.try_get("admitted")?,
-                waiting: row.try_get("waiting")?,
-            })
-        })
-        .collect()
+    rows.iter().map(|row| key_limit(row, None)).collect()
+}
+
+/// Keys that have jobs and the limit of their class, by key, at most so many.
+pub(crate) async fn list_class_keys<'c>(executor: impl PgExecutor<'c>, most: i64) -> Result<Vec<KeyLimit>, sqlx::Error> {
+    let rows = sqlx::query(include_str!("../sql/list_class_keys.sql")).bind(most).fetch_all(executor).await?;
+    rows.iter().map(|row| key_limit(row, row.try_get("class")?)).collect()
+}
+
+fn key_limit(row: &PgRow, class: Option<String>) -> Result<KeyLimit, sqlx::Error> {
+    Ok(KeyLimit {
+        key: row.try_get("key")?,
+        limit: limit(row)?,
+        class,
+        set_by: row.try_get("set_by")?,
+        updated_at: row.try_get("updated_at")?,
+        admitted: row.try_get("admitted")?,
+        waiting: row.try_get("waiting")?,
+    })
 }
 
 /// The names of queues, at most so many, and how long the oldest job in line has waited, in seconds. Nothing is counted.

@@ -56,7 +56,7 @@ pub use lease::{
     return_stranded, tell_worker,
 };
 pub use limit::{Admission, admit_keys, admit_queue, hold_rates, list_key_limits, list_queue_names, list_queues, waiting_keys};
-pub(crate) use limit::{limit_key, limit_queue, look_at_key_limit, look_at_queue, pause_queue, resume_queue, unlimit_key};
+pub(crate) use limit::{limit_key, limit_queue, list_class_keys, look_at_key_limit, look_at_queue, pause_queue, resume_queue, unlimit_key};
 pub(crate) use log::list_attempt_logs;
 pub use log::{LogTail, StoredLine, save_logs, save_spans};
 pub(crate) use manage::{

@@ -135,6 +135,7 @@ pub(crate) async fn list_story_attempts(
                 eligible_at: row.try_get("eligible_at")?,
                 claimed_at: row.try_get("claimed_at")?,
                 started_at: row.try_get("started_at")?,
+                beat_at: row.try_get("beat_at")?,
                 ended_at: row.try_get("ended_at")?,
                 next_run_at: row.try_get("next_run_at")?,
                 trace: TraceContext::from_stored(row.try_get("trace_id")?, row.try_get("span_id")?, None),

@@ -124,13 +124,28 @@ impl<'a> Tree<'a> {
             failures: job.failures,
             max_attempts: job.max_attempts,
             error: job.error.clone(),
-            waited_ms: total(|what| matches!(what, SpanKind::Wait { reason, .. } if *reason != WaitReason::Earlier)),
-            worked_ms: total(|what| matches!(what, SpanKind::Attempt { .. })),
+            waited_ms: total(|what| matches!(what, SpanKind::Wait { .. }) && !is_lost(what) && !is_earlier(what)),
+            worked_ms: total(|what| matches!(what, SpanKind::Attempt { .. }) && !is_lost(what)),
+            lost_ms: total(is_lost),
             asked: self.asked == Some(job.id),
         };
         let trace = job.trace.map(|trace| span_trace(trace, Some(trace.is_sampled())));
         Span { trace, children: spans, ..self.span(what, job.created_at, job.finished_at) }
     }
+}
+
+/// Whether it went by with a process that died; what that had done is done again.
+fn is_lost(what: &SpanKind) -> bool {
+    match what {
+        SpanKind::Attempt { outcome, .. } => outcome == "worker lost",
+        SpanKind::Wait { reason, .. } => *reason == WaitReason::Rescue,
+        _ => false,
+    }
+}
+
+/// Whether it stands for attempts that are not told.
+fn is_earlier(what: &SpanKind) -> bool {
+    matches!(what, SpanKind::Wait { reason: WaitReason::Earlier, .. })
 }
 
 /// The request that a job says it comes from.

@@ -86,8 +86,11 @@ impl<'a> Life<'a> {
             // One that has none of its own is stored with that of the enqueue.
             let own = attempt.trace.filter(|trace| self.job.trace.is_none_or(|job| job.span_id != trace.span_id));
             let trace = own.map(|trace| span_trace(trace, Some(true))).or_else(|| self.own_trace(attempt.number));
-            self.spans.push(Span { trace, notes, ..self.tree.span(what, started, Some(ended)) });
-            (self.told, self.before) = (ended, Some(attempt));
+            // Nobody knows when the process died: after this it was not heard any more.
+            let heard = attempt.beat_at.map_or(ended, |heard| heard.clamp(started, ended));
+            self.spans.push(Span { trace, notes, ..self.tree.span(what, started, Some(heard)) });
+            self.push_wait(Part { reason: WaitReason::Rescue, detail: None, from: heard, to: ended }, false);
+            self.before = Some(attempt);
         }
     }
 

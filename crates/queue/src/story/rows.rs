@@ -62,6 +62,8 @@ pub(crate) struct StoryAttempt {
     pub(crate) eligible_at: Option<DateTime<Utc>>,
     pub(crate) claimed_at: Option<DateTime<Utc>>,
     pub(crate) started_at: Option<DateTime<Utc>>,
+    /// When its worker, which was lost, was heard last.
+    pub(crate) beat_at: Option<DateTime<Utc>>,
     pub(crate) ended_at: DateTime<Utc>,
     pub(crate) next_run_at: Option<DateTime<Utc>>,
     pub(crate) trace: Option<TraceContext>,

@@ -65,8 +65,10 @@ pub enum SpanKind {
         error: Option<String>,
         /// How long it has waited in all, in ms; without the stretch of earlier attempts, if not all are told.
         waited_ms: f64,
-        /// How long its attempts have taken in all, in ms, as far as they are told.
+        /// How long its attempts have taken in all, in ms, as far as they are told; without those whose process died.
         worked_ms: f64,
+        /// How long those have taken, from their start to the rescue of the job, in ms.
+        lost_ms: f64,
         /// Whether it is the one that was asked for.
         asked: bool,
     },
@@ -137,6 +139,8 @@ pub enum WaitReason {
     Line,
     /// Its process had died twice: a worker takes it alone.
     Suspect,
+    /// Its process was not heard any more, and nobody had noticed yet.
+    Rescue,
     /// No live worker takes it.
     NoWorker,
     /// A worker had it and its handler did not run: before it started, or after its end until that was written.
@@ -162,6 +166,7 @@ impl WaitReason {
             Self::Limit => "in line of a limited queue",
             Self::Line => "in line",
             Self::Suspect => "suspect, to run alone",
+            Self::Rescue => "for its rescue",
             Self::NoWorker => "no worker takes it",
             Self::Taken => "taken but not running",
             Self::Ended => "ended, until retried",

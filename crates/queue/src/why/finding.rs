@@ -229,6 +229,7 @@ pub(crate) enum Finding {
         holder: Option<JobId>,
         holder_kind: Option<String>,
         holder_since: Option<Time>,
+        holder_overdue: bool,
         waits_since: Time,
     },
     KeyRate {

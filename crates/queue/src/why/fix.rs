@@ -249,10 +249,11 @@ pub(super) fn fixes(finding: &Finding, job: Option<JobId>, now: DateTime<Utc>) -
             end.into_iter().collect()
         }
         Finding::SlotBlocked { by, .. } => on(Some(by.id), "hold", "Hold the job that has the slot", Verb::Hold).into_iter().collect(),
-        Finding::KeyFull { key, limit, limits, holder, .. } => {
+        Finding::KeyFull { key, limit, limits, holder, holder_overdue, .. } => {
             // One at a time is a lock.
             let raise = if *limit == 1 { None } else { raise_key(key, Limit { running: Some(double(*limit)), ..*limits }) };
-            let cancel = on(*holder, "cancel", "Ask the job that holds it to stop", Verb::Cancel);
+            // One that has its turn as the others had is left to end.
+            let cancel = on(holder.filter(|_| *holder_overdue), "cancel", "Ask the job that holds it to stop", Verb::Cancel);
             [raise, cancel].into_iter().flatten().collect()
         }
         Finding::KeyRate { key, rate, .. } => raise_key(key, quicker(*rate)).into_iter().collect(),

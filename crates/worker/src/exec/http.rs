@@ -3,7 +3,7 @@
 //! | answer | the job |
 //! |---|---|
 //! | 2xx | completed; a JSON body is its output |
-//! | 429 or 503 with `Retry-After` | snoozed for that time, at least a second, at most a day; no failure. So long its queue and key wait, if they have a rate |
+//! | 429 or 503 with `Retry-After` | failed; runs again after that time, at most a day. So long its queue and key wait, if they have a rate |
 //! | 3xx | failed: redirects are not followed |
 //! | any other, none, or too late | failed; runs again after the backoff |
 //!
@@ -56,8 +56,6 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of a bad answer becomes the error's text.
 const EXCERPT: usize = 2 << 10;
-/// `Retry-After: 0` would be a loop without a pause.
-const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// As the default backoff: a mistaken date must not put a job off for years.
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 
@@ -192,26 +190,30 @@ impl Endpoint {
             keep_output(&body, whole, run);
             return Ok(Outcome::Done);
         }
-        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
-            && let Some(wait) = retry_after(answer.headers(), clock::now())
-        {
-            run.ctx.attempt.refuse();
-            return Ok(Outcome::Snooze(wait));
-        }
+        let says_when = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        let wait = says_when.then(|| retry_after(answer.headers(), clock::now())).flatten();
         let place = &self.place;
         let text = if status.is_redirection() {
             let to = answer.headers().get(LOCATION).and_then(|to| self.url.join(to.to_str().ok()?).ok());
             let to = to.map(|to| format!(" to {}", to.origin().ascii_serialization())).unwrap_or_default();
             format!("{place} answered {status}, a redirect{to}, which is not followed: give the kind the URL it leads to")
         } else {
-            let (body, whole) = self.read(answer, EXCERPT).await?;
+            let (body, whole) = match self.read(answer, EXCERPT).await {
+                // The header has said enough.
+                Err(_) if wait.is_some() => (Vec::new(), true),
+                read => read?,
+            };
             let (said, rest) = (String::from_utf8_lossy(&body), if whole { "" } else { "…" });
             match said.trim() {
                 "" => format!("{place} answered {status}"),
                 said => format!("{place} answered {status}: {said}{rest}"),
             }
         };
-        Err(JobError::from(text).with_class(CLASS))
+        let error = match wait {
+            Some(wait) => JobError::retry_after(wait, text),
+            None => JobError::from(text),
+        };
+        Err(error.with_class(CLASS))
     }
 
     /// The start of the body, and whether it is all of it.
@@ -253,14 +255,14 @@ fn keep_output(body: &[u8], whole: bool, run: &Run) {
     }
 }
 
-/// A number of seconds, or a date.
+/// A number of seconds, or a date. What is over says nothing: it would be a loop without a pause.
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse() {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default(),
     };
-    Some(wait.clamp(SHORTEST_WAIT, LONGEST_WAIT))
+    (!wait.is_zero()).then(|| wait.min(LONGEST_WAIT))
 }
 
 /// With the certificates that the system trusts; reading them takes some milliseconds.
@@ -356,10 +358,10 @@ mod tests {
         let now = httpdate::parse_http_date("Tue, 24 Nov 2026 03:00:00 GMT").unwrap();
         for (text, seconds) in [
             ("30", Some(30)),
-            ("0", Some(1)),
+            ("0", None),
             ("99999999999", Some(86_400)),
             ("Tue, 24 Nov 2026 03:02:00 GMT", Some(120)),
-            ("Tue, 24 Nov 2020 03:02:00 GMT", Some(1)),
+            ("Tue, 24 Nov 2020 03:02:00 GMT", None),
             ("soon", None),
             ("-5", None),
         ] {

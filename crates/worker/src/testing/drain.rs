@@ -69,7 +69,8 @@ async fn run(session: &mut Session<'_>, scheduled: bool) -> Result<Drained, Drai
             if session.admit().await? || scheduled && session.bring_forward().await? {
                 continue;
             }
-            return Ok(Drained::new(drained));
+            let idle = if drained.is_empty() { session.idle().await? } else { String::new() };
+            return Ok(Drained::new(drained, idle));
         };
         let ran: Ran = session.run(taken).await?;
         let of_one = attempts.entry(ran.id).or_default();

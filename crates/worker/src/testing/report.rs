@@ -145,11 +145,13 @@ impl fmt::Display for Ended {
 #[derive(Debug, Clone)]
 pub struct Drained {
     attempts: Vec<Ran>,
+    /// Where it looked, if nothing ran.
+    idle: String,
 }
 
 impl Drained {
-    pub(super) fn new(attempts: Vec<Ran>) -> Self {
-        Self { attempts }
+    pub(super) fn new(attempts: Vec<Ran>, idle: String) -> Self {
+        Self { attempts, idle }
     }
 
     /// Every attempt, in the order in which they ran.
@@ -191,12 +193,14 @@ impl Drained {
         self.attempts.iter().filter(|ran| ended(ran)).count()
     }
 
-    /// Every job that ran is completed, be it after failures; returns how many.
+    /// Jobs ran, and every one of them is completed, be it after failures; returns how many.
     ///
     /// # Panics
-    /// When one is not; the message lists every attempt.
+    /// When one is not; the message lists every attempt. When none ran: a job in a queue that the worker does not serve, or for later,
+    /// would go unnoticed; the message says what waits that the worker does not take.
     #[track_caller]
     pub fn assert_completed(&self) -> usize {
+        assert!(!self.attempts.is_empty(), "expected jobs to run and complete, nothing ran: {}", self.idle);
         let jobs: HashSet<JobId> = self.attempts.iter().map(|ran| ran.id).collect();
         assert!(
             jobs.len() == self.completed(),

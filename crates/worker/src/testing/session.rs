@@ -106,6 +106,15 @@ impl<'a> Session<'a> {
         Ok(store::bring_forward_job(self.settle.connection().await?, &queues, kinds).await?.is_some())
     }
 
+    /// What to look at where nothing ran: which queues it served, and what waits that it does not take.
+    pub(super) async fn idle(&mut self) -> Result<String, DrainError> {
+        let queues: Vec<String> = self.shared.queues().iter().map(|queue| format!("\"{queue}\"")).collect();
+        let unhandled = store::list_unhandled(self.settle.connection().await?, None).await?;
+        let left: Vec<String> = unhandled.iter().map(|left| format!("{} of \"{}\" in \"{}\"", left.jobs, left.kind, left.queue)).collect();
+        let left = if left.is_empty() { "none wait elsewhere either".to_owned() } else { format!("it does not take {}", left.join(", ")) };
+        Ok(format!("this worker has handlers for queues {} and found no job there that may run now; {left}", queues.join(", ")))
+    }
+
     /// Claims the next job, one, so that no other waits in this process while it runs.
     pub(super) async fn next(&mut self) -> Result<Option<Taken>, DrainError> {
         let shared = self.shared;

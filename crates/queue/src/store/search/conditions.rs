@@ -18,6 +18,9 @@ pub(super) fn push_conditions(query: &mut QueryBuilder<Postgres>, filter: &JobFi
     if let Some(state) = filter.state {
         query.push(" AND j.state = ").push_bind(state.code());
     }
+    if let Some(what) = filter.parked_for {
+        query.push(" AND j.parked_for = ").push_bind(what.code());
+    }
     if let Some(queue) = &filter.queue {
         query.push(" AND j.queue = ").push_bind(queue.clone());
     }

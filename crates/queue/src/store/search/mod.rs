@@ -11,7 +11,8 @@
 //! ```
 //!
 //! A page also asks the indexes of the history's closed days, if the filter names what they hold: then the window is that of the other
-//! days. What they find is bounded as well; a filter that matches more there is not rare, and finds enough in a window.
+//! days. What they find is bounded as well; a filter that matches more there is not rare, and finds enough in a window. In the same way it
+//! asks the indexes of a queue, if the filter names one.
 
 mod audit;
 mod closed;
@@ -19,6 +20,7 @@ mod conditions;
 mod count;
 mod page;
 mod pick;
+mod queued;
 mod window;
 
 pub(crate) use audit::search_audit;

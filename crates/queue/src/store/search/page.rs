@@ -5,6 +5,7 @@ use sqlx::{PgExecutor, QueryBuilder, Row, postgres::PgRow};
 use super::{
     closed::{CLOSED, MOST_HITS, few_hits, indexed, push_indexed},
     conditions::{LAST_ERROR, push_conditions},
+    queued::{FEW_QUEUED, push_queued, queued},
     window::{Days, FINISHED, Parts, Window, push_window},
 };
 use crate::{JobFilter, JobId, JobPage, JobState, JobSummary, Priority, store::inspect::parked_for};
@@ -30,10 +31,12 @@ pub(crate) async fn search_jobs<'c>(
     let limit = filter.limit;
     let mut query = QueryBuilder::new("WITH ");
     let index = indexed(filter).zip(parts.families());
+    let places = if parts.live && reach.is_some() { queued(filter) } else { &[] };
     let mut looks: Vec<(Option<&'static str>, Window)> = Vec::new();
     for table in parts.each() {
         match (table, index) {
             (Some(_), Some(_)) => looks.extend([Days::Open, Days::Closed].map(|days| (table, Window { days, ..window }))),
+            (None, _) if !places.is_empty() => looks.push((table, Window { days: Days::Queued, ..window })),
             _ => looks.push((table, window)),
         }
     }
@@ -46,6 +49,9 @@ pub(crate) async fn search_jobs<'c>(
         query.push_bind(window.up_to);
         push_indexed(&mut query, filter);
         query.push(format_args!(" LIMIT {}), ", MOST_HITS + 1));
+    }
+    if !places.is_empty() {
+        push_queued(&mut query, filter, places);
     }
     for (number, (table, window)) in looks.iter().enumerate() {
         query.push(format_args!("part_{number} AS MATERIALIZED (SELECT {COLUMNS} FROM "));
@@ -65,14 +71,21 @@ pub(crate) async fn search_jobs<'c>(
         }
         query.push(format_args!(" AND {} ORDER BY j.id DESC LIMIT {limit}), ", few_hits()));
     }
+    let mut parts = hits + usize::from(index.is_some());
+    if !places.is_empty() {
+        query.push(format_args!("part_{parts} AS MATERIALIZED (SELECT {COLUMNS} FROM queued AS j"));
+        push_conditions(&mut query, filter, LAST_ERROR);
+        query.push(" AND j.id <= ").push_bind(window.up_to);
+        query.push(format_args!(" AND {FEW_QUEUED} ORDER BY j.id DESC LIMIT {limit}), "));
+        parts += 1;
+    }
     // How far down each part has been searched; the page goes as far as all of them.
-    let parts = hits + usize::from(index.is_some());
     query.push("reached AS MATERIALIZED (SELECT greatest(NULL");
     for number in 0..parts {
         query.push(format_args!(
             ", CASE WHEN (SELECT count(p.id) FROM part_{number} AS p) >= {limit} THEN (SELECT min(p.id) FROM part_{number} AS p)"
         ));
-        // What the index has found is everything.
+        // What an index has found is everything.
         if let (Some(most), Some((table, window))) = (reach, looks.get(number)) {
             query.push(" ELSE (SELECT j.id FROM ");
             push_window(&mut query, *table, filter, window);

@@ -3,11 +3,11 @@
 use chrono::{DateTime, Utc};
 use sqlx::{Postgres, QueryBuilder};
 
-use super::closed::few_hits;
+use super::{closed::few_hits, queued::FEW_QUEUED};
 use crate::{JobFilter, JobState};
 
 /// Columns of a list, and those that filters need. NULL stands for what only the other table has.
-const LIVE: &str = "SELECT id, kind, queue, state, attempt, failures, max_attempts, priority, run_at, created_at, claimed_at, \
+pub(super) const LIVE: &str = "SELECT id, kind, queue, state, attempt, failures, max_attempts, priority, run_at, created_at, claimed_at, \
      NULL::timestamptz AS finished_at, crashes, NULL::text AS error, tags, unique_key, parent_id, parked_for, args, trace_id, fingerprint FROM haulage.live_jobs";
 pub(super) const FINISHED: &str = "SELECT id, kind, queue, state, attempt, failures, max_attempts, priority, run_at, created_at, claimed_at, finished_at, \
      crashes, error, tags, unique_key, parent_id, NULL::smallint AS parked_for, args, trace_id, fingerprint FROM ";
@@ -67,6 +67,8 @@ pub(super) enum Days {
     Open,
     /// The others, if the index finds too many there.
     Closed,
+    /// Unfinished jobs have none: all, if the indexes of their queue find too many.
+    Queued,
 }
 
 /// Which rows of a table a search looks at.
@@ -143,7 +145,7 @@ pub(super) fn push_rows(query: &mut QueryBuilder<Postgres>, table: Option<&'stat
             query.push(" AND finished_at <= ").push_bind(time);
         }
         match window.days {
-            Days::All => {}
+            Days::All | Days::Queued => {}
             Days::Open => {
                 query.push(" AND (finished_at < (SELECT c.lower FROM closed AS c) OR finished_at >= (SELECT c.upper FROM closed AS c))");
             }
@@ -160,9 +162,10 @@ pub(super) fn push_rows(query: &mut QueryBuilder<Postgres>, table: Option<&'stat
         (false, true) => " ORDER BY id + 0",
     });
     match (window.days, window.most) {
-        (Days::Closed, most) => {
+        (Days::Closed | Days::Queued, most) => {
             let most = most.map_or_else(|| "NULL".to_owned(), |most| most.to_string());
-            query.push(format_args!(" LIMIT CASE WHEN {} THEN 0 ELSE {most} END", few_hits()));
+            let found = if window.days == Days::Queued { FEW_QUEUED.to_owned() } else { few_hits() };
+            query.push(format_args!(" LIMIT CASE WHEN {found} THEN 0 ELSE {most} END"));
         }
         (_, Some(most)) => {
             query.push(format_args!(" LIMIT {most}"));

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::Case;
+use super::{Case, running::is_overdue};
 use crate::{
     JobState, ParkedFor,
     why::{
@@ -65,6 +65,7 @@ pub(super) fn key(case: &Case<'_>) -> Option<Finding> {
             holder: facts.holder,
             holder_kind: facts.holder_kind.clone(),
             holder_since: facts.holder_since,
+            holder_overdue: facts.holder_kind.as_deref().zip(facts.holder_since).is_some_and(|(kind, since)| is_overdue(case, kind, since)),
             waits_since: job.eligible_at,
         },
         _ => Finding::KeyRate {

@@ -1,6 +1,6 @@
 //! A worker has it.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Case;
 use crate::{
@@ -12,6 +12,8 @@ use crate::{
 const LISTENS: TimeDelta = TimeDelta::seconds(2);
 /// Nothing that runs for less is long.
 const SHORT: TimeDelta = TimeDelta::seconds(60);
+/// And this is, where nothing is known of the kind: a job that is not told otherwise is ended then.
+const UNKNOWN: TimeDelta = TimeDelta::minutes(15);
 
 fn holder<'a>(case: &Case<'a>) -> Option<&'a Holder> {
     if case.job.state == JobState::Running { case.job.holder.as_ref() } else { None }
@@ -54,8 +56,7 @@ pub(super) fn long(case: &Case<'_>) -> Option<Finding> {
     let holder = alive(case)?;
     let started_at = case.job.claimed_at?;
     let (p50_s, p95_s) = case.fleet.usual(&case.job.queue, &case.job.kind)?;
-    let most = SHORT.max(TimeDelta::milliseconds((p95_s * 3_000.0) as i64));
-    (case.fleet.now - started_at > most).then(|| Finding::LongRunning {
+    (case.fleet.now - started_at > long_for(p95_s)).then(|| Finding::LongRunning {
         job: case.job.id,
         kind: case.job.kind.clone(),
         worker: holder.worker.clone(),
@@ -63,6 +64,17 @@ pub(super) fn long(case: &Case<'_>) -> Option<Finding> {
         p50_s,
         p95_s,
     })
+}
+
+/// Longer than this is long for a kind of which 95 % are done in this time.
+fn long_for(p95_s: f64) -> TimeDelta {
+    SHORT.max(TimeDelta::milliseconds((p95_s * 3_000.0) as i64))
+}
+
+/// Whether a job of this kind that has run since then is no innocent one that just has its turn.
+pub(super) fn is_overdue(case: &Case<'_>, kind: &str, since: DateTime<Utc>) -> bool {
+    let usual = case.fleet.usual(&case.job.queue, kind);
+    case.fleet.now - since > usual.map_or(UNKNOWN, |(_, p95_s)| long_for(p95_s))
 }
 
 pub(super) fn runs(case: &Case<'_>) -> Option<Finding> {
