@@ -162,6 +162,21 @@ async fn a_queue_starts_no_more_in_a_time_than_its_rate() {
 }
 
 #[tokio::test]
+async fn a_queue_is_listed_whose_only_job_was_given_back_by_a_worker_that_is_gone() {
+    let pool = database().await.pool();
+    let id = Count { n: 1 }.with().queue("mail").enqueue(&pool).await.unwrap().id();
+    let waits = async |_: Count, ctx: Ctx| ctx.cancelled().await;
+    let worker = worker(&pool).queue("mail", 1).handle(waits).build().unwrap().start().await.unwrap();
+    wait_for_state(&pool, id, JobState::Running).await;
+    worker.shutdown().await;
+    assert_eq!(job(&pool, id).await.unwrap().unwrap().state, JobState::Available);
+    let known = queues(&pool).await.unwrap();
+    assert_eq!(known.iter().map(|queue| (queue.name.as_str(), queue.available)).collect::<Vec<_>>(), [("mail", 1)]);
+    let names = store::list_queue_names(&mut *pool.acquire().await.unwrap(), 10).await.unwrap();
+    assert_eq!(names.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["mail"]);
+}
+
+#[tokio::test]
 async fn a_limit_or_a_queue_that_cannot_be_is_refused_and_nothing_changes() {
     let pool = database().await.pool();
     for error in [

@@ -12,13 +12,11 @@ use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 
-use crate::{
-    support::{
-        Count, ana, database, eventually,
-        page::serve,
-        replica::{Replicated, caught_up, pause, resume},
-        visitor::Visitor,
-    },
+use crate::support::{
+    Count, ana, database, eventually,
+    page::serve,
+    replica::{Replicated, caught_up, pause, resume},
+    visitor::Visitor,
 };
 
 const READ_FROM: &str = "haulage-read-from";

@@ -65,6 +65,19 @@ async fn no_worker() {
     made.end().await;
 }
 
+pub(super) async fn a_quiet_worker(pool: &PgPool) -> Made {
+    let worker = quick(pool).await;
+    let known = list_workers(pool).await.unwrap().pop().unwrap();
+    ana().quiet_worker(pool, known.id.parse().unwrap()).await.unwrap();
+    eventually("the worker has heard of it", async || {
+        let id = enqueue(pool, "default", "count").await;
+        why(pool, id).await.code == WhyCode::WorkersQuiet && jobs_in(pool, haulage::JobState::Running).await == 0
+    })
+    .await;
+    let sentence = "The only worker that takes `count` from `default`, `*`, is kept quiet by ana since *.";
+    Made::of(enqueue(pool, "default", "count").await, sentence).beside(worker)
+}
+
 #[tokio::test]
 async fn workers_quiet() {
     let pool = database().await.pool();
@@ -297,6 +310,14 @@ async fn a_limited_key(pool: &PgPool, key: &str, limit: Limit, sentence: &str) -
 
 pub(super) async fn a_full_key(pool: &PgPool) -> Made {
     a_limited_key(pool, "tenant:1", Limit::running(1), "Only 1 job of key `tenant:1` may run at once; job * has held it for *.").await
+}
+
+/// Longer than others of its kind.
+pub(super) async fn a_key_that_is_held_for_long(pool: &PgPool) -> Made {
+    let made = a_full_key(pool).await;
+    let ago = "UPDATE haulage.live_jobs SET claimed_at = now() - interval '16 minutes' WHERE limit_key = 'tenant:1' AND state = 2";
+    sqlx::query(ago).execute(pool).await.unwrap();
+    made
 }
 
 pub(super) async fn a_key_at_its_rate(pool: &PgPool) -> Made {

@@ -53,6 +53,9 @@ impl Problem {
             parameter: self.parameter.as_deref(),
         };
         let body = serde_json::to_vec(&details).unwrap_or_default();
-        self.mark((self.status, self.wait(), [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))], body).into_response())
+        self.mark(
+            (self.status, self.wait(), [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))], body)
+                .into_response(),
+        )
     }
 }

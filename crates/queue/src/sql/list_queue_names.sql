@@ -8,6 +8,13 @@ WITH RECURSIVE in_line AS (
     FROM in_line AS l
     WHERE l.queue IS NOT NULL
 ),
+returned AS (
+    (SELECT queue FROM haulage.live_jobs WHERE place = 2 ORDER BY queue LIMIT 1)
+    UNION ALL
+    SELECT (SELECT j.queue FROM haulage.live_jobs AS j WHERE j.place = 2 AND j.queue > l.queue ORDER BY j.queue LIMIT 1)
+    FROM returned AS l
+    WHERE l.queue IS NOT NULL
+),
 parked AS (
     (SELECT queue FROM haulage.live_jobs WHERE place = 3 ORDER BY queue LIMIT 1)
     UNION ALL
@@ -18,6 +25,7 @@ parked AS (
 names AS (
     SELECT name FROM haulage.queues
     UNION SELECT queue FROM in_line WHERE queue IS NOT NULL
+    UNION SELECT queue FROM returned WHERE queue IS NOT NULL
     UNION SELECT queue FROM parked WHERE queue IS NOT NULL
     UNION SELECT unnest(w.queues) FROM haulage.workers AS w WHERE w.dead_at IS NULL
 )

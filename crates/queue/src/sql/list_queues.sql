@@ -1,12 +1,19 @@
 -- Every queue that has a row, a live worker or an unfinished job, by name, with what is said about it. Counts stop at 10,001. What could
 -- run is counted as index entries less what runs: a count that reads rows takes ten times as long where the table is vacuumed.
 -- $1 only the queues of these names, NULL for all  $2 at most so many, NULL for all
--- Index: live_jobs_line and live_jobs_returned from one queue to the next; leases for what runs.
+-- Index: live_jobs_line, live_jobs_returned and live_jobs_parked from one queue to the next; leases for what runs.
 WITH RECURSIVE in_line AS (
     (SELECT queue FROM haulage.live_jobs WHERE place = 1 AND $1::text[] IS NULL ORDER BY queue LIMIT 1)
     UNION ALL
     SELECT (SELECT j.queue FROM haulage.live_jobs AS j WHERE j.place = 1 AND j.queue > l.queue ORDER BY j.queue LIMIT 1)
     FROM in_line AS l
+    WHERE l.queue IS NOT NULL
+),
+returned AS (
+    (SELECT queue FROM haulage.live_jobs WHERE place = 2 AND $1::text[] IS NULL ORDER BY queue LIMIT 1)
+    UNION ALL
+    SELECT (SELECT j.queue FROM haulage.live_jobs AS j WHERE j.place = 2 AND j.queue > l.queue ORDER BY j.queue LIMIT 1)
+    FROM returned AS l
     WHERE l.queue IS NOT NULL
 ),
 parked AS (
@@ -36,8 +43,10 @@ names AS (
     SELECT u.queue
     FROM unnest($1::text[]) AS u (queue)
     WHERE EXISTS (SELECT FROM haulage.live_jobs AS j WHERE j.queue = u.queue AND j.place = 1)
+        OR EXISTS (SELECT FROM haulage.live_jobs AS j WHERE j.queue = u.queue AND j.place = 2)
         OR EXISTS (SELECT FROM haulage.live_jobs AS j WHERE j.queue = u.queue AND j.place = 3)
     UNION SELECT queue FROM in_line WHERE queue IS NOT NULL
+    UNION SELECT queue FROM returned WHERE queue IS NOT NULL
     UNION SELECT queue FROM parked WHERE queue IS NOT NULL
     UNION SELECT queue FROM served
 )

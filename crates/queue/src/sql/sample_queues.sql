@@ -1,4 +1,4 @@
--- What metrics and charts say about queues: those with a row, a live worker or an unfinished job in line or parked, the first hundred by name.
+-- What metrics and charts say about queues: those with a row, a live worker or an unfinished job in line, given back or parked, the first hundred by name.
 -- Every count stops at $1, what runs at 20,000 in all, so that a sample costs the same beside a thousand jobs and ten million. What could
 -- run is counted as index entries less what runs: a count that reads rows takes ten times as long where the table is vacuumed.
 -- Index: live_jobs_line, live_jobs_returned and live_jobs_parked from one queue to the next; the primary key for what runs.
@@ -7,6 +7,13 @@ WITH RECURSIVE in_line AS (
     UNION ALL
     SELECT (SELECT j.queue FROM haulage.live_jobs AS j WHERE j.place = 1 AND j.queue > l.queue ORDER BY j.queue LIMIT 1)
     FROM in_line AS l
+    WHERE l.queue IS NOT NULL
+),
+returned AS (
+    (SELECT queue FROM haulage.live_jobs WHERE place = 2 ORDER BY queue LIMIT 1)
+    UNION ALL
+    SELECT (SELECT j.queue FROM haulage.live_jobs AS j WHERE j.place = 2 AND j.queue > l.queue ORDER BY j.queue LIMIT 1)
+    FROM returned AS l
     WHERE l.queue IS NOT NULL
 ),
 parked AS (
@@ -21,6 +28,7 @@ names AS (
     FROM (
         SELECT name FROM haulage.queues
         UNION (SELECT queue FROM in_line WHERE queue IS NOT NULL LIMIT 100)
+        UNION (SELECT queue FROM returned WHERE queue IS NOT NULL LIMIT 100)
         UNION (SELECT queue FROM parked WHERE queue IS NOT NULL LIMIT 100)
         UNION SELECT unnest(w.queues) FROM haulage.workers AS w WHERE w.dead_at IS NULL
     ) AS all_names
