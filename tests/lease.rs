@@ -1,7 +1,8 @@
 //! Leases and fencing: what a worker that lost its lease writes changes nothing; what is stranded comes back.
 
 use std::{
-    sync::{Arc, Mutex},
+    collections::HashSet,
+    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -12,7 +13,7 @@ use haulage::{
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
-use crate::support::{Count, Log, ana, database, eventually, wait_for_state, worker};
+use crate::support::{Count, Log, ana, database, eventually, through_relay, wait_for_state, within, worker};
 
 /// As rescue would, had the worker fallen silent.
 async fn declare_dead(pool: &PgPool, worker: i64) {
@@ -448,4 +449,75 @@ async fn a_suspect_that_is_given_back_stays_a_suspect() {
     }
     worker.shutdown().await;
     assert_eq!(most.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
+/// A job that a worker holds who is not there, in a queue that is served.
+async fn job_of_an_absent_worker(pool: &PgPool) -> haulage::JobId {
+    let id = Count { n: 1 }.with().queue("elsewhere").enqueue(pool).await.unwrap().id();
+    let mut tx = pool.begin().await.unwrap();
+    sqlx::query("UPDATE haulage.live_jobs SET state = 2, lease = id, attempt = 1, claimed_at = now(), queue = 'default' WHERE id = $1")
+        .bind(id.0)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    sqlx::query("INSERT INTO haulage.leases (id, worker, ids) VALUES ($1, 77, ARRAY[$1])").bind(id.0).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    id
+}
+
+/// Sessions of workers that wait for a lock.
+async fn waiting_sessions(pool: &PgPool) -> Vec<i32> {
+    sqlx::query_scalar(
+        "SELECT pid FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name LIKE 'haulage %' AND wait_event_type = 'Lock'",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap()
+}
+
+// It was noticed only after two minutes, and with a single worker left nobody did its duties meanwhile.
+#[tokio::test]
+async fn the_only_worker_takes_a_dead_ones_jobs_in_time_although_the_connection_of_its_duties_has_fallen_silent() {
+    let pool = database().await.pool();
+    let (through, faults) = through_relay(&pool).await;
+    let lease = Duration::from_millis(1_500);
+    let worker = worker(&through).lease(lease).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
+    // It has a connection for its duties.
+    let first = job_of_an_absent_worker(&pool).await;
+    wait_for_state(&pool, first, JobState::Completed).await;
+    faults.silence_duties();
+    eventually("the connection of its duties is silent", async || faults.silenced.load(Relaxed) == 1).await;
+    let second = job_of_an_absent_worker(&pool).await;
+    within(lease + Duration::from_secs(5), "the dead worker's job runs", async || {
+        job(&pool, second).await.unwrap().is_some_and(|job| job.state == JobState::Completed)
+    })
+    .await;
+    worker.shutdown().await;
+}
+
+// Each new connection waited beside the old one, whose session knew nothing of its end: a session more with every lease and task.
+#[tokio::test]
+async fn a_locked_table_gathers_no_sessions_of_connections_that_were_given_up() {
+    let pool = database().await.pool();
+    let worker = worker(&pool).heartbeat(Duration::from_millis(100)).lease(Duration::from_millis(500)).handle(|_: Count| async {});
+    let worker = worker.build().unwrap().start().await.unwrap();
+    let id = Count { n: 1 }.enqueue(&pool).await.unwrap().id();
+    wait_for_state(&pool, id, JobState::Completed).await;
+    let mut lock = pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE haulage.live_jobs IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
+    let (mut seen, mut most) = (HashSet::new(), 0);
+    eventually("connections were given up more than once", async || {
+        let waiting = waiting_sessions(&pool).await;
+        most = most.max(waiting.len());
+        seen.extend(waiting);
+        seen.len() >= 10
+    })
+    .await;
+    lock.rollback().await.unwrap();
+    // A session each for claims and duties; and for a moment the next beside the last.
+    assert!(most <= 5, "{most} sessions waited at once");
+    let id = Count { n: 2 }.enqueue(&pool).await.unwrap().id();
+    wait_for_state(&pool, id, JobState::Completed).await;
+    worker.shutdown().await;
 }

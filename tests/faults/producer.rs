@@ -156,7 +156,11 @@ impl Producer {
     }
 
     fn draft(&self, random: &mut StdRng) -> (String, Draft) {
-        let act = Act::random(random);
+        let mut act = Act::random(random);
+        // Still under way when it is too late.
+        if self.role.plays(Mutant::TokensRepeat) || self.role.plays(Mutant::CompleteById) {
+            act.ms = random.random_range(400..2_000);
+        }
         match random.random_range(0..10) {
             0..6 => {
                 let k = self.name(Effect::KIND);

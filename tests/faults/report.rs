@@ -27,6 +27,8 @@ pub(crate) struct Report {
     pub(crate) faults: BTreeMap<&'static str, usize>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) recoveries: Vec<Recovery>,
+    /// From the moment at which the promoted replica took writes until the first claim.
+    pub(crate) promotion: Option<f64>,
     pub(crate) sometimes: Vec<Sometimes>,
     /// Statements that were broken on their way.
     pub(crate) rewritten: u64,
@@ -83,6 +85,9 @@ impl fmt::Display for Report {
                 times[times.len() / 2]
             )?;
             writeln!(f, "  with nothing else broken: {calm} (promised: {PROMISED} s)")?;
+        }
+        if let Some(seconds) = self.promotion {
+            writeln!(f, "  after the promotion of the replica the first job was claimed after {seconds:.1} s")?;
         }
         if let Some(seconds) = self.drained_after {
             writeln!(f, "  everything was done {seconds:.1} s after the last enqueue")?;

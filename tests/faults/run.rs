@@ -15,10 +15,11 @@ use crate::{
     fault::Breaker,
     fleet::Fleet,
     handler::{HEARTBEAT, LEASE},
-    invariant::{Finding, Invariant, Stage, judge, recoveries},
+    invariant::{Finding, Invariant, Stage, judge, promotion, recoveries},
     job::TENANT_LIMIT,
     mutant::Mutant,
     plan::{Fault, Plan, WORKERS},
+    previous::Previous,
     report::Report,
     role::Kind,
     server::Postgres,
@@ -41,21 +42,25 @@ pub(crate) struct Run<'a> {
     pub(crate) seed: u64,
     pub(crate) time: Duration,
     pub(crate) mutant: Option<Mutant>,
+    pub(crate) previous: Option<Previous>,
     pub(crate) folder: &'a Path,
 }
 
 impl Run<'_> {
     pub(crate) async fn run(&self) -> anyhow::Result<Report> {
         let started = Instant::now();
-        let postgres = Postgres::start(self.folder).await?;
+        let postgres = Postgres::start(self.folder, self.mutant.is_none()).await?;
         let pool = postgres.pool.clone();
-        haulage::migrate(&pool).await?;
+        match &self.previous {
+            Some(previous) => previous.migrate(&pool).await?,
+            None => haulage::migrate(&pool).await?,
+        }
         sqlx::raw_sql(include_str!("audit.sql")).execute(&pool).await?;
         Operator::new("faults").limit_key(&pool, "tenant:*", Limit::running(TENANT_LIMIT)).await?;
         if let Some(mutant) = self.mutant {
             mutant.install(&pool).await?;
         }
-        let fleet = Fleet::start(self.folder.to_owned(), self.seed, self.mutant, &postgres).await?;
+        let fleet = Fleet::start(self.folder.to_owned(), self.seed, self.mutant, self.previous.clone(), &postgres).await?;
         let mut breaker = Breaker::new(postgres, fleet);
         let mut findings = Vec::new();
         let mut drained_after = None;
@@ -72,7 +77,7 @@ impl Run<'_> {
         if self.mutant.is_none() {
             stop(&mut breaker, &mut findings).await?;
         }
-        let swallowed = breaker.swallowed();
+        let relayed = breaker.relayed();
         let mut faults = BTreeMap::new();
         for done in breaker.done.iter().filter(|done| done.hit) {
             *faults.entry(done.fault.word()).or_insert(0) += 1;
@@ -92,8 +97,9 @@ impl Run<'_> {
             faults,
             findings,
             recoveries: recoveries(&evidence),
-            sometimes: sometimes::count(&evidence, self.folder, (swallowed.0, swallowed.1)),
-            rewritten: swallowed.2,
+            promotion: promotion(&evidence),
+            sometimes: sometimes::count(&evidence, self.folder, relayed, &breaker.postgres),
+            rewritten: relayed.rewritten,
             drained_after,
             took: started.elapsed().as_secs_f64(),
         })
@@ -103,7 +109,7 @@ impl Run<'_> {
     async fn load(&self, breaker: &mut Breaker, findings: &mut Vec<Finding>) -> anyhow::Result<()> {
         let plan = match self.mutant {
             Some(mutant) => Plan::for_mutant(mutant, self.seed, self.time),
-            None => Plan::new(self.seed, self.time),
+            None => Plan::new(self.seed, self.time, self.previous.is_some()),
         };
         let started = Instant::now();
         let mut steps = plan.steps.into_iter().peekable();
@@ -126,22 +132,26 @@ impl Run<'_> {
     }
 
     async fn gather(&self, breaker: &Breaker) -> anyhow::Result<Evidence> {
-        let crashes =
-            breaker.done.iter().filter(|done| matches!(done.fault, Fault::CrashServer | Fault::RestartServer)).map(|done| done.at);
-        Evidence::gather(&breaker.postgres.pool, self.folder, crashes.collect(), breaker.fleet.deaths.clone()).await
+        Evidence::gather(&breaker.postgres.pool, self.folder, breaker.broken()).await
     }
 }
 
-/// Load with nothing broken but workers that are killed, one after the other, each until its jobs have been taken from it.
+/// Load with nothing broken but workers that are killed, one after the other, each until its jobs have been taken from it; and at the
+/// second the connections of everybody's duties, which fall silent.
 async fn calm(breaker: &mut Breaker) -> anyhow::Result<()> {
     // After an unanswered heartbeat nobody is declared dead for as long as a lease.
     wait(breaker, LEASE + HEARTBEAT * 4).await?;
     breaker.fleet.calm = true;
     for worker in 0..WORKERS / 2 {
+        if worker == 1 {
+            // What could take its jobs does not hear the database, and must notice that by itself.
+            breaker.fleet.relays().for_each(|relay| relay.faults.silence_duties());
+        }
         breaker.strike(Fault::KillWorker(worker)).await?;
         wait(breaker, LEASE + HEARTBEAT * 4).await?;
     }
     breaker.fleet.calm = false;
+    breaker.fleet.heal();
     Ok(())
 }
 

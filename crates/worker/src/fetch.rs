@@ -57,7 +57,7 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) {
     let mut fetch = Fetch {
-        link: Link::new(&shared, "claim").on(connection),
+        link: Link::new(&shared, "claim").on(connection).await,
         views: [&shared.kinds, &shared.async_kinds].map(|kinds| View::new(&shared, kinds)),
         asks,
         asleep_in: None,

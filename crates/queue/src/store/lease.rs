@@ -118,3 +118,21 @@ pub async fn limit_idle_transaction<'c>(executor: impl PgExecutor<'c>, lease: st
     sqlx::query(include_str!("../sql/limit_idle_transaction.sql")).bind(lease.as_millis().to_string()).execute(executor).await?;
     Ok(())
 }
+
+/// A session of the server: its process, and when it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Session {
+    pid: i32,
+    began: DateTime<Utc>,
+}
+
+/// The session of this connection.
+pub async fn get_session(connection: &mut PgConnection) -> Result<Session, sqlx::Error> {
+    let (pid, began) = sqlx::query_as(include_str!("../sql/get_session.sql")).fetch_one(connection).await?;
+    Ok(Session { pid, began })
+}
+
+/// Ends a session of ours whose connection was given up; returns whether it was still there.
+pub async fn end_own_session(connection: &mut PgConnection, session: Session) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(include_str!("../sql/end_own_session.sql")).bind(session.pid).bind(session.began).fetch_one(connection).await
+}
