@@ -40,6 +40,7 @@ mod other_languages;
 mod outcomes;
 mod pages;
 mod partitions;
+mod pooler;
 mod queues;
 mod reading_pages;
 mod retry_after;

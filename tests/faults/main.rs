@@ -101,7 +101,7 @@ async fn all(options: &Options, mutants: &[Mutant]) -> anyhow::Result<Vec<Report
 
 async fn one(options: &Options, seed: u64, time: Duration, mutant: Option<Mutant>) -> anyhow::Result<Report> {
     let folder = Folder::new(mutant.map_or("run", Mutant::name), options.keep)?;
-    let previous = options.previous.as_deref().map(Previous::new).transpose()?;
+    let previous = options.previous.as_deref().filter(|_| mutant.is_none()).map(Previous::new).transpose()?;
     let report = Run { seed, time, mutant, previous, folder: &folder.path }.run().await?;
     if mutant.is_none() && !report.is_valid() {
         folder.keep();

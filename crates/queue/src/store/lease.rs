@@ -136,3 +136,9 @@ pub async fn get_session(connection: &mut PgConnection) -> Result<Session, sqlx:
 pub async fn end_own_session(connection: &mut PgConnection, session: Session) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar(include_str!("../sql/end_own_session.sql")).bind(session.pid).bind(session.began).fetch_one(connection).await
 }
+
+/// The process of this connection's session, and whether that has the options of a worker's connections.
+pub async fn ask_session(connection: &mut PgConnection) -> Result<(i32, bool), sqlx::Error> {
+    let row = sqlx::raw_sql(include_str!("../sql/ask_session.sql")).fetch_one(connection).await?;
+    Ok((row.try_get(0)?, row.try_get(1)?))
+}
