@@ -13,7 +13,7 @@ use haulage::{
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
-use crate::support::{Count, Log, ana, database, eventually, through_relay, wait_for_state, within, worker};
+use crate::support::{Count, Log, ana, database, eventually, jobs_in, through_relay, wait_for_state, within, worker};
 
 /// As rescue would, had the worker fallen silent.
 async fn declare_dead(pool: &PgPool, worker: i64) {
@@ -449,6 +449,20 @@ async fn a_suspect_that_is_given_back_stays_a_suspect() {
     }
     worker.shutdown().await;
     assert_eq!(most.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
+// Each process looked for one a second, so that what two crashes of a busy fleet had left waited for minutes.
+#[tokio::test]
+async fn a_crowd_of_suspects_is_run_one_after_the_other_without_a_wait() {
+    let pool = database().await.pool();
+    haulage::enqueue_all(&pool, (0..60).map(|n| Count { n })).await.unwrap();
+    sqlx::query("UPDATE haulage.live_jobs SET crashes = 2, state = 3, place = 3, parked_for = 3").execute(&pool).await.unwrap();
+    let worker = worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
+    within(Duration::from_secs(20), "sixty suspects have run in a third of a minute", async || {
+        jobs_in(&pool, JobState::Completed).await == 60
+    })
+    .await;
+    worker.shutdown().await;
 }
 
 /// A job that a worker holds who is not there, in a queue that is served.

@@ -28,7 +28,7 @@ impl Pgbouncer {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = format!(
             "[databases]\n* = host={} port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
-             auth_type = scram-sha-256\nauth_file = {folder}/users\npool_mode = {mode}\ndefault_pool_size = 4\nignore_startup_parameters = {ignored}\n",
+             auth_type = scram-sha-256\nauth_file = {folder}/users\npool_mode = {mode}\ndefault_pool_size = 20\nignore_startup_parameters = {ignored}\n",
             options.get_host(),
             options.get_port(),
             folder = folder.display(),

@@ -15,7 +15,7 @@ use crate::{
     fault::Breaker,
     fleet::Fleet,
     handler::{HEARTBEAT, LEASE},
-    invariant::{Finding, Invariant, Stage, judge, promotion, recoveries},
+    invariant::{Finding, Invariant, PROMISED, Stage, judge, promotion, recoveries},
     job::TENANT_LIMIT,
     mutant::Mutant,
     plan::{Fault, Plan, WORKERS},
@@ -148,7 +148,8 @@ async fn calm(breaker: &mut Breaker) -> anyhow::Result<()> {
             breaker.fleet.relays().for_each(|relay| relay.faults.silence_duties());
         }
         breaker.strike(Fault::KillWorker(worker)).await?;
-        wait(breaker, LEASE + HEARTBEAT * 4).await?;
+        // What follows breaks more.
+        wait(breaker, Duration::from_secs_f64(PROMISED)).await?;
     }
     breaker.fleet.calm = false;
     breaker.fleet.heal();
@@ -243,7 +244,11 @@ const LEFT: [(&str, &str); 5] = [
     ),
     ("leases", "SELECT count(*) FROM haulage.leases"),
     ("live workers", "SELECT count(*) FROM haulage.workers WHERE dead_at IS NULL"),
-    ("unique keys of jobs that have ended", "SELECT count(*) FROM haulage.unique_keys WHERE until IS NULL"),
+    // A job that has not ended holds its key by right, and is found as lost.
+    (
+        "unique keys of jobs that have ended",
+        "SELECT count(*) FROM haulage.unique_keys AS k WHERE k.until IS NULL AND NOT EXISTS (SELECT FROM haulage.live_jobs AS j WHERE j.id = k.job_id)",
+    ),
 ];
 
 async fn count(pool: &PgPool, sql: &'static str) -> anyhow::Result<i64> {
