@@ -39,7 +39,7 @@ pub(crate) struct Breaker {
     pub(crate) postgres: Postgres,
     pub(crate) fleet: Fleet,
     pub(crate) done: Vec<Done>,
-    promoted: Option<f64>,
+    outages: Vec<(&'static str, f64)>,
     migrated: Option<f64>,
     undo: Vec<(Instant, Undo)>,
     /// Sessions that hold a lock or a snapshot.
@@ -55,7 +55,7 @@ enum Undo {
 
 impl Breaker {
     pub(crate) fn new(postgres: Postgres, fleet: Fleet) -> Self {
-        Self { postgres, fleet, done: Vec::new(), promoted: None, migrated: None, undo: Vec::new(), sessions: JoinSet::new() }
+        Self { postgres, fleet, done: Vec::new(), outages: Vec::new(), migrated: None, undo: Vec::new(), sessions: JoinSet::new() }
     }
 
     /// What is due: the ends of faults, new processes for old ones.
@@ -113,8 +113,7 @@ impl Breaker {
             Fault::Promote(time) => {
                 let fleet = &self.fleet;
                 let to = |port| fleet.relays().for_each(|relay| relay.faults.lead_to(port));
-                self.promoted = self.postgres.promote(time, to).await?.or(self.promoted);
-                hit = self.promoted.is_some();
+                hit = self.postgres.promote(time, to).await?;
             }
             Fault::Migrate => {
                 self.migrate().await?;
@@ -124,6 +123,10 @@ impl Breaker {
             Fault::HoldSnapshot(time) => {
                 self.session("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM haulage.live_jobs", time);
             }
+        }
+        let takes_it_away = matches!(fault, Fault::StopServer(_)) || fault.forgets();
+        if hit && takes_it_away {
+            self.outages.push((fault.word(), uptime()));
         }
         self.done.push(Done { at, fault, hit });
         Ok(())
@@ -179,11 +182,10 @@ impl Breaker {
     }
 
     pub(crate) fn broken(&self) -> Broken {
-        let forgets = |fault| matches!(fault, Fault::CrashServer | Fault::RestartServer | Fault::FillDisk(_) | Fault::Promote(_));
         Broken {
-            crashes: self.done.iter().filter(|done| forgets(done.fault)).map(|done| done.at).collect(),
+            crashes: self.done.iter().filter(|done| done.fault.forgets()).map(|done| done.at).collect(),
             deaths: self.fleet.deaths.clone(),
-            promoted: self.promoted,
+            outages: self.outages.clone(),
             migrated: self.migrated,
         }
     }

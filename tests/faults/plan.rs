@@ -73,6 +73,11 @@ impl Fault {
             Self::Migrate => "schema migrated",
         }
     }
+
+    /// Whether the server may forget what it had not flushed.
+    pub(crate) fn forgets(self) -> bool {
+        matches!(self, Self::CrashServer | Self::RestartServer | Self::FillDisk(_) | Self::Promote(_))
+    }
 }
 
 /// A fault and how long after the start it happens.

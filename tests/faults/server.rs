@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::{clock::uptime, disk::Disk, process::signal, standby::Standby};
+use crate::{disk::Disk, process::signal, standby::Standby};
 
 /// A server that was killed is back within this time, or the run is void.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -144,9 +144,9 @@ impl Postgres {
     }
 
     /// The server dies, and for so long only its replica is there, which takes no writes; then it is promoted. `to` sends everybody to the
-    /// port of the replica. Returns since when it takes writes, as uptime; `None`: there is no replica.
-    pub(crate) async fn promote(&mut self, time: Duration, to: impl FnOnce(u16)) -> anyhow::Result<Option<f64>> {
-        let Some(standby) = self.standby.take() else { return Ok(None) };
+    /// port of the replica. Returns whether there is one.
+    pub(crate) async fn promote(&mut self, time: Duration, to: impl FnOnce(u16)) -> anyhow::Result<bool> {
+        let Some(standby) = self.standby.take() else { return Ok(false) };
         signal("QUIT", self.postmaster()?);
         let server = self.server.take();
         spawn_blocking(move || drop(server)).await?;
@@ -154,13 +154,12 @@ impl Postgres {
         sleep(time).await;
         self.pool = connect((*self.pool.connect_options()).clone().port(standby.port)).await?;
         sqlx::query("SELECT pg_promote()").execute(&self.pool).await?;
-        let since = uptime();
         self.port = standby.port;
         self.data = standby.data.clone();
         self.pid_file = self.data.join("pg/postmaster.pid");
         self.promoted = Some(standby);
         self.answers().await?;
-        Ok(Some(since))
+        Ok(true)
     }
 
     /// How often its log says so.

@@ -14,8 +14,8 @@ const RUNNING: i16 = 2;
 /// A dead worker's jobs are taken from it within this time, in seconds, when nothing else is broken.
 pub(crate) const PROMISED: f64 = LEASE.as_secs() as f64 + 5.0;
 
-/// Work goes on within this time, in seconds, after a promoted replica takes writes.
-const GOES_ON: f64 = 10.0;
+/// Work goes on within this time, in seconds, after the server, or a promoted replica, takes writes again.
+pub(crate) const GOES_ON: f64 = 10.0;
 
 /// A worker that died while it held jobs.
 #[derive(Debug, Clone, Serialize)]
@@ -46,18 +46,24 @@ pub(crate) fn recoveries(evidence: &Evidence) -> Vec<Recovery> {
     recoveries
 }
 
-/// From the moment at which the promoted replica took writes until the first claim; `None`: none was promoted, or nothing was claimed.
-pub(crate) fn promotion(evidence: &Evidence) -> Option<f64> {
-    let promoted = evidence.broken.promoted? + evidence.offset;
-    let claims = evidence.jobs.values().flatten().filter(|change| !change.finished && change.is.state == RUNNING);
-    claims.map(|change| change.at - promoted).filter(|seconds| *seconds > 0.0).reduce(f64::min)
+/// A time without a server, and how long after it the first job was claimed; `None`: none was.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Outage {
+    pub(crate) what: &'static str,
+    pub(crate) seconds: Option<f64>,
+}
+
+pub(crate) fn outages(evidence: &Evidence) -> Vec<Outage> {
+    let claims = || evidence.jobs.values().flatten().filter(|change| !change.finished && change.is.state == RUNNING).map(|claim| claim.at);
+    let first_after = |back: f64| claims().map(|at| at - back).filter(|seconds| *seconds > 0.0).reduce(f64::min);
+    let outages = evidence.broken.outages.iter();
+    outages.map(|(what, back)| Outage { what, seconds: first_after(back + evidence.offset) }).collect()
 }
 
 pub(crate) fn judge(evidence: &Evidence, findings: &mut Vec<Finding>) {
-    if evidence.broken.promoted.is_some() {
-        let goes_on = promotion(evidence);
-        if goes_on.is_none_or(|seconds| seconds > GOES_ON) {
-            let text = format!("after the promotion the first claim came after {goes_on:?} s, promised are {GOES_ON} s");
+    for Outage { what, seconds } in outages(evidence) {
+        if seconds.is_none_or(|seconds| seconds > GOES_ON) {
+            let text = format!("{what}: the first job after it was claimed after {seconds:?} s, promised are {GOES_ON} s");
             findings.push(Finding::new(Invariant::Recovery, text));
         }
     }
