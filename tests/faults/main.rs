@@ -53,9 +53,6 @@ use clap::Parser;
 
 use crate::{mutant::Mutant, options::Options, plan::Plan, previous::Previous, report::Report, role::Role, run::Run};
 
-/// A mutant is caught within this time, and then what is left to do is not done.
-const MUTANT: Duration = Duration::from_secs(25);
-
 fn main() -> anyhow::Result<ExitCode> {
     if let Some(role) = Role::of_this_process() {
         role.run()?;
@@ -91,7 +88,7 @@ async fn all(options: &Options, mutants: &[Mutant]) -> anyhow::Result<Vec<Report
         reports.push(report);
     }
     for mutant in mutants {
-        let report = one(options, options.seed, MUTANT, Some(*mutant)).await?;
+        let report = one(options, options.seed, mutant.time(), Some(*mutant)).await?;
         println!("mutant {}: {}", mutant.name(), report.caught().map_or_else(|| "NOT CAUGHT".to_owned(), ToString::to_string));
         reports.push(report);
     }

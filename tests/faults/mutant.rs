@@ -3,6 +3,8 @@
 //! The engine itself holds no hook for it. A statement is broken on its way to the server, by the relay; a function of the schema is
 //! broken in the database; and two are played by our own handler and enqueuer. So what is run without a mutant is what is shipped.
 
+use std::time::Duration;
+
 use sqlx::PgPool;
 
 use crate::relay::Rewrite;
@@ -73,6 +75,14 @@ impl Mutant {
             Self::LimitTooHigh => "two more jobs of a key are let in than its limit allows",
             Self::KeyNotHeld => "a unique key that is held gives a new job all the same",
         }
+    }
+
+    /// Load and faults go on for so long, unless it is caught before. What only loses jobs is seen when no more are enqueued.
+    pub(crate) fn time(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::BoundSkips | Self::ReplyNeverGivenBack => 10,
+            _ => 25,
+        })
     }
 
     pub(crate) fn named(name: &str) -> Option<Self> {

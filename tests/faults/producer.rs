@@ -72,7 +72,9 @@ type Told = Result<Vec<JobId>, Enqueued>;
 
 impl Producer {
     async fn act(&self, random: &mut StdRng) {
-        match random.random_range(0..100) {
+        // Of those that are committed late a bound can skip some.
+        let choice = if self.role.plays(Mutant::BoundSkips) && random.random_bool(0.5) { 50 } else { random.random_range(0..100) };
+        match choice {
             0..34 => self.enqueue(random, Ending::Commit).await,
             34..42 => self.enqueue(random, Ending::RollBack).await,
             42..46 => self.enqueue(random, Ending::Vanish).await,

@@ -33,6 +33,8 @@ const LOOK: Duration = Duration::from_secs(3);
 /// back after 10 s, jobs fail six times, and a loaded machine is slow.
 const DRAIN: Duration = Duration::from_secs(60);
 const DRAIN_OF_MUTANT: Duration = Duration::from_secs(25);
+/// And in so long something happens: nothing takes longer than to give back a claim without an answer.
+const STILL: Duration = Duration::from_secs(12);
 /// A worker that is asked to stop has ended within this time.
 const STOP: Duration = Duration::from_secs(40);
 /// The schedule's last instant may be so old at any moment without faults.
@@ -70,7 +72,8 @@ impl Run<'_> {
             if self.mutant.is_none() {
                 calm(&mut breaker).await?;
             }
-            drained_after = drain(&mut breaker, if self.mutant.is_some() { DRAIN_OF_MUTANT } else { DRAIN }, &mut findings).await?;
+            drained_after =
+                drain(&mut breaker, if self.mutant.is_some() { (DRAIN_OF_MUTANT, STILL) } else { (DRAIN, DRAIN) }, &mut findings).await?;
         }
         let evidence = self.gather(&breaker).await?;
         findings.extend(judge(&evidence, if drained_after.is_some() || self.mutant.is_none() { Stage::Drained } else { Stage::Running }));
@@ -165,8 +168,9 @@ async fn wait(breaker: &mut Breaker, time: Duration) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Nothing more is enqueued; what is there must end. Returns how long that took, `None`: it did not.
-async fn drain(breaker: &mut Breaker, patience: Duration, findings: &mut Vec<Finding>) -> anyhow::Result<Option<f64>> {
+/// Nothing more is enqueued; what is there must end, and in each time of the second length some of it. Returns how long that took, `None`:
+/// it did not.
+async fn drain(breaker: &mut Breaker, (patience, still): (Duration, Duration), findings: &mut Vec<Finding>) -> anyhow::Result<Option<f64>> {
     let pool = breaker.postgres.pool.clone();
     breaker.fleet.close(Kind::Producer);
     let started = Instant::now();
@@ -184,6 +188,7 @@ async fn drain(breaker: &mut Breaker, patience: Duration, findings: &mut Vec<Fin
     let operator = Operator::new("faults");
     operator.pause_schedule(&pool, "every-second", None).await?;
     let started = Instant::now();
+    let mut last = (0, started);
     loop {
         breaker.tend()?;
         // What an enqueuer that was killed has held.
@@ -195,9 +200,12 @@ async fn drain(breaker: &mut Breaker, patience: Duration, findings: &mut Vec<Fin
         if left == 0 {
             return Ok(Some(started.elapsed().as_secs_f64()));
         }
-        if started.elapsed() > patience {
-            findings
-                .push(Finding::new(Invariant::Lost, format!("{left} jobs have not ended {} s after the last enqueue", patience.as_secs())));
+        if left != last.0 {
+            last = (left, Instant::now());
+        }
+        if started.elapsed() > patience || last.1.elapsed() > still {
+            let text = format!("{left} jobs have not ended {:.0} s after the last enqueue", started.elapsed().as_secs_f64());
+            findings.push(Finding::new(Invariant::Lost, text));
             return Ok(None);
         }
         sleep(Duration::from_millis(200)).await;
