@@ -13,7 +13,7 @@ use haulage::{
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
-use crate::support::{Count, Log, ana, database, eventually, jobs_in, through_relay, wait_for_state, within, worker};
+use crate::support::{Count, Log, ana, database, eventually, jobs_in, relay::Cut, through_relay, wait_for_state, within, worker};
 
 /// As rescue would, had the worker fallen silent.
 async fn declare_dead(pool: &PgPool, worker: i64) {
@@ -477,6 +477,26 @@ async fn job_of_an_absent_worker(pool: &PgPool) -> haulage::JobId {
     sqlx::query("INSERT INTO haulage.leases (id, worker, ids) VALUES ($1, 77, ARRAY[$1])").bind(id.0).execute(&mut *tx).await.unwrap();
     tx.commit().await.unwrap();
     id
+}
+
+// A connection that took longer than a beat was begun anew with each, and so never made, while the server was busy with those given up.
+#[tokio::test]
+async fn heartbeats_go_on_although_it_takes_longer_than_one_to_connect() {
+    let pool = database().await.pool();
+    let (through, faults) = through_relay(&pool).await;
+    let worker = worker(&through).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
+    // To connect takes five messages and more; a beat, two.
+    faults.delay(Duration::from_millis(350));
+    faults.cut(Cut::Fin);
+    let cut: String = sqlx::query_scalar("SELECT clock_timestamp()::text").fetch_one(&pool).await.unwrap();
+    eventually("a heartbeat has come since all connections were cut", async || {
+        let beaten =
+            "SELECT EXISTS (SELECT FROM haulage.workers WHERE dead_at IS NULL AND heartbeat_at > $1::timestamptz + interval '2 s')";
+        sqlx::query_scalar(beaten).bind(&cut).fetch_one(&pool).await.unwrap()
+    })
+    .await;
+    faults.heal();
+    worker.shutdown().await;
 }
 
 /// Sessions of workers that wait for a lock.

@@ -29,7 +29,7 @@ impl Disk {
     pub(crate) fn fill(&self) -> bool {
         let used = Command::new("df").args(["-k", "--output=used"]).arg(&self.0).stderr(Stdio::null()).output();
         let used: Option<u64> = used.ok().and_then(|output| String::from_utf8(output.stdout).ok()?.lines().nth(1)?.trim().parse().ok());
-        used.is_some_and(|kilobytes| self.resize(&format!("{}k", kilobytes + 64)))
+        used.is_some_and(|kilobytes| self.resize(&format!("{}k", kilobytes + 32)))
     }
 
     pub(crate) fn free(&self) {

@@ -134,7 +134,7 @@ impl Plan {
             }
         }
         // Once, and after the disk was full, which its replica's is not.
-        let promotion = Fault::Promote(Duration::from_millis(random.random_range(500..3_000)));
+        let promotion = Fault::Promote(Duration::from_millis(random.random_range(2_000..4_000)));
         steps.push(Step { at: time.mul_f64(random.random_range(0.5..0.8)), fault: promotion });
         let full = Fault::FillDisk(Duration::from_millis(random.random_range(500..2_000)));
         steps.push(Step { at: time.mul_f64(random.random_range(0.1..0.4)), fault: full });

@@ -19,6 +19,9 @@ use tokio::{
 
 use crate::{disk::Disk, process::signal, standby::Standby};
 
+/// What it says when its disk is full, and within what time, under load.
+pub(crate) const FULL: &str = "No space left on device";
+const NOTICED: Duration = Duration::from_secs(10);
 /// A server that was killed is back within this time, or the run is void.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -124,11 +127,17 @@ impl Postgres {
         Ok(())
     }
 
-    /// Its disk is full for so long. A server that can't write its log ends, and one that can't recover does not come back by itself.
+    /// Its disk is full until it has noticed, and for so long after that. A server that can't write its log ends, and one that can't recover does not come back by itself.
     pub(crate) async fn fill_disk(&mut self, time: Duration) -> anyhow::Result<bool> {
         let Some(disk) = self.disk.as_ref().filter(|disk| self.data.starts_with(disk.path())) else { return Ok(false) };
-        if !disk.fill() {
+        // What is written meanwhile makes it fail.
+        if !(0..10).any(|_| disk.fill()) {
             return Ok(false);
+        }
+        // Pages that the server has room in are used up first.
+        let (before, noticed_by) = (self.said(FULL), Instant::now() + NOTICED);
+        while self.said(FULL) == before && Instant::now() < noticed_by {
+            sleep(Duration::from_millis(50)).await;
         }
         sleep(time).await;
         disk.free();

@@ -12,7 +12,7 @@ use crate::{
     job::Tick,
     previous::MARK,
     role::Kind,
-    server::Postgres,
+    server::{FULL, Postgres},
 };
 
 #[derive(Debug, Clone, Serialize)]
@@ -78,7 +78,7 @@ pub(crate) fn count(evidence: &Evidence, folder: &Path, relayed: Relayed, postgr
         ("jobs put in line at their time", count(&|c| !c.finished && c.was.state == 0 && c.is.state == 1)),
         ("instants of the schedule", count(&|c| !c.finished && c.op == Op::Insert && c.kind == Tick::KIND)),
     ];
-    let full = ("writes refused by a full disk", postgres.said("No space left on device"));
+    let full = ("writes refused by a full disk", postgres.said(FULL));
     let read_only = ("refusals of a replica noticed", said("during recovery") + said("in a read-only transaction"));
     let other = [
         ("claims forgotten by a crash of the server", forgotten),

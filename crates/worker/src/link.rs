@@ -16,7 +16,7 @@ use crate::shared::Shared;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(2);
 /// A server that has not taken a connection by then is tried again: the way to it may lead nowhere.
-const CONNECT: Duration = Duration::from_secs(10);
+pub(crate) const CONNECT: Duration = Duration::from_secs(10);
 /// While an error lasts it is told again this often.
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
@@ -51,7 +51,7 @@ impl Link {
 
     /// With a connection that is there already.
     pub(crate) async fn on(mut self, mut connection: PgConnection) -> Self {
-        self.session = store::get_session(&mut connection).await.ok();
+        self.session = store::take_over_session(&mut connection, None).await.ok().map(|(session, _)| session);
         self.connection = Some(connection);
         self
     }
@@ -75,14 +75,12 @@ impl Link {
     async fn connect(&self) -> Result<(PgConnection, Option<Session>), sqlx::Error> {
         // The pool's options of now: its password may have been changed since the start.
         let mut connection = store::worker_options(&self.pool.connect_options(), &self.name).connect().await?;
-        // Neither is worth an error where a server does not allow it.
-        let session = passable(store::get_session(&mut connection).await)?;
-        if let Some(left) = self.left
-            && passable(store::end_own_session(&mut connection, left).await)? == Some(true)
-        {
+        // Not worth an error where a server does not allow it.
+        let taken = passable(store::take_over_session(&mut connection, self.left).await)?;
+        if taken.is_some_and(|(_, ended)| ended) {
             tracing::info!(purpose = self.purpose, "ended the session of a connection that was given up");
         }
-        Ok((connection, session))
+        Ok((connection, taken.map(|(session, _)| session)))
     }
 
     /// Nothing more is to be heard on it.

@@ -126,15 +126,14 @@ pub struct Session {
     began: DateTime<Utc>,
 }
 
-/// The session of this connection.
-pub async fn get_session(connection: &mut PgConnection) -> Result<Session, sqlx::Error> {
-    let (pid, began) = sqlx::query_as(include_str!("../sql/get_session.sql")).fetch_one(connection).await?;
-    Ok(Session { pid, began })
-}
-
-/// Ends a session of ours whose connection was given up; returns whether it was still there.
-pub async fn end_own_session(connection: &mut PgConnection, session: Session) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar(include_str!("../sql/end_own_session.sql")).bind(session.pid).bind(session.began).fetch_one(connection).await
+/// The session of this connection; ends the one of a connection of ours that was given up, and tells whether that was still there.
+pub async fn take_over_session(connection: &mut PgConnection, left: Option<Session>) -> Result<(Session, bool), sqlx::Error> {
+    let (pid, began, ended) = sqlx::query_as(include_str!("../sql/take_over_session.sql"))
+        .bind(left.map(|left| left.pid))
+        .bind(left.map(|left| left.began))
+        .fetch_one(connection)
+        .await?;
+    Ok((Session { pid, began }, ended))
 }
 
 /// The process of this connection's session, and whether that has the options of a worker's connections.

@@ -47,8 +47,8 @@ pub use index::{HistoryIndex, arbitrate_indexing, build_history_index, may_lack_
 pub use inspect::list_unhandled;
 pub(crate) use inspect::{find_jobs_by_request, find_jobs_by_trace, get_job, get_job_detail, list_attempts, list_workers};
 pub use lease::{
-    Beat, Registration, Session, ask_session, beat_worker, delete_leases, end_own_session, get_session, limit_idle_transaction, limit_lock,
-    limit_statement, register_worker, remove_worker, return_stranded, tell_worker,
+    Beat, Registration, Session, ask_session, beat_worker, delete_leases, limit_idle_transaction, limit_lock, limit_statement,
+    register_worker, remove_worker, return_stranded, take_over_session, tell_worker,
 };
 pub use limit::{Admission, admit_keys, admit_queue, hold_rates, list_key_limits, list_queues, waiting_keys};
 pub(crate) use limit::{limit_key, limit_queue, look_at_key_limit, look_at_queue, pause_queue, resume_queue, unlimit_key};
