@@ -127,7 +127,8 @@ impl Postgres {
         Ok(())
     }
 
-    /// Its disk is full until it has noticed, and for so long after that. A server that can't write its log ends, and one that can't recover does not come back by itself.
+    /// Its disk is full until it has noticed, and for so long after that. A server that can't write its log ends, and one that can't
+    /// recover does not come back by itself.
     pub(crate) async fn fill_disk(&mut self, time: Duration) -> anyhow::Result<bool> {
         let Some(disk) = self.disk.as_ref().filter(|disk| self.data.starts_with(disk.path())) else { return Ok(false) };
         // What is written meanwhile makes it fail.
