@@ -204,7 +204,7 @@ async fn what_a_bound_has_passed_is_found_by_a_sweep() {
     let id = Count { n: -1 }.enqueue(&mut *late).await.unwrap().id();
     for _ in 0..5 {
         haulage::enqueue_all(&pool, (0..2_000).map(|n| Count { n })).await.unwrap();
-        eventually("drained", async || crate::support::jobs_in(&pool, JobState::Available).await == 0).await;
+        eventually("drained", async || jobs_in(&pool, JobState::Available).await == 0).await;
         tokio::time::sleep(Duration::from_millis(300)).await; // the bound waits for a transaction for 200 ms at most
     }
     late.commit().await.unwrap();
@@ -222,7 +222,7 @@ async fn what_a_bound_has_passed_while_its_queue_was_limited_is_found_when_it_is
     let id = Count { n: -1 }.enqueue(&mut *late).await.unwrap().id();
     for _ in 0..3 {
         haulage::enqueue_all(&pool, (0..2_000).map(|n| Count { n })).await.unwrap();
-        eventually("drained", async || crate::support::jobs_in(&pool, JobState::Available).await == 0).await;
+        eventually("drained", async || jobs_in(&pool, JobState::Available).await == 0).await;
         tokio::time::sleep(Duration::from_millis(300)).await; // the bound waits for a transaction for 200 ms at most
     }
     // A limit that is used up by one job.
@@ -265,7 +265,7 @@ async fn lost_connections_lose_no_job_and_stop_no_worker() {
             .await
             .unwrap();
     }
-    eventually("all are completed", async || crate::support::jobs_in(&pool, JobState::Completed).await == 1_500).await;
+    eventually("all are completed", async || jobs_in(&pool, JobState::Completed).await == 1_500).await;
     worker.shutdown().await;
     let crashed: i64 = sqlx::query_scalar("SELECT count(*) FROM haulage.jobs WHERE crashes > 0").fetch_one(&pool).await.unwrap();
     assert_eq!(crashed, 0);
@@ -341,7 +341,7 @@ async fn a_backlog_whose_enqueue_took_long_to_commit_is_drained_at_full_speed() 
     tokio::time::sleep(Duration::from_millis(2_500)).await; // it has run for long, and the bound no longer waits for it
     tx.commit().await.unwrap();
     let committed = std::time::Instant::now();
-    eventually("drained", async || crate::support::jobs_in(&pool, JobState::Completed).await == 15_000).await;
+    eventually("drained", async || jobs_in(&pool, JobState::Completed).await == 15_000).await;
     // A thousand a second, which is what sweeps alone would do, takes fifteen.
     assert!(committed.elapsed() < Duration::from_secs(12), "{:?}", committed.elapsed());
     worker.shutdown().await;
@@ -363,7 +363,7 @@ async fn a_bulk_enqueue_that_takes_long_beside_an_idle_worker_is_picked_up_at_it
         }
         tx.commit().await.unwrap();
         let committed = std::time::Instant::now();
-        eventually("drained", async || crate::support::jobs_in(&pool, JobState::Completed).await == 2_000 * (round + 1)).await;
+        eventually("drained", async || jobs_in(&pool, JobState::Completed).await == 2_000 * (round + 1)).await;
         match round {
             0 => usual = committed.elapsed(),
             _ => assert!(committed.elapsed() < usual * 2 + Duration::from_secs(1), "{:?}, usually {usual:?}", committed.elapsed()),
