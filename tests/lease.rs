@@ -465,6 +465,44 @@ async fn a_crowd_of_suspects_is_run_one_after_the_other_without_a_wait() {
     worker.shutdown().await;
 }
 
+// The lease of such a claim was taken for one that had ended and its row was removed, so that nobody ever took the job from the worker.
+#[tokio::test]
+async fn a_suspect_whose_claim_is_answered_after_all_leases_were_lost_comes_back() {
+    let pool = database().await.pool();
+    let worker = worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
+    let mut leases = pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE haulage.leases IN SHARE MODE").execute(&mut *leases).await.unwrap();
+    let id = Count { n: 1 }.with().queue("elsewhere").enqueue(&pool).await.unwrap().id();
+    sqlx::query("UPDATE haulage.live_jobs SET queue = 'default', crashes = 2, state = 3, place = 3, parked_for = 3 WHERE id = $1")
+        .bind(id.0)
+        .execute(&pool)
+        .await
+        .unwrap();
+    eventually("the claim of the suspect waits", async || !waiting_sessions(&pool).await.is_empty()).await;
+    // No heartbeat is answered any more.
+    let mut row = pool.begin().await.unwrap();
+    sqlx::query("SELECT id FROM haulage.workers FOR UPDATE").execute(&mut *row).await.unwrap();
+    eventually("a claim has waited since before leases were last lost", async || {
+        sqlx::query_scalar(
+            "SELECT EXISTS (
+                SELECT FROM pg_stat_activity
+                WHERE datname = current_database() AND query LIKE '-- Takes at most one suspect%' AND wait_event_type = 'Lock'
+                  AND clock_timestamp() - query_start > '1.2 s'
+             ) AND (SELECT clock_timestamp() - heartbeat_at > '3 s' FROM haulage.workers)",
+        )
+        .fetch_one(&pool)
+        .await
+        .unwrap()
+    })
+    .await;
+    leases.rollback().await.unwrap();
+    let claimed = "SELECT state = 2 FROM haulage.live_jobs";
+    eventually("the claim is made", async || sqlx::query_scalar(claimed).fetch_one(&pool).await.unwrap()).await;
+    row.rollback().await.unwrap();
+    wait_for_state(&pool, id, JobState::Completed).await;
+    worker.shutdown().await;
+}
+
 /// A job that a worker holds who is not there, in a queue that is served.
 async fn job_of_an_absent_worker(pool: &PgPool) -> haulage::JobId {
     let id = Count { n: 1 }.with().queue("elsewhere").enqueue(pool).await.unwrap().id();

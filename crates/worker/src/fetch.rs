@@ -357,6 +357,11 @@ impl Fetch {
         let token = Token { shared, token: shared.leases.draw(), kept: false };
         let job = store::claim_suspect(connection, token.token, shared.worker_id(), &shared.kinds, &queues).await?;
         let lease = token.keep(usize::from(job.is_some()));
+        if epoch != shared.epoch() {
+            // The leases were lost while the claim was under way: its own is given back as stranded, or taken by rescue.
+            shared.leases.claimed(lease, 0);
+            return Ok(());
+        }
         if job.is_none() {
             self.suspect_at = Instant::now();
         }
