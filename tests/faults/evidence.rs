@@ -63,8 +63,8 @@ pub(crate) struct Broken {
     /// When the server forgot what was not flushed.
     pub(crate) crashes: Vec<f64>,
     pub(crate) deaths: Vec<Death>,
-    /// What took the server away, and since when it, or its replica, takes writes again.
-    pub(crate) outages: Vec<(&'static str, f64)>,
+    /// What took the server away, when, and since when it, or its replica, takes writes again.
+    pub(crate) outages: Vec<(&'static str, f64, f64)>,
     /// Since when the schema of the version before is this one's.
     pub(crate) migrated: Option<f64>,
 }

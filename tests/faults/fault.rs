@@ -39,7 +39,7 @@ pub(crate) struct Breaker {
     pub(crate) postgres: Postgres,
     pub(crate) fleet: Fleet,
     pub(crate) done: Vec<Done>,
-    outages: Vec<(&'static str, f64)>,
+    outages: Vec<(&'static str, f64, f64)>,
     migrated: Option<f64>,
     undo: Vec<(Instant, Undo)>,
     /// Sessions that hold a lock or a snapshot.
@@ -126,7 +126,7 @@ impl Breaker {
         }
         let takes_it_away = matches!(fault, Fault::StopServer(_)) || fault.forgets();
         if hit && takes_it_away {
-            self.outages.push((fault.word(), uptime()));
+            self.outages.push((fault.word(), at, uptime()));
         }
         self.done.push(Done { at, fault, hit });
         Ok(())

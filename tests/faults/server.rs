@@ -157,7 +157,10 @@ impl Postgres {
     /// port of the replica. Returns whether there is one.
     pub(crate) async fn promote(&mut self, time: Duration, to: impl FnOnce(u16)) -> anyhow::Result<bool> {
         let Some(standby) = self.standby.take() else { return Ok(false) };
-        signal("QUIT", self.postmaster()?);
+        // As its machine would be lost: nothing of it waits for anything.
+        let postmaster = self.postmaster()?;
+        let children = children_of(postmaster);
+        [postmaster].iter().chain(&children).for_each(|process| signal("KILL", *process));
         let server = self.server.take();
         spawn_blocking(move || drop(server)).await?;
         to(standby.port);

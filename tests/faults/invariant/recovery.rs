@@ -46,7 +46,8 @@ pub(crate) fn recoveries(evidence: &Evidence) -> Vec<Recovery> {
     recoveries
 }
 
-/// A time without a server, and how long after it the first job was claimed; `None`: none was.
+/// A time without a server, and how long after it the first job was claimed; `None`: none was. If the next such time began before that, both
+/// are one, and only the end of the last counts.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Outage {
     pub(crate) what: &'static str,
@@ -56,8 +57,13 @@ pub(crate) struct Outage {
 pub(crate) fn outages(evidence: &Evidence) -> Vec<Outage> {
     let claims = || evidence.jobs.values().flatten().filter(|change| !change.finished && change.is.state == RUNNING).map(|claim| claim.at);
     let first_after = |back: f64| claims().map(|at| at - back).filter(|seconds| *seconds > 0.0).reduce(f64::min);
-    let outages = evidence.broken.outages.iter();
-    outages.map(|(what, back)| Outage { what, seconds: first_after(back + evidence.offset) }).collect()
+    let outages = &evidence.broken.outages;
+    let next = outages.iter().skip(1).map(|(_, began, _)| *began).chain([f64::INFINITY]);
+    let all = outages.iter().zip(next).map(|((what, _, back), next)| {
+        let seconds = first_after(back + evidence.offset);
+        (Outage { what, seconds }, back + seconds.unwrap_or(f64::INFINITY) <= next)
+    });
+    all.filter(|(_, alone)| *alone).map(|(outage, _)| outage).collect()
 }
 
 pub(crate) fn judge(evidence: &Evidence, findings: &mut Vec<Finding>) {
