@@ -232,7 +232,7 @@ impl Connection {
                     }
                     if self.falls_silent() {
                         // In one of two the statement still arrives, and only its answer does not.
-                        if self.faults.silenced.fetch_add(1, Relaxed) % 2 == 0 {
+                        if self.faults.silenced.fetch_add(1, Relaxed).is_multiple_of(2) {
                             self.server.write_all(&messages).await?;
                         }
                         self.faults.silent.store(true, Relaxed);
