@@ -469,7 +469,7 @@ async fn a_crowd_of_suspects_is_run_one_after_the_other_without_a_wait() {
 #[tokio::test]
 async fn a_suspect_whose_claim_is_answered_after_all_leases_were_lost_comes_back() {
     let pool = database().await.pool();
-    let worker = worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
+    let worker = worker(&pool).lease(Duration::from_secs(6)).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
     let mut leases = pool.begin().await.unwrap();
     sqlx::query("LOCK TABLE haulage.leases IN SHARE MODE").execute(&mut *leases).await.unwrap();
     let id = Count { n: 1 }.with().queue("elsewhere").enqueue(&pool).await.unwrap().id();
@@ -478,23 +478,22 @@ async fn a_suspect_whose_claim_is_answered_after_all_leases_were_lost_comes_back
         .execute(&pool)
         .await
         .unwrap();
-    eventually("the claim of the suspect waits", async || !waiting_sessions(&pool).await.is_empty()).await;
+    let suspects_claim = async |condition: &'static str| -> bool {
+        let sql = format!(
+            "SELECT EXISTS (
+                SELECT FROM pg_stat_activity AS a, haulage.workers AS w
+                WHERE a.datname = current_database() AND a.query LIKE '-- Takes at most one suspect%' AND a.wait_event_type = 'Lock' AND {condition}
+             )"
+        );
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&pool).await.unwrap()
+    };
+    // It is given up after a lease, and begun anew: the next one is under way when the deadline of the leases passes.
+    eventually("it is claimed", async || suspects_claim("clock_timestamp() - a.query_start > '2 s'").await).await;
     // No heartbeat is answered any more.
     let mut row = pool.begin().await.unwrap();
     sqlx::query("SELECT id FROM haulage.workers FOR UPDATE").execute(&mut *row).await.unwrap();
-    eventually("a claim has waited since before leases were last lost", async || {
-        sqlx::query_scalar(
-            "SELECT EXISTS (
-                SELECT FROM pg_stat_activity
-                WHERE datname = current_database() AND query LIKE '-- Takes at most one suspect%' AND wait_event_type = 'Lock'
-                  AND clock_timestamp() - query_start > '1.2 s'
-             ) AND (SELECT clock_timestamp() - heartbeat_at > '3 s' FROM haulage.workers)",
-        )
-        .fetch_one(&pool)
-        .await
-        .unwrap()
-    })
-    .await;
+    let around = "a.query_start < w.heartbeat_at + interval '5.7 s' AND clock_timestamp() > w.heartbeat_at + interval '6.5 s'";
+    eventually("a claim has waited since before the deadline", async || suspects_claim(around).await).await;
     leases.rollback().await.unwrap();
     let claimed = "SELECT state = 2 FROM haulage.live_jobs";
     eventually("the claim is made", async || sqlx::query_scalar(claimed).fetch_one(&pool).await.unwrap()).await;
