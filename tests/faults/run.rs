@@ -29,12 +29,15 @@ use crate::{
 const TURN: Duration = Duration::from_millis(20);
 /// A mutant is looked at this often.
 const LOOK: Duration = Duration::from_secs(3);
-/// Once nothing is broken any more, all that was enqueued has ended within this time, or it is lost: a claim without an answer is given
-/// back after 10 s, jobs fail six times, and a loaded machine is slow.
-const DRAIN: Duration = Duration::from_secs(60);
+/// Once nothing is broken any more, all that was enqueued has ended within this time, or it is lost. A job that is stuck is told from a
+/// machine that is slow by what else goes on: once the others have ended nothing does. (It was 60 s whatever went on, which 4,500 jobs on two
+/// cores with twenty processes in line were too many for, and one stuck job took as long to be seen.)
+const DRAIN: Duration = Duration::from_secs(240);
 const DRAIN_OF_MUTANT: Duration = Duration::from_secs(25);
-/// And in so long something happens: nothing takes longer than to give back a claim without an answer.
-const STILL: Duration = Duration::from_secs(12);
+/// And in so long something ends: nothing takes longer than to give back a claim without an answer, 10 s and a heartbeat. A mutant runs
+/// without faults meanwhile, and is waited for less.
+const STILL: Duration = Duration::from_secs(30);
+const STILL_OF_MUTANT: Duration = Duration::from_secs(12);
 /// A worker that is asked to stop has ended within this time.
 const STOP: Duration = Duration::from_secs(40);
 /// The schedule's last instant may be so old at any moment without faults.
@@ -73,7 +76,8 @@ impl Run<'_> {
                 calm(&mut breaker).await?;
             }
             drained_after =
-                drain(&mut breaker, if self.mutant.is_some() { (DRAIN_OF_MUTANT, STILL) } else { (DRAIN, DRAIN) }, &mut findings).await?;
+                drain(&mut breaker, if self.mutant.is_some() { (DRAIN_OF_MUTANT, STILL_OF_MUTANT) } else { (DRAIN, STILL) }, &mut findings)
+                    .await?;
         }
         let evidence = self.gather(&breaker).await?;
         findings.extend(judge(&evidence, if drained_after.is_some() || self.mutant.is_none() { Stage::Drained } else { Stage::Running }));
