@@ -22,11 +22,12 @@ faults: ## real processes and a real Postgres broken on purpose, a quarter of an
 	cargo test --workspace --all-features --test faults -- --mutants all \
 		$(if $(SEED),--seed $(SEED),--seeds 3) $(if $(MINUTES),--seconds $$(($(MINUTES) * 60))) $(ARGS)
 
-soak: ## the same for hours, before a release, with the version before in the fleet: 10 seeds of 20 minutes; SEED, SEEDS, MINUTES; keeps docs/soak.md
+soak: ## the same for hours, before a release: 10 seeds of 20 minutes, kept in docs/soak.md; SEED, SEEDS, MINUTES; PREVIOUS=<revision>
 	@.ci/setup postgres faketime
-	.ci/previous
-	cargo test --workspace --all-features --test faults -- --mutants all --previous target/previous --report docs/soak.md \
-		--seed $(or $(SEED),1) --seeds $(or $(SEEDS),10) --seconds $$(($(or $(MINUTES),20) * 60)) $(ARGS)
+	$(if $(PREVIOUS),PREVIOUS=$(PREVIOUS) .ci/previous)
+	cargo test --workspace --all-features --test faults -- --mutants all --report docs/soak.md \
+		--seed $(or $(SEED),1) --seeds $(or $(SEEDS),10) --seconds $$(($(or $(MINUTES),20) * 60)) \
+		$(if $(PREVIOUS),--previous target/previous) $(ARGS)
 
 bench: ## throughput and latency on a private Postgres, half an hour; SCENARIOS="drain bulk" picks some
 	@.ci/setup postgres
