@@ -3,7 +3,7 @@ ifdef PG_BIN
 export HAULAGE_PG_BIN := $(abspath $(PG_BIN))
 endif
 
-.PHONY: help demo test bench bench-dashboard bench-peers faults screenshots lint docs deny setup
+.PHONY: help demo test bench bench-dashboard bench-peers faults soak screenshots lint docs deny setup
 .NOTPARALLEL:
 
 help: ## this list
@@ -21,6 +21,13 @@ faults: ## real processes and a real Postgres broken on purpose, a quarter of an
 	@.ci/setup postgres faketime
 	cargo test --workspace --all-features --test faults -- --mutants all \
 		$(if $(SEED),--seed $(SEED),--seeds 3) $(if $(MINUTES),--seconds $$(($(MINUTES) * 60))) $(ARGS)
+
+soak: ## the same for hours, before a release: 10 seeds of 20 minutes, kept in docs/soak.md; SEED, SEEDS, MINUTES; PREVIOUS=<revision>
+	@.ci/setup postgres faketime
+	$(if $(PREVIOUS),PREVIOUS=$(PREVIOUS) .ci/previous)
+	cargo test --workspace --all-features --test faults -- --mutants all --report docs/soak.md \
+		--seed $(or $(SEED),1) --seeds $(or $(SEEDS),10) --seconds $$(($(or $(MINUTES),20) * 60)) \
+		$(if $(PREVIOUS),--previous target/previous) $(ARGS)
 
 bench: ## throughput and latency on a private Postgres, half an hour; SCENARIOS="drain bulk" picks some
 	@.ci/setup postgres
@@ -49,4 +56,4 @@ deny: ## licenses and sources of what we depend on
 	cargo deny check licenses bans sources
 
 setup: ## installs what is missing: Postgres, cargo-deny, what the tests use beside them
-	@.ci/setup postgres python clients browser faketime promtool rotel schemathesis deny
+	@.ci/setup postgres python clients browser faketime pgbouncer promtool rotel schemathesis deny

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicI64, Ordering},
+    atomic::{AtomicI64, Ordering},
 };
 
 use haulage::{
@@ -12,7 +12,7 @@ use haulage::{
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
-use crate::support::{Count, Log, ana, database, eventually, jobs_in, proxy::losing_a_commit, wait_for_state, worker};
+use crate::support::{Count, Log, ana, database, eventually, jobs_in, relay::Faults, through_relay, wait_for_state, worker};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Ping {
@@ -102,15 +102,15 @@ async fn what_it_has_enqueued_keeps_its_parent_and_its_root() {
 }
 
 /// Writes an effect that commits with the completion, and tells whether that was said to have worked.
-async fn start(through: &PgPool, said: &Log, switch: Option<Arc<AtomicBool>>) -> haulage::WorkerHandle {
+async fn start(through: &PgPool, said: &Log, faults: Option<Arc<Faults>>) -> haulage::WorkerHandle {
     let said = said.clone();
     let handler = move |job: Ping, ctx: Ctx| {
-        let (said, switch) = (said.clone(), switch.clone());
+        let (said, faults) = (said.clone(), faults.clone());
         async move {
             let mut tx = ctx.begin().await?;
             sqlx::query("INSERT INTO effects VALUES ($1)").bind(job.n).execute(&mut *tx).await?;
-            if let Some(switch) = switch {
-                switch.store(true, Ordering::Release);
+            if let Some(faults) = faults {
+                faults.swallow_commits(1);
             }
             let answer: Result<Outcome, JobError> = ctx.complete(tx).await;
             said.add(answer.as_ref().map_or_else(|error| error.message(), |_| "committed".into()));
@@ -124,10 +124,10 @@ async fn start(through: &PgPool, said: &Log, switch: Option<Arc<AtomicBool>>) ->
 async fn its_effects_commit_with_the_completion_also_when_the_commits_answer_is_lost() {
     let pool = database().await.pool();
     sqlx::query("CREATE TABLE effects (n bigint)").execute(&pool).await.unwrap();
-    let (through, switch) = losing_a_commit(&pool).await;
-    for (n, switch) in [(1, None), (2, Some(switch))] {
+    let (through, faults) = through_relay(&pool).await;
+    for (n, faults) in [(1, None), (2, Some(faults))] {
         let said = Log::default();
-        let worker = start(&through, &said, switch).await;
+        let worker = start(&through, &said, faults).await;
         Ping { n }.enqueue(&pool).await.unwrap();
         eventually("its handler has been answered", async || said.len() > 0).await;
         eventually("nothing is left of it", async || rows(&pool).await == (0, 0, 0)).await;

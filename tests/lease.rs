@@ -1,7 +1,8 @@
 //! Leases and fencing: what a worker that lost its lease writes changes nothing; what is stranded comes back.
 
 use std::{
-    sync::{Arc, Mutex},
+    collections::HashSet,
+    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -12,7 +13,7 @@ use haulage::{
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
-use crate::support::{Count, Log, ana, database, eventually, wait_for_state, worker};
+use crate::support::{Count, Log, ana, database, eventually, jobs_in, relay::Cut, through_relay, wait_for_state, within, worker};
 
 /// As rescue would, had the worker fallen silent.
 async fn declare_dead(pool: &PgPool, worker: i64) {
@@ -203,7 +204,7 @@ async fn what_a_bound_has_passed_is_found_by_a_sweep() {
     let id = Count { n: -1 }.enqueue(&mut *late).await.unwrap().id();
     for _ in 0..5 {
         haulage::enqueue_all(&pool, (0..2_000).map(|n| Count { n })).await.unwrap();
-        eventually("drained", async || crate::support::jobs_in(&pool, JobState::Available).await == 0).await;
+        eventually("drained", async || jobs_in(&pool, JobState::Available).await == 0).await;
         tokio::time::sleep(Duration::from_millis(300)).await; // the bound waits for a transaction for 200 ms at most
     }
     late.commit().await.unwrap();
@@ -221,7 +222,7 @@ async fn what_a_bound_has_passed_while_its_queue_was_limited_is_found_when_it_is
     let id = Count { n: -1 }.enqueue(&mut *late).await.unwrap().id();
     for _ in 0..3 {
         haulage::enqueue_all(&pool, (0..2_000).map(|n| Count { n })).await.unwrap();
-        eventually("drained", async || crate::support::jobs_in(&pool, JobState::Available).await == 0).await;
+        eventually("drained", async || jobs_in(&pool, JobState::Available).await == 0).await;
         tokio::time::sleep(Duration::from_millis(300)).await; // the bound waits for a transaction for 200 ms at most
     }
     // A limit that is used up by one job.
@@ -264,7 +265,7 @@ async fn lost_connections_lose_no_job_and_stop_no_worker() {
             .await
             .unwrap();
     }
-    eventually("all are completed", async || crate::support::jobs_in(&pool, JobState::Completed).await == 1_500).await;
+    eventually("all are completed", async || jobs_in(&pool, JobState::Completed).await == 1_500).await;
     worker.shutdown().await;
     let crashed: i64 = sqlx::query_scalar("SELECT count(*) FROM haulage.jobs WHERE crashes > 0").fetch_one(&pool).await.unwrap();
     assert_eq!(crashed, 0);
@@ -340,7 +341,7 @@ async fn a_backlog_whose_enqueue_took_long_to_commit_is_drained_at_full_speed() 
     tokio::time::sleep(Duration::from_millis(2_500)).await; // it has run for long, and the bound no longer waits for it
     tx.commit().await.unwrap();
     let committed = std::time::Instant::now();
-    eventually("drained", async || crate::support::jobs_in(&pool, JobState::Completed).await == 15_000).await;
+    eventually("drained", async || jobs_in(&pool, JobState::Completed).await == 15_000).await;
     // A thousand a second, which is what sweeps alone would do, takes fifteen.
     assert!(committed.elapsed() < Duration::from_secs(12), "{:?}", committed.elapsed());
     worker.shutdown().await;
@@ -362,7 +363,7 @@ async fn a_bulk_enqueue_that_takes_long_beside_an_idle_worker_is_picked_up_at_it
         }
         tx.commit().await.unwrap();
         let committed = std::time::Instant::now();
-        eventually("drained", async || crate::support::jobs_in(&pool, JobState::Completed).await == 2_000 * (round + 1)).await;
+        eventually("drained", async || jobs_in(&pool, JobState::Completed).await == 2_000 * (round + 1)).await;
         match round {
             0 => usual = committed.elapsed(),
             _ => assert!(committed.elapsed() < usual * 2 + Duration::from_secs(1), "{:?}, usually {usual:?}", committed.elapsed()),
@@ -448,4 +449,146 @@ async fn a_suspect_that_is_given_back_stays_a_suspect() {
     }
     worker.shutdown().await;
     assert_eq!(most.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
+// Each process looked for one a second, so that what two crashes of a busy fleet had left waited for minutes.
+#[tokio::test]
+async fn a_crowd_of_suspects_is_run_one_after_the_other_without_a_wait() {
+    let pool = database().await.pool();
+    haulage::enqueue_all(&pool, (0..60).map(|n| Count { n })).await.unwrap();
+    sqlx::query("UPDATE haulage.live_jobs SET crashes = 2, state = 3, place = 3, parked_for = 3").execute(&pool).await.unwrap();
+    let worker = worker(&pool).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
+    within(Duration::from_secs(20), "sixty suspects have run in a third of a minute", async || {
+        jobs_in(&pool, JobState::Completed).await == 60
+    })
+    .await;
+    worker.shutdown().await;
+}
+
+// The lease of such a claim was taken for one that had ended and its row was removed, so that nobody ever took the job from the worker.
+#[tokio::test]
+async fn a_suspect_whose_claim_is_answered_after_all_leases_were_lost_comes_back() {
+    let pool = database().await.pool();
+    let worker = worker(&pool).lease(Duration::from_secs(6)).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
+    let mut leases = pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE haulage.leases IN SHARE MODE").execute(&mut *leases).await.unwrap();
+    let id = Count { n: 1 }.with().queue("elsewhere").enqueue(&pool).await.unwrap().id();
+    sqlx::query("UPDATE haulage.live_jobs SET queue = 'default', crashes = 2, state = 3, place = 3, parked_for = 3 WHERE id = $1")
+        .bind(id.0)
+        .execute(&pool)
+        .await
+        .unwrap();
+    let suspects_claim = async |condition: &'static str| -> bool {
+        let sql = format!(
+            "SELECT EXISTS (
+                SELECT FROM pg_stat_activity AS a, haulage.workers AS w
+                WHERE a.datname = current_database() AND a.query LIKE '-- Takes at most one suspect%' AND a.wait_event_type = 'Lock' AND {condition}
+             )"
+        );
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&pool).await.unwrap()
+    };
+    // It is given up after a lease, and begun anew: the next one is under way when the deadline of the leases passes.
+    eventually("it is claimed", async || suspects_claim("clock_timestamp() - a.query_start > '2 s'").await).await;
+    // No heartbeat is answered any more.
+    let mut row = pool.begin().await.unwrap();
+    sqlx::query("SELECT id FROM haulage.workers FOR UPDATE").execute(&mut *row).await.unwrap();
+    let around = "a.query_start < w.heartbeat_at + interval '5.7 s' AND clock_timestamp() > w.heartbeat_at + interval '6.5 s'";
+    eventually("a claim has waited since before the deadline", async || suspects_claim(around).await).await;
+    leases.rollback().await.unwrap();
+    let claimed = "SELECT state = 2 FROM haulage.live_jobs";
+    eventually("the claim is made", async || sqlx::query_scalar(claimed).fetch_one(&pool).await.unwrap()).await;
+    row.rollback().await.unwrap();
+    wait_for_state(&pool, id, JobState::Completed).await;
+    worker.shutdown().await;
+}
+
+/// A job that a worker holds who is not there, in a queue that is served.
+async fn job_of_an_absent_worker(pool: &PgPool) -> haulage::JobId {
+    let id = Count { n: 1 }.with().queue("elsewhere").enqueue(pool).await.unwrap().id();
+    let mut tx = pool.begin().await.unwrap();
+    sqlx::query("UPDATE haulage.live_jobs SET state = 2, lease = id, attempt = 1, claimed_at = now(), queue = 'default' WHERE id = $1")
+        .bind(id.0)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    sqlx::query("INSERT INTO haulage.leases (id, worker, ids) VALUES ($1, 77, ARRAY[$1])").bind(id.0).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    id
+}
+
+// A connection that took longer than a beat was begun anew with each, and so never made, while the server was busy with those given up.
+#[tokio::test]
+async fn heartbeats_go_on_although_it_takes_longer_than_one_to_connect() {
+    let pool = database().await.pool();
+    let (through, faults) = through_relay(&pool).await;
+    let worker = worker(&through).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
+    // To connect takes five messages and more; a beat, two.
+    faults.delay(Duration::from_millis(350));
+    faults.cut(Cut::Fin);
+    let cut: String = sqlx::query_scalar("SELECT clock_timestamp()::text").fetch_one(&pool).await.unwrap();
+    eventually("a heartbeat has come since all connections were cut", async || {
+        let beaten =
+            "SELECT EXISTS (SELECT FROM haulage.workers WHERE dead_at IS NULL AND heartbeat_at > $1::timestamptz + interval '2 s')";
+        sqlx::query_scalar(beaten).bind(&cut).fetch_one(&pool).await.unwrap()
+    })
+    .await;
+    faults.heal();
+    worker.shutdown().await;
+}
+
+/// Sessions of workers that wait for a lock.
+async fn waiting_sessions(pool: &PgPool) -> Vec<i32> {
+    sqlx::query_scalar(
+        "SELECT pid FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name LIKE 'haulage %' AND wait_event_type = 'Lock'",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap()
+}
+
+// It was noticed only after two minutes, and with a single worker left nobody did its duties meanwhile.
+#[tokio::test]
+async fn the_only_worker_takes_a_dead_ones_jobs_in_time_although_the_connection_of_its_duties_has_fallen_silent() {
+    let pool = database().await.pool();
+    let (through, faults) = through_relay(&pool).await;
+    let lease = Duration::from_millis(1_500);
+    let worker = worker(&through).lease(lease).handle(|_: Count| async {}).build().unwrap().start().await.unwrap();
+    // It has a connection for its duties.
+    let first = job_of_an_absent_worker(&pool).await;
+    wait_for_state(&pool, first, JobState::Completed).await;
+    faults.silence_duties();
+    eventually("the connection of its duties is silent", async || faults.silenced.load(Relaxed) == 1).await;
+    let second = job_of_an_absent_worker(&pool).await;
+    within(lease + Duration::from_secs(5), "the dead worker's job runs", async || {
+        job(&pool, second).await.unwrap().is_some_and(|job| job.state == JobState::Completed)
+    })
+    .await;
+    worker.shutdown().await;
+}
+
+// Each new connection waited beside the old one, whose session knew nothing of its end: a session more with every lease and task.
+#[tokio::test]
+async fn a_locked_table_gathers_no_sessions_of_connections_that_were_given_up() {
+    let pool = database().await.pool();
+    let worker = worker(&pool).heartbeat(Duration::from_millis(100)).lease(Duration::from_millis(500)).handle(|_: Count| async {});
+    let worker = worker.build().unwrap().start().await.unwrap();
+    let id = Count { n: 1 }.enqueue(&pool).await.unwrap().id();
+    wait_for_state(&pool, id, JobState::Completed).await;
+    let mut lock = pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE haulage.live_jobs IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
+    let (mut seen, mut most) = (HashSet::new(), 0);
+    eventually("connections were given up more than once", async || {
+        let waiting = waiting_sessions(&pool).await;
+        most = most.max(waiting.len());
+        seen.extend(waiting);
+        seen.len() >= 10
+    })
+    .await;
+    lock.rollback().await.unwrap();
+    // A session each for claims and duties; and for a moment the next beside the last.
+    assert!(most <= 5, "{most} sessions waited at once");
+    let id = Count { n: 2 }.enqueue(&pool).await.unwrap().id();
+    wait_for_state(&pool, id, JobState::Completed).await;
+    worker.shutdown().await;
 }

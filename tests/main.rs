@@ -41,6 +41,7 @@ mod other_languages;
 mod outcomes;
 mod pages;
 mod partitions;
+mod pooler;
 mod queues;
 mod quiet;
 mod reading_pages;

@@ -12,7 +12,7 @@ use haulage::{Ctx, Job, JobDetail, JobError, JobId, JobState, Outcome, job, job_
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
-use crate::support::{Count, Log, database, eventually, proxy::losing_a_commit, wait_for_state, worker};
+use crate::support::{Count, Log, database, eventually, through_relay, wait_for_state, worker};
 
 /// Enqueues one job, runs it to the state, returns its story.
 async fn story<F, Fut>(pool: &PgPool, job: haulage::Enqueue<Count>, handler: F, state: JobState) -> JobDetail
@@ -222,13 +222,13 @@ async fn an_error_after_the_completion_changes_nothing() {
 async fn a_commit_whose_answer_was_lost_is_found_in_the_history() {
     let pool = database().await.pool();
     sqlx::query("CREATE TABLE effects (n bigint)").execute(&pool).await.unwrap();
-    let (through, switch) = losing_a_commit(&pool).await;
+    let (through, faults) = through_relay(&pool).await;
     let handler = move |job: Count, ctx: Ctx| {
-        let switch = switch.clone();
+        let faults = faults.clone();
         async move {
             let mut tx = ctx.begin().await?;
             sqlx::query("INSERT INTO effects VALUES ($1)").bind(job.n).execute(&mut *tx).await?;
-            switch.store(true, Ordering::Release);
+            faults.swallow_commits(1);
             ctx.complete(tx).await
         }
     };

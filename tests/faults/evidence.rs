@@ -57,6 +57,18 @@ pub(crate) struct Effect {
     pub(crate) attempt: i32,
 }
 
+/// What was done to the run that a check must know of. Times are uptimes.
+#[derive(Debug, Clone)]
+pub(crate) struct Broken {
+    /// When the server forgot what was not flushed.
+    pub(crate) crashes: Vec<f64>,
+    pub(crate) deaths: Vec<Death>,
+    /// What took the server away, when, and since when it, or its replica, takes writes again.
+    pub(crate) outages: Vec<(&'static str, f64, f64)>,
+    /// Since when the schema of the version before is this one's.
+    pub(crate) migrated: Option<f64>,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Evidence {
     /// In the order in which they happened.
@@ -72,9 +84,7 @@ pub(crate) struct Evidence {
     pub(crate) fires: Vec<(f64, Option<i64>)>,
     pub(crate) histories: Vec<(String, Vec<Line>)>,
     pub(crate) enqueues: HashMap<String, Option<Enqueued>>,
-    /// When the server forgot what was not flushed, as uptime.
-    pub(crate) crashes: Vec<f64>,
-    pub(crate) deaths: Vec<Death>,
+    pub(crate) broken: Broken,
     /// The database's clock minus the uptime.
     pub(crate) offset: f64,
     /// The database's clock when this was gathered.
@@ -82,7 +92,7 @@ pub(crate) struct Evidence {
 }
 
 impl Evidence {
-    pub(crate) async fn gather(pool: &PgPool, folder: &Path, crashes: Vec<f64>, deaths: Vec<Death>) -> anyhow::Result<Self> {
+    pub(crate) async fn gather(pool: &PgPool, folder: &Path, broken: Broken) -> anyhow::Result<Self> {
         let mut tx = pool.begin().await?;
         sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(&mut *tx).await?;
         let before = uptime();
@@ -127,7 +137,7 @@ impl Evidence {
             }
         }
         let (workers, deleted) = (workers.into_iter().collect(), deleted.into_iter().collect());
-        Ok(Self { jobs, effects, leases, workers, deleted, fires, histories, enqueues, crashes, deaths, offset, now })
+        Ok(Self { jobs, effects, leases, workers, deleted, fires, histories, enqueues, broken, offset, now })
     }
 
     /// The process that took a lease, if it is known.

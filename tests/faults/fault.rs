@@ -8,7 +8,10 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::{clock::uptime, fleet::Fleet, plan::Fault, role::Kind, server::Postgres};
+use crate::{clock::uptime, evidence::Broken, fleet::Fleet, plan::Fault, role::Kind, server::Postgres};
+
+/// A migration goes through within this time, under load, with forgotten sessions and held snapshots.
+const MIGRATION: Duration = Duration::from_secs(30);
 
 /// A fault as it was done.
 #[derive(Debug, Clone)]
@@ -19,10 +22,25 @@ pub(crate) struct Done {
     pub(crate) hit: bool,
 }
 
+/// What the relays did.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Relayed {
+    /// Answers to COMMIT swallowed.
+    pub(crate) commits: u64,
+    /// Other answers swallowed.
+    pub(crate) answers: u64,
+    /// Connections fallen silent.
+    pub(crate) silenced: u64,
+    /// Statements broken on their way.
+    pub(crate) rewritten: u64,
+}
+
 pub(crate) struct Breaker {
     pub(crate) postgres: Postgres,
     pub(crate) fleet: Fleet,
     pub(crate) done: Vec<Done>,
+    outages: Vec<(&'static str, f64, f64)>,
+    migrated: Option<f64>,
     undo: Vec<(Instant, Undo)>,
     /// Sessions that hold a lock or a snapshot.
     sessions: JoinSet<()>,
@@ -37,7 +55,7 @@ enum Undo {
 
 impl Breaker {
     pub(crate) fn new(postgres: Postgres, fleet: Fleet) -> Self {
-        Self { postgres, fleet, done: Vec::new(), undo: Vec::new(), sessions: JoinSet::new() }
+        Self { postgres, fleet, done: Vec::new(), outages: Vec::new(), migrated: None, undo: Vec::new(), sessions: JoinSet::new() }
     }
 
     /// What is due: the ends of faults, new processes for old ones.
@@ -83,6 +101,7 @@ impl Breaker {
             }
             Fault::SwallowCommits(many) => self.fleet.relays().for_each(|relay| relay.faults.swallow_commits(many)),
             Fault::SwallowAnswers(worker, many) => self.fleet.relay(worker).faults.swallow_answers(many),
+            Fault::SilenceConnections(worker, many) => self.fleet.relay(worker).faults.silence(many),
             Fault::LockTable(time) => self.session("LOCK TABLE haulage.live_jobs IN ACCESS EXCLUSIVE MODE", time),
             Fault::LockRow(time) => {
                 self.session(
@@ -90,11 +109,36 @@ impl Breaker {
                     time,
                 );
             }
+            Fault::FillDisk(time) => hit = self.postgres.fill_disk(time).await?,
+            Fault::Promote(time) => {
+                let fleet = &self.fleet;
+                let to = |port| fleet.relays().for_each(|relay| relay.faults.lead_to(port));
+                hit = self.postgres.promote(time, to).await?;
+            }
+            Fault::Migrate => {
+                self.migrate().await?;
+                self.fleet.migrated = true;
+                self.migrated = Some(uptime());
+            }
             Fault::HoldSnapshot(time) => {
                 self.session("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM haulage.live_jobs", time);
             }
         }
+        let takes_it_away = matches!(fault, Fault::StopServer(_)) || fault.forgets();
+        if hit && takes_it_away {
+            self.outages.push((fault.word(), at, uptime()));
+        }
         self.done.push(Done { at, fault, hit });
+        Ok(())
+    }
+
+    /// As a deploy would: what locks the migration's tables for longer than it waits makes it fail, and it is tried again.
+    async fn migrate(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + MIGRATION;
+        while let Err(error) = haulage::migrate(&self.postgres.pool).await {
+            anyhow::ensure!(Instant::now() < deadline, "the schema can't be migrated while workers run: {error:?}");
+            sleep(Duration::from_millis(200)).await;
+        }
         Ok(())
     }
 
@@ -137,10 +181,24 @@ impl Breaker {
         self.fleet.tend()
     }
 
+    pub(crate) fn broken(&self) -> Broken {
+        Broken {
+            crashes: self.done.iter().filter(|done| done.fault.forgets()).map(|done| done.at).collect(),
+            deaths: self.fleet.deaths.clone(),
+            outages: self.outages.clone(),
+            migrated: self.migrated,
+        }
+    }
+
     /// The relays' own count of what they did.
-    pub(crate) fn swallowed(&self) -> (u64, u64, u64) {
+    pub(crate) fn relayed(&self) -> Relayed {
         use std::sync::atomic::Ordering::Relaxed;
         let sum = |count: fn(&crate::relay::Faults) -> u64| self.fleet.relays().map(|relay| count(&relay.faults)).sum();
-        (sum(|f| f.swallowed_commits.load(Relaxed)), sum(|f| f.swallowed_answers.load(Relaxed)), sum(|f| f.rewritten.load(Relaxed)))
+        Relayed {
+            commits: sum(|f| f.swallowed_commits.load(Relaxed)),
+            answers: sum(|f| f.swallowed_answers.load(Relaxed)),
+            silenced: sum(|f| f.silenced.load(Relaxed)),
+            rewritten: sum(|f| f.rewritten.load(Relaxed)),
+        }
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     clock::uptime,
     mutant::Mutant,
     plan::{PRODUCERS, WORKERS},
+    previous::{MARK, Previous},
     process::{Death, Process, faketime},
     relay::Relay,
     role::{Kind, Role},
@@ -23,6 +24,9 @@ pub(crate) struct Fleet {
     folder: PathBuf,
     seed: u64,
     mutant: Option<Mutant>,
+    previous: Option<Previous>,
+    /// The schema is this version's: half of the processes that are started from now on are, too.
+    pub(crate) migrated: bool,
     started: u64,
     pub(crate) deaths: Vec<Death>,
     /// Nothing is broken but what is killed from now on.
@@ -44,19 +48,37 @@ struct Place {
 }
 
 impl Fleet {
-    pub(crate) async fn start(folder: PathBuf, seed: u64, mutant: Option<Mutant>, postgres: &Postgres) -> anyhow::Result<Self> {
+    pub(crate) async fn start(
+        folder: PathBuf,
+        seed: u64,
+        mutant: Option<Mutant>,
+        previous: Option<Previous>,
+        postgres: &Postgres,
+    ) -> anyhow::Result<Self> {
         let faketime = faketime();
         let clock = faketime.is_some().then_some(if seed.is_multiple_of(2) { "+1h" } else { "-1h" });
         let mut places = Vec::new();
         for (kind, many) in [(Kind::Worker, WORKERS), (Kind::Producer, PRODUCERS)] {
             for number in 0..many {
                 let rewrites = mutant.filter(|_| kind == Kind::Worker).map(Mutant::rewrites).unwrap_or_default();
-                let relay = Relay::start(postgres.port, rewrites).await?;
+                let relay = Relay::start(("127.0.0.1".to_owned(), postgres.port), rewrites).await?;
                 let url = postgres.url_through(relay.port);
                 places.push(Place { kind, number, url, relay, process: None, due: Instant::now(), closed: false });
             }
         }
-        let mut fleet = Self { places, folder, seed, mutant, started: 0, deaths: Vec::new(), calm: false, clock, faketime };
+        let mut fleet = Self {
+            places,
+            folder,
+            seed,
+            mutant,
+            migrated: previous.is_none(),
+            previous,
+            started: 0,
+            deaths: Vec::new(),
+            calm: false,
+            clock,
+            faketime,
+        };
         fleet.tend()?;
         Ok(fleet)
     }
@@ -73,9 +95,10 @@ impl Fleet {
             }
             self.started += 1;
             let letter = if place.kind == Kind::Worker { 'w' } else { 'p' };
+            let before = self.previous.as_ref().filter(|_| !self.migrated || place.number.is_multiple_of(2));
             let role = Role {
                 kind: place.kind,
-                name: format!("{letter}{}-{}", place.number, self.started),
+                name: format!("{letter}{}-{}{}", place.number, self.started, if before.is_some() { MARK } else { "" }),
                 url: place.url.clone(),
                 folder: self.folder.clone(),
                 seed: self.seed.wrapping_mul(1_000).wrapping_add(self.started),
@@ -83,7 +106,7 @@ impl Fleet {
             };
             let skewed = place.kind == Kind::Worker && place.number + 1 == WORKERS;
             let clock = self.faketime.as_deref().zip(self.clock).filter(|_| skewed);
-            place.process = Some(Process::start(&role, clock)?);
+            place.process = Some(Process::start(&role, before.map(|before| before.program.as_path()), clock)?);
         }
         Ok(())
     }

@@ -18,11 +18,15 @@ mod plan;
 mod report;
 mod run;
 
+mod disk;
 mod fault;
 mod fleet;
+mod previous;
 mod process;
+#[path = "../support/relay.rs"]
 mod relay;
 mod server;
+mod standby;
 
 mod handler;
 mod job;
@@ -47,10 +51,7 @@ use std::{
 use anyhow::Context;
 use clap::Parser;
 
-use crate::{mutant::Mutant, options::Options, plan::Plan, report::Report, role::Role, run::Run};
-
-/// A mutant is caught within this time, and then what is left to do is not done.
-const MUTANT: Duration = Duration::from_secs(25);
+use crate::{mutant::Mutant, options::Options, plan::Plan, previous::Previous, report::Report, role::Role, run::Run};
 
 fn main() -> anyhow::Result<ExitCode> {
     if let Some(role) = Role::of_this_process() {
@@ -60,12 +61,17 @@ fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
     let time = Duration::from_secs(options.seconds);
     if options.plan {
-        print!("{}", Plan::new(options.seed, time));
+        print!("{}", Plan::new(options.seed, time, options.previous.is_some()));
         return Ok(ExitCode::SUCCESS);
     }
     let mutants = mutants(options.mutants.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let reports = runtime.block_on(all(&options, &mutants))?;
+    if let Some(path) = &options.report {
+        let runs: String = reports.iter().filter(|report| report.mutant.is_none()).map(|report| format!("{report}\n")).collect();
+        fs::write(path, format!("{runs}{}\n", summary(&reports)))
+            .with_context(|| format!("the report could not be written to {path:?}"))?;
+    }
     if let Some(path) = &options.json {
         fs::write(path, serde_json::to_string_pretty(&reports)?).with_context(|| format!("the report could not be written to {path:?}"))?;
     }
@@ -82,7 +88,7 @@ async fn all(options: &Options, mutants: &[Mutant]) -> anyhow::Result<Vec<Report
         reports.push(report);
     }
     for mutant in mutants {
-        let report = one(options, options.seed, MUTANT, Some(*mutant)).await?;
+        let report = one(options, options.seed, mutant.time(), Some(*mutant)).await?;
         println!("mutant {}: {}", mutant.name(), report.caught().map_or_else(|| "NOT CAUGHT".to_owned(), ToString::to_string));
         reports.push(report);
     }
@@ -92,7 +98,8 @@ async fn all(options: &Options, mutants: &[Mutant]) -> anyhow::Result<Vec<Report
 
 async fn one(options: &Options, seed: u64, time: Duration, mutant: Option<Mutant>) -> anyhow::Result<Report> {
     let folder = Folder::new(mutant.map_or("run", Mutant::name), options.keep)?;
-    let report = Run { seed, time, mutant, folder: &folder.path }.run().await?;
+    let previous = options.previous.as_deref().filter(|_| mutant.is_none()).map(Previous::new).transpose()?;
+    let report = Run { seed, time, mutant, previous, folder: &folder.path }.run().await?;
     if mutant.is_none() && !report.is_valid() {
         folder.keep();
     }
@@ -175,5 +182,9 @@ impl Drop for Folder {
 
 /// The database's files are large and of no use once the server is gone.
 fn remove(path: &Path, keep: bool) {
-    fs::remove_dir_all(if keep { path.join("postgres") } else { path.to_owned() }).ok();
+    if keep {
+        ["postgres", "disk", "replica"].iter().for_each(|data| drop(fs::remove_dir_all(path.join(data))));
+    } else {
+        fs::remove_dir_all(path).ok();
+    }
 }

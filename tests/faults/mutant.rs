@@ -3,21 +3,18 @@
 //! The engine itself holds no hook for it. A statement is broken on its way to the server, by the relay; a function of the schema is
 //! broken in the database; and two are played by our own handler and enqueuer. So what is run without a mutant is what is shipped.
 
+use std::time::Duration;
+
 use sqlx::PgPool;
 
-/// Text of a statement of the workers, and what stands in its place.
-#[derive(Debug, Clone)]
-pub(crate) struct Rewrite {
-    /// The statement it must be in, or the mutant has rotted.
-    pub(crate) statement: &'static str,
-    pub(crate) from: &'static str,
-    pub(crate) to: String,
-}
+use crate::relay::Rewrite;
 
 /// One way to break the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mutant {
     CompleteById,
+    TokensRepeat,
+    ClaimWithoutLock,
     RescueById,
     NoAttemptCount,
     AcknowledgeFirst,
@@ -30,8 +27,10 @@ pub(crate) enum Mutant {
 }
 
 impl Mutant {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::CompleteById,
+        Self::TokensRepeat,
+        Self::ClaimWithoutLock,
         Self::RescueById,
         Self::NoAttemptCount,
         Self::AcknowledgeFirst,
@@ -46,6 +45,8 @@ impl Mutant {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::CompleteById => "complete-by-id",
+            Self::TokensRepeat => "tokens-repeat",
+            Self::ClaimWithoutLock => "claim-without-lock",
             Self::RescueById => "rescue-by-id",
             Self::NoAttemptCount => "no-attempt-count",
             Self::AcknowledgeFirst => "acknowledge-first",
@@ -62,6 +63,8 @@ impl Mutant {
     pub(crate) fn what(self) -> &'static str {
         match self {
             Self::CompleteById => "jobs are completed by their id alone, whoever holds the lease",
+            Self::TokensRepeat => "tokens repeat, as those of a sequence do across a server crash: only their last bit is compared",
+            Self::ClaimWithoutLock => "a claim chooses jobs without locking them, and takes a moment to take them",
             Self::RescueById => "a rescue takes the jobs of a dead worker's leases whoever holds them now",
             Self::NoAttemptCount => "a claim does not count as an attempt",
             Self::AcknowledgeFirst => "the completion is committed before the effects",
@@ -72,6 +75,14 @@ impl Mutant {
             Self::LimitTooHigh => "two more jobs of a key are let in than its limit allows",
             Self::KeyNotHeld => "a unique key that is held gives a new job all the same",
         }
+    }
+
+    /// Load and faults go on for so long, unless it is caught before. What only loses jobs is seen when no more are enqueued.
+    pub(crate) fn time(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::BoundSkips | Self::ReplyNeverGivenBack => 10,
+            _ => 25,
+        })
     }
 
     pub(crate) fn named(name: &str) -> Option<Self> {
@@ -85,6 +96,20 @@ impl Mutant {
         let rewrite = |statement, from, to: &str| vec![Rewrite { statement, from, to: to.to_owned() }];
         match self {
             Self::CompleteById => rewrite(complete, "WHERE l.id = f.id AND l.lease = f.lease AND l.state = 2", "WHERE l.id = f.id"),
+            Self::TokensRepeat => rewrite(
+                complete,
+                "WHERE l.id = f.id AND l.lease = f.lease AND l.state = 2",
+                "WHERE l.id = f.id AND l.lease & 1 = f.lease & 1 AND l.state = 2",
+            ),
+            // By their ids: since 15.15, 14.20 and the like the server itself lets go a row that is no longer at its place in the table.
+            Self::ClaimWithoutLock => rewrite(
+                claim,
+                "WHERE j.ctid = ANY ((SELECT places_in_table FROM chosen)::tid[])",
+                "WHERE j.id = ANY (ARRAY (
+                    SELECT t.id FROM haulage.live_jobs AS t, pg_sleep(0.01)
+                    WHERE t.ctid = ANY ((SELECT places_in_table FROM chosen)::tid[])
+                ))",
+            ),
             Self::RescueById => rewrite(
                 include_str!("../../crates/queue/src/sql/rescue_jobs.sql"),
                 "AND j.lease = (SELECT id FROM lost)\n    FOR UPDATE",
@@ -111,6 +136,7 @@ impl Mutant {
     /// A function of the schema, what stands in it, and what is put in its place.
     fn function(self) -> Option<(&'static str, &'static str, &'static str)> {
         match self {
+            Self::ClaimWithoutLock => Some(("ready_jobs", "FOR UPDATE SKIP LOCKED", "")),
             Self::LimitTooHigh => Some(("admit_keys", "lim.max_running - (", "lim.max_running + 2 - (")),
             Self::KeyNotHeld => Some((
                 "reserve_unique_key",

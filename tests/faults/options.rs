@@ -20,6 +20,12 @@ pub(crate) struct Options {
     /// Broken engines that the checker must catch: a name, or `all`.
     #[arg(long)]
     pub(crate) mutants: Option<String>,
+    /// The version before, as `.ci/previous` has built it into this folder: the run begins with its schema and its processes.
+    #[arg(long)]
+    pub(crate) previous: Option<PathBuf>,
+    /// The report as it is printed.
+    #[arg(long)]
+    pub(crate) report: Option<PathBuf>,
     /// The report as JSON.
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,

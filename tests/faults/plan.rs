@@ -30,9 +30,17 @@ pub(crate) enum Fault {
     BlackHoleIn(usize, Duration),
     SwallowCommits(i64),
     SwallowAnswers(usize, i64),
+    /// So many of its connections, each as it is used next, carry nothing any more, and nobody closes them.
+    SilenceConnections(usize, i64),
     LockTable(Duration),
     LockRow(Duration),
     HoldSnapshot(Duration),
+    /// Nothing more fits on the server's disk.
+    FillDisk(Duration),
+    /// The server is lost, and its replica takes no writes for so long before it is promoted.
+    Promote(Duration),
+    /// The schema of the version before becomes that of this one, while its workers run.
+    Migrate,
 }
 
 impl Fault {
@@ -56,10 +64,19 @@ impl Fault {
             Self::BlackHoleIn(..) => "black hole, inwards",
             Self::SwallowCommits(_) => "answers to COMMIT swallowed",
             Self::SwallowAnswers(..) => "other answers swallowed",
+            Self::SilenceConnections(..) => "connections fallen silent",
             Self::LockTable(_) => "table locked",
             Self::LockRow(_) => "row locked by a forgotten session",
             Self::HoldSnapshot(_) => "snapshot held",
+            Self::FillDisk(_) => "disk full",
+            Self::Promote(_) => "replica promoted",
+            Self::Migrate => "schema migrated",
         }
+    }
+
+    /// Whether the server may forget what it had not flushed.
+    pub(crate) fn forgets(self) -> bool {
+        matches!(self, Self::CrashServer | Self::RestartServer | Self::FillDisk(_) | Self::Promote(_))
     }
 }
 
@@ -85,6 +102,12 @@ impl Plan {
             let worker = random.random_range(0..WORKERS);
             let fault = match mutant {
                 Mutant::CompleteById => Fault::StopWorker(worker, LEASE.mul_f64(random.random_range(1.25..1.6))),
+                // Who stands still has claimed what the crash forgets, and finishes it while another one has it.
+                Mutant::TokensRepeat => {
+                    let time = LEASE.mul_f64(random.random_range(0.3..0.6));
+                    steps.push(Step { at, fault: Fault::StopWorker(worker, time) });
+                    Fault::CrashServer
+                }
                 Mutant::RescueById | Mutant::AcknowledgeFirst => Fault::KillWorker(worker),
                 Mutant::ReplyNeverGivenBack => Fault::SwallowAnswers(worker, 4),
                 _ => break,
@@ -96,7 +119,7 @@ impl Plan {
     }
 
     /// Decks of all faults, each shuffled, so that a minute holds each at least once.
-    pub(crate) fn new(seed: u64, time: Duration) -> Self {
+    pub(crate) fn new(seed: u64, time: Duration, previous: bool) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let (mut steps, mut at) = (Vec::new(), Duration::from_secs(3));
         while at < time {
@@ -110,6 +133,15 @@ impl Plan {
                 at += Duration::from_millis(random.random_range(700..3_000));
             }
         }
+        // Once, and after the disk was full, which its replica's is not.
+        let promotion = Fault::Promote(Duration::from_millis(random.random_range(2_000..4_000)));
+        steps.push(Step { at: time.mul_f64(random.random_range(0.5..0.8)), fault: promotion });
+        let full = Fault::FillDisk(Duration::from_millis(random.random_range(500..2_000)));
+        steps.push(Step { at: time.mul_f64(random.random_range(0.1..0.4)), fault: full });
+        if previous {
+            steps.push(Step { at: time.mul_f64(random.random_range(0.2..0.3)), fault: Fault::Migrate });
+        }
+        steps.sort_by_key(|step| step.at);
         Self { steps }
     }
 }
@@ -140,6 +172,7 @@ fn deck(random: &mut StdRng) -> Vec<Fault> {
         Fault::SwallowCommits(random.random_range(2..6)),
         Fault::SwallowAnswers(worker(random), random.random_range(2..6)),
         Fault::SwallowAnswers(worker(random), random.random_range(2..6)),
+        Fault::SilenceConnections(worker(random), random.random_range(1..4)),
         Fault::LockTable(brief(random)),
         Fault::LockRow(brief(random) * 2),
         Fault::HoldSnapshot(brief(random) * 5),

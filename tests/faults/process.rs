@@ -27,9 +27,12 @@ pub(crate) struct Death {
 }
 
 impl Process {
-    /// `clock`: what libfaketime adds to its wall clock.
-    pub(crate) fn start(role: &Role, clock: Option<(&Path, &str)>) -> anyhow::Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
+    /// `program`: another one than this. `clock`: what libfaketime adds to its wall clock.
+    pub(crate) fn start(role: &Role, program: Option<&Path>, clock: Option<(&Path, &str)>) -> anyhow::Result<Self> {
+        let mut command = match program {
+            Some(program) => Command::new(program),
+            None => Command::new(std::env::current_exe()?),
+        };
         let (name, value) = role.variable();
         command.env(name, value).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         if let Some((library, offset)) = clock {

@@ -33,6 +33,7 @@ pub(crate) async fn run(role: Role) -> anyhow::Result<()> {
     let producer = Arc::new(Producer {
         history: History::open(&role.folder, &role.name)?,
         recent: Mutex::default(),
+        doomed: Mutex::default(),
         next: AtomicU64::new(0),
         pool,
         role,
@@ -61,6 +62,8 @@ struct Producer {
     pool: PgPool,
     history: History,
     recent: Mutex<VecDeque<JobId>>,
+    /// Those of them that will die of what they are told to do.
+    doomed: Mutex<VecDeque<JobId>>,
     next: AtomicU64,
 }
 
@@ -69,7 +72,9 @@ type Told = Result<Vec<JobId>, Enqueued>;
 
 impl Producer {
     async fn act(&self, random: &mut StdRng) {
-        match random.random_range(0..100) {
+        // Of those that are committed late a bound can skip some.
+        let choice = if self.role.plays(Mutant::BoundSkips) && random.random_bool(0.5) { 50 } else { random.random_range(0..100) };
+        match choice {
             0..34 => self.enqueue(random, Ending::Commit).await,
             34..42 => self.enqueue(random, Ending::RollBack).await,
             42..46 => self.enqueue(random, Ending::Vanish).await,
@@ -101,11 +106,7 @@ impl Producer {
             self.history.add(Event::Enqueued { k, how });
         }
         if let Ok(ids) = told {
-            let mut recent = self.recent.lock().unwrap();
-            recent.extend(ids);
-            while recent.len() > RECENT {
-                recent.pop_front();
-            }
+            remember(&self.recent, ids.iter().copied());
         }
     }
 
@@ -115,19 +116,22 @@ impl Producer {
         for _ in 0..random.random_range(1..4) {
             drafts.push(self.draft(random));
         }
-        let ks: Vec<String> = drafts.iter().map(|draft| draft.0.clone()).collect();
+        let ks: Vec<String> = drafts.iter().map(|draft| draft.k.clone()).collect();
+        let doomed: Vec<bool> = drafts.iter().map(|draft| draft.doomed).collect();
         let told = self.transaction(drafts, ending).await;
         self.told(ks, &told);
+        let ids = told.iter().flatten().copied();
+        remember(&self.doomed, ids.zip(doomed).filter(|(_, doomed)| *doomed).map(|(id, _)| id));
     }
 
-    async fn transaction(&self, drafts: Vec<(String, Draft)>, ending: Ending) -> Told {
+    async fn transaction(&self, drafts: Vec<Named>, ending: Ending) -> Told {
         // Until the COMMIT is sent nothing can have been committed.
         let refused = |_| Enqueued::RolledBack;
         if ending == Ending::Vanish {
             let mut connection = PgConnection::connect(&self.role.url).await.map_err(refused)?;
             let mut tx = connection.begin().await.map_err(refused)?;
-            for (_, draft) in drafts {
-                draft.enqueue(&mut tx).await.ok();
+            for named in drafts {
+                named.draft.enqueue(&mut tx).await.ok();
             }
             // No ROLLBACK is sent: the connection is gone.
             std::mem::forget(tx);
@@ -136,8 +140,8 @@ impl Producer {
         }
         let mut tx = self.pool.begin().await.map_err(refused)?;
         let mut ids = Vec::new();
-        for (_, draft) in drafts {
-            ids.push(draft.enqueue(&mut tx).await.map_err(|_| Enqueued::RolledBack)?);
+        for named in drafts {
+            ids.push(named.draft.enqueue(&mut tx).await.map_err(|_| Enqueued::RolledBack)?);
         }
         match ending {
             Ending::RollBack if self.role.plays(Mutant::CommitDespiteRollback) && ids.len() == 1 => {
@@ -155,9 +159,14 @@ impl Producer {
         Ok(ids)
     }
 
-    fn draft(&self, random: &mut StdRng) -> (String, Draft) {
-        let act = Act::random(random);
-        match random.random_range(0..10) {
+    fn draft(&self, random: &mut StdRng) -> Named {
+        let mut act = Act::random(random);
+        // Still under way when it is too late.
+        if self.role.plays(Mutant::TokensRepeat) || self.role.plays(Mutant::CompleteById) {
+            act.ms = random.random_range(400..2_000);
+        }
+        let doomed = act.fatal || act.fail == i16::MAX;
+        let (k, draft) = match random.random_range(0..10) {
             0..6 => {
                 let k = self.name(Effect::KIND);
                 let mut job = Effect { k: k.clone(), act }.with();
@@ -187,7 +196,8 @@ impl Producer {
                     Draft::Blocking(Blocking { k, act: Act { ms: act.ms.min(200), fail: act.fail.min(2), ..Act::default() } }.with()),
                 )
             }
-        }
+        };
+        Named { k, draft, doomed }
     }
 
     async fn bulk(&self, random: &mut StdRng) {
@@ -260,7 +270,10 @@ impl Producer {
             }
             5 => drop(operator.discard(&self.pool, id).await),
             6 => drop(operator.delete(&self.pool, id).await),
-            7..10 => drop(operator.retry(&self.pool, id).await),
+            7..10 => {
+                let doomed = self.doomed.lock().unwrap().pop_front();
+                operator.retry(&self.pool, doomed.unwrap_or(id)).await.ok();
+            }
             10..12 => drop(operator.run_now(&self.pool, id).await),
             12..14 => drop(operator.act(&self.pool, id, Verb::Reprioritise { priority: Priority::Low }).await),
             14 => drop(operator.move_to(&self.pool, id, "other").await),
@@ -278,6 +291,21 @@ enum Ending {
     Vanish,
     /// After so long.
     Late(Duration),
+}
+
+struct Named {
+    k: String,
+    draft: Draft,
+    doomed: bool,
+}
+
+/// The last ones.
+fn remember(list: &Mutex<VecDeque<JobId>>, ids: impl Iterator<Item = JobId>) {
+    let mut list = list.lock().unwrap();
+    list.extend(ids);
+    while list.len() > RECENT {
+        list.pop_front();
+    }
 }
 
 enum Draft {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::Serialize;
 
 use crate::{
-    invariant::{Finding, Invariant, PROMISED, Recovery},
+    invariant::{Finding, GOES_ON, Invariant, Outage, PROMISED, Recovery},
     sometimes::Sometimes,
 };
 
@@ -27,6 +27,7 @@ pub(crate) struct Report {
     pub(crate) faults: BTreeMap<&'static str, usize>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) recoveries: Vec<Recovery>,
+    pub(crate) outages: Vec<Outage>,
     pub(crate) sometimes: Vec<Sometimes>,
     /// Statements that were broken on their way.
     pub(crate) rewritten: u64,
@@ -84,6 +85,8 @@ impl fmt::Display for Report {
             )?;
             writeln!(f, "  with nothing else broken: {calm} (promised: {PROMISED} s)")?;
         }
+        let after = self.outages.iter().filter_map(|outage| Some(format!("{} {:.1} s", outage.what, outage.seconds?)));
+        writeln!(f, "  the first claim after the server was back: {} (promised: {GOES_ON} s)", after.collect::<Vec<_>>().join(", "))?;
         if let Some(seconds) = self.drained_after {
             writeln!(f, "  everything was done {seconds:.1} s after the last enqueue")?;
         }

@@ -1,4 +1,4 @@
-//! The private Postgres of a run: crashed, stopped, restarted.
+//! The private Postgres of a run: crashed, stopped, restarted, on a disk that fills up, and in the end another one, its replica.
 
 use std::{
     fs,
@@ -17,8 +17,11 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::process::signal;
+use crate::{disk::Disk, process::signal, standby::Standby};
 
+/// What it says when its disk is full, and within what time, under load.
+pub(crate) const FULL: &str = "No space left on device";
+const NOTICED: Duration = Duration::from_secs(10);
 /// A server that was killed is back within this time, or the run is void.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -26,6 +29,13 @@ pub(crate) struct Postgres {
     data: PathBuf,
     /// `None` while it is down.
     server: Option<Server>,
+    /// Whether there is, or was, a replica.
+    pub(crate) followed: bool,
+    /// Until it is promoted; and from then on what runs, until it is restarted.
+    standby: Option<Standby>,
+    promoted: Option<Standby>,
+    /// The last, so that the server ends before it goes.
+    disk: Option<Disk>,
     pid_file: PathBuf,
     /// Straight to the server, for whoever breaks and checks.
     pub(crate) pool: PgPool,
@@ -34,33 +44,56 @@ pub(crate) struct Postgres {
 }
 
 async fn start(data: PathBuf) -> anyhow::Result<Server> {
-    // What a crash of the server forgets is in its own buffers, not in the disk's; `fsync` decides only how slow it is.
-    let builder = Server::builder().from_env().data_dir(data).durable(true).setting("fsync", "off").setting("full_page_writes", "off");
+    let mut builder = Server::builder().from_env().data_dir(data).durable(true);
+    for (name, value) in [
+        // What a crash of the server forgets is in its own buffers, not in the disk's; `fsync` decides only how slow it is.
+        ("fsync", "off"),
+        ("full_page_writes", "off"),
+        ("max_wal_size", "256MB"),
+        // A replica that was away finds what it has missed.
+        ("wal_keep_size", "256MB"),
+    ] {
+        builder = builder.setting(name, value);
+    }
     Ok(spawn_blocking(move || builder.start()).await??)
 }
 
+async fn connect(options: PgConnectOptions) -> anyhow::Result<PgPool> {
+    let options = options.application_name("faults");
+    Ok(PgPoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(5)).connect_with(options).await?)
+}
+
 impl Postgres {
-    pub(crate) async fn start(folder: &Path) -> anyhow::Result<Self> {
-        let data = folder.join("postgres");
+    /// `all`: with a disk that can be filled and a replica that can be promoted, where that can be had.
+    pub(crate) async fn start(folder: &Path, all: bool) -> anyhow::Result<Self> {
+        let disk = all.then(|| Disk::mount(folder.join("disk"))).flatten();
+        let data = disk.as_ref().map_or(folder, Disk::path).join("postgres");
         let server = start(data.clone()).await?;
-        let options = server.url().parse::<PgConnectOptions>()?.application_name("faults");
-        let pool = PgPoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(5)).connect_with(options).await?;
-        let folder: String = sqlx::query_scalar("SHOW data_directory").fetch_one(&pool).await?;
+        let pool = connect(server.url().parse()?).await?;
         let port = pool.connect_options().get_port();
-        Ok(Self {
-            data,
-            pid_file: Path::new(&folder).join("postmaster.pid"),
-            pool,
-            port,
-            version: server.version().to_owned(),
-            server: Some(server),
-        })
+        let version = server.version().to_owned();
+        let pid_file = data.join("pg/postmaster.pid");
+        let mut postgres =
+            Self { data, server: Some(server), followed: false, standby: None, promoted: None, disk, pid_file, pool, port, version };
+        if all {
+            let (url, data) = (postgres.url(), folder.join("replica"));
+            postgres.standby = Standby::follow(&postgres.data, postgres.postmaster()?, &postgres.pool, &url, data).await?;
+            postgres.followed = postgres.standby.is_some();
+        }
+        Ok(postgres)
+    }
+
+    fn url(&self) -> String {
+        self.server.as_ref().map(Server::url).unwrap_or_default().to_owned()
+    }
+
+    pub(crate) fn has_disk(&self) -> bool {
+        self.disk.is_some()
     }
 
     /// For a process that connects through the relay at this port.
     pub(crate) fn url_through(&self, port: u16) -> String {
-        let url = self.server.as_ref().map(Server::url).unwrap_or_default();
-        format!("{}?sslmode=disable", url.replace(&format!(":{}/", self.port), &format!(":{port}/")))
+        format!("{}?sslmode=disable", self.url().replace(&format!(":{}/", self.port), &format!(":{port}/")))
     }
 
     fn postmaster(&self) -> anyhow::Result<u32> {
@@ -82,11 +115,72 @@ impl Postgres {
     /// `pg_ctl restart -m immediate`.
     pub(crate) async fn restart(&mut self) -> anyhow::Result<()> {
         signal("QUIT", self.postmaster()?);
-        let server = self.server.take();
-        // The shell around it ends with it; its status is that of a server that was killed.
-        spawn_blocking(move || drop(server)).await?;
-        self.server = Some(start(self.data.clone()).await?);
+        self.start_again().await?;
         self.answers().await
+    }
+
+    async fn start_again(&mut self) -> anyhow::Result<()> {
+        let (server, promoted) = (self.server.take(), self.promoted.take());
+        // The shell around it ends with it; its status is that of a server that was killed.
+        spawn_blocking(move || drop((server, promoted))).await?;
+        self.server = Some(start(self.data.clone()).await?);
+        Ok(())
+    }
+
+    /// Its disk is full until it has noticed, and for so long after that. A server that can't write its log ends, and one that can't
+    /// recover does not come back by itself.
+    pub(crate) async fn fill_disk(&mut self, time: Duration) -> anyhow::Result<bool> {
+        let Some(disk) = self.disk.as_ref().filter(|disk| self.data.starts_with(disk.path())) else { return Ok(false) };
+        // What is written meanwhile makes it fail.
+        if !(0..10).any(|_| disk.fill()) {
+            return Ok(false);
+        }
+        // Pages that the server has room in are used up first.
+        let (before, noticed_by) = (self.said(FULL), Instant::now() + NOTICED);
+        while self.said(FULL) == before && Instant::now() < noticed_by {
+            sleep(Duration::from_millis(50)).await;
+        }
+        sleep(time).await;
+        disk.free();
+        let deadline = Instant::now() + PATIENCE;
+        while sqlx::query("SELECT 1").execute(&self.pool).await.is_err() {
+            anyhow::ensure!(Instant::now() < deadline, "Postgres has not come back after its disk was full");
+            if !self.postmaster().is_ok_and(|pid| Path::new(&format!("/proc/{pid}")).exists()) {
+                self.start_again().await?;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        Ok(true)
+    }
+
+    /// The server dies, and for so long only its replica is there, which takes no writes; then it is promoted. `to` sends everybody to the
+    /// port of the replica. Returns whether there is one.
+    pub(crate) async fn promote(&mut self, time: Duration, to: impl FnOnce(u16)) -> anyhow::Result<bool> {
+        let Some(standby) = self.standby.take() else { return Ok(false) };
+        // As its machine would be lost: nothing of it waits for anything.
+        let postmaster = self.postmaster()?;
+        let children = children_of(postmaster);
+        [postmaster].iter().chain(&children).for_each(|process| signal("KILL", *process));
+        let server = self.server.take();
+        spawn_blocking(move || drop(server)).await?;
+        to(standby.port);
+        sleep(time).await;
+        self.pool = connect((*self.pool.connect_options()).clone().port(standby.port)).await?;
+        sqlx::query("SELECT pg_promote()").execute(&self.pool).await?;
+        self.port = standby.port;
+        self.data = standby.data.clone();
+        self.pid_file = self.data.join("pg/postmaster.pid");
+        self.promoted = Some(standby);
+        self.answers().await?;
+        Ok(true)
+    }
+
+    /// How often its log says so.
+    pub(crate) fn said(&self, text: &str) -> u64 {
+        let logs = [Some(self.data.join("log")), self.disk.as_ref().map(|disk| disk.path().join("postgres/log"))];
+        let mut logs: Vec<PathBuf> = logs.into_iter().flatten().collect();
+        logs.dedup();
+        logs.iter().filter_map(|log| fs::read(log).ok()).map(|log| String::from_utf8_lossy(&log).matches(text).count() as u64).sum()
     }
 
     /// All its processes stand still for so long.

@@ -7,9 +7,12 @@ use serde::Serialize;
 
 use crate::{
     evidence::{Evidence, Op},
+    fault::Relayed,
     history::{End, Enqueued, Event},
     job::Tick,
+    previous::MARK,
     role::Kind,
+    server::{FULL, Postgres},
 };
 
 #[derive(Debug, Clone, Serialize)]
@@ -20,8 +23,7 @@ pub(crate) struct Sometimes {
     pub(crate) needed: bool,
 }
 
-/// `swallowed`: answers to COMMIT, other answers.
-pub(crate) fn count(evidence: &Evidence, folder: &Path, swallowed: (u64, u64)) -> Vec<Sometimes> {
+pub(crate) fn count(evidence: &Evidence, folder: &Path, relayed: Relayed, postgres: &Postgres) -> Vec<Sometimes> {
     let logs = logs(folder);
     let said = |text: &str| logs.matches(text).count() as u64;
     let changes = || evidence.jobs.values().flatten();
@@ -58,8 +60,10 @@ pub(crate) fn count(evidence: &Evidence, folder: &Path, swallowed: (u64, u64)) -
             evidence.enqueues.iter().filter(|(k, how)| matches!(how, None | Some(Enqueued::Unknown)) && names.contains(k.as_str())).count()
                 as u64,
         ),
-        ("answers to COMMIT swallowed", swallowed.0),
-        ("other answers swallowed", swallowed.1),
+        ("answers to COMMIT swallowed", relayed.commits),
+        ("other answers swallowed", relayed.answers),
+        ("connections fallen silent", relayed.silenced),
+        ("sessions ended whose connections were given up", said("ended the session of a connection that was given up")),
         ("claims without an answer given back", said("gave back jobs whose claim had lost its answer")),
         ("listening connections lost", said("the listening connection failed")),
         ("attempts failed", said("the attempt failed")),
@@ -74,18 +78,28 @@ pub(crate) fn count(evidence: &Evidence, folder: &Path, swallowed: (u64, u64)) -
         ("jobs put in line at their time", count(&|c| !c.finished && c.was.state == 0 && c.is.state == 1)),
         ("instants of the schedule", count(&|c| !c.finished && c.op == Op::Insert && c.kind == Tick::KIND)),
     ];
+    let full = ("writes refused by a full disk", postgres.said(FULL));
+    let read_only = ("refusals of a replica noticed", said("during recovery") + said("in a read-only transaction"));
     let other = [
         ("claims forgotten by a crash of the server", forgotten),
         ("attempts timed out", said("the attempt timed out")),
         ("handlers found to block their thread", said("the handler has blocked")),
     ];
     let make = |needed| move |(what, times): (&'static str, u64)| Sometimes { what, times, needed };
-    needed.into_iter().map(make(true)).chain(other.into_iter().map(make(false))).collect()
+    let migrated = evidence.broken.migrated.map(|at| at + evidence.offset);
+    let of_before = |change: &crate::evidence::Change| {
+        change.worker.and_then(|worker| evidence.workers.get(&worker)).is_some_and(|process| process.ends_with(MARK))
+    };
+    let before = count(&|c| c.finished && c.op == Op::Insert && migrated.is_some_and(|at| c.at > at) && of_before(c));
+    let before = ("jobs ended by the version before, on this one's schema", before);
+    let here = [make(postgres.has_disk())(full), make(postgres.followed)(read_only)];
+    let here = here.into_iter().chain(migrated.map(|_| make(true)(before)));
+    needed.into_iter().map(make(true)).chain(here).chain(other.into_iter().map(make(false))).collect()
 }
 
 /// Whoever was killed and has started more than it has ended.
 fn killed_in_handlers(evidence: &Evidence) -> u64 {
-    let killed = evidence.deaths.iter().filter(|death| death.killed && death.kind == Kind::Worker);
+    let killed = evidence.broken.deaths.iter().filter(|death| death.killed && death.kind == Kind::Worker);
     let histories = killed.filter_map(|death| evidence.histories.iter().find(|(process, _)| *process == death.process));
     let busy = histories.filter(|(_, lines)| {
         let starts = lines.iter().filter(|line| matches!(line.event, Event::Start { .. })).count();

@@ -3,7 +3,8 @@
 pub(crate) mod browser;
 #[cfg(feature = "dashboard")]
 pub(crate) mod page;
-pub(crate) mod proxy;
+#[expect(dead_code, reason = "the fault runs use all of it")]
+pub(crate) mod relay;
 #[cfg(all(feature = "dashboard", feature = "dev", unix))]
 pub(crate) mod replica;
 mod server;
@@ -16,8 +17,13 @@ use std::{sync::Arc, time::Duration};
 
 use haulage::{Builder, Job, JobId, JobState, Operator, Worker, job};
 use serde::{Deserialize, Serialize};
-use sqlx::PgPool;
+use sqlx::{
+    PgPool,
+    postgres::{PgPoolOptions, PgSslMode},
+};
 use tokio::time::Instant;
+
+use relay::{Faults, Relay};
 
 pub(crate) use server::{Database, database, empty_database};
 
@@ -47,6 +53,15 @@ pub(crate) fn worker(pool: &PgPool) -> Builder {
         .lease(Duration::from_millis(1_500))
         .shutdown_grace(Duration::from_secs(5))
         .backoff(|_| Duration::from_millis(10))
+}
+
+/// A pool of the same database whose connections go through a relay, and what the relay can be told to do to them.
+pub(crate) async fn through_relay(pool: &PgPool) -> (PgPool, Arc<Faults>) {
+    let server = pool.connect_options();
+    let relay = Relay::start((server.get_host().to_owned(), server.get_port()), Vec::new()).await.unwrap();
+    let options = (*server).clone().host("127.0.0.1").port(relay.port).ssl_mode(PgSslMode::Disable);
+    assert!(options.get_socket().is_none(), "the relay speaks TCP");
+    (PgPoolOptions::new().max_connections(4).connect_with(options).await.unwrap(), relay.faults)
 }
 
 /// Waits until the job is in the state; panics with what it is in at the end of the patience.

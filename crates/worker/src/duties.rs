@@ -34,8 +34,11 @@ const TRACES_AT_STOP: Duration = Duration::from_secs(1);
 const COUNTS_AT_STOP: Duration = Duration::from_secs(1);
 /// Errors are gathered for so long before they are written.
 const ERRORS_EVERY: Duration = Duration::from_secs(1);
-/// No round of duties takes so long on a connection that answers.
-const SILENT: Duration = Duration::from_secs(120);
+/// A statement of a duty that has no answer for half a lease is given up, with its connection: nothing may arrive on it any more, and a
+/// dead worker's jobs are to be taken within a lease and a little. No duty takes so long as a rule.
+const SOONEST: Duration = Duration::from_secs(1);
+/// One that does take longer must not be begun anew for ever: each time it has twice the time, up to this.
+const LATEST: Duration = Duration::from_secs(120);
 /// A duty that failed is tried again after this long.
 const AGAIN: Duration = Duration::from_secs(2);
 /// Schedules are looked at this often at least; whoever changes one notifies.
@@ -63,8 +66,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let worked = tokio::select! {
             () = stop.cancelled() => break,
-            // A connection that has gone silent is made anew.
-            worked = tokio::time::timeout(SILENT, duties.work()) => worked.unwrap_or(Err(sqlx::Error::PoolTimedOut)),
+            worked = duties.work() => worked,
         };
         if let Err(error) = worked {
             let pause = duties.link.failed(&error);
@@ -75,6 +77,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             continue;
         }
         duties.link.succeeded();
+        duties.patience = patience(&shared);
         let next = duties.next();
         tokio::select! {
             () = stop.cancelled() => break,
@@ -99,6 +102,8 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
 struct Duties<'a> {
     shared: &'a Shared,
     link: Link,
+    /// What has no answer for so long is given up.
+    patience: Duration,
     promote: Promote,
     promote_at: Option<Instant>,
     admit: Admit,
@@ -131,6 +136,7 @@ impl<'a> Duties<'a> {
         Self {
             shared,
             link: Link::new(shared, "duties"),
+            patience: patience(shared),
             promote: Promote::new(),
             promote_at: on(Duty::Promote),
             admit: Admit::new(),
@@ -215,8 +221,12 @@ impl<'a> Duties<'a> {
                 Ok(next) => *self.at(duty) = next,
                 Err(error) => {
                     *self.at(duty) = Some(Instant::now() + AGAIN);
+                    if matches!(error, sqlx::Error::PoolTimedOut) && self.link.is_connected() {
+                        self.patience = (self.patience * 2).min(LATEST.max(self.patience));
+                    }
+                    let lost = store::failure(&error) == Failure::Unavailable;
                     result = Err(error);
-                    if !self.link.is_connected() {
+                    if lost {
                         break;
                     }
                 }
@@ -254,15 +264,15 @@ impl<'a> Duties<'a> {
 
     /// Performs one duty; returns when it is next due.
     async fn perform(&mut self, duty: Due) -> Result<Option<Instant>, sqlx::Error> {
-        let (shared, connection) = (self.shared, self.link.get().await?);
+        let (shared, connection, patience) = (self.shared, self.link.get().await?, self.patience);
         Ok(match duty {
             Due::Schedule => {
-                let next = fire_schedules(connection, &mut self.firing).await?;
+                let next = in_time(patience, fire_schedules(connection, &mut self.firing)).await?;
                 self.schedules_seen = Instant::now();
                 Some(Instant::now() + next.map_or(SCHEDULES_LATEST, |s| Duration::from_secs_f64(s.max(0.0)).min(SCHEDULES_LATEST)))
             }
             Due::Promote => {
-                let (next, waiting) = self.promote.run(connection).await?;
+                let (next, waiting) = in_time(patience, self.promote.run(connection)).await?;
                 if waiting {
                     sooner(&mut self.admit_at, self.admit.waits());
                 }
@@ -270,24 +280,24 @@ impl<'a> Duties<'a> {
             }
             // A quiet one lets nothing in that it would not run.
             Due::Admit if shared.settings.without.contains(&Duty::Admit) || shared.is_quiet() => None,
-            Due::Admit => self.admit.run(connection, shared).await?,
+            Due::Admit => in_time(patience, self.admit.run(connection, shared)).await?,
             Due::Progress if self.progress_written.elapsed() < PROGRESS_EVERY => Some(self.progress_written + PROGRESS_EVERY),
             Due::Progress => {
                 self.progress_written = Instant::now();
                 let reports = shared.progress.take();
                 if !reports.is_empty() {
-                    store::save_progress(connection, &reports).await?;
+                    in_time(patience, store::save_progress(connection, &reports)).await?;
                 }
                 None
             }
-            Due::Logs => match shared.tails.write(connection).await? {
+            Due::Logs => match in_time(patience, shared.tails.write(connection)).await? {
                 Written::All => None,
                 Written::Some => Some(Instant::now()),
                 Written::Locked => Some(Instant::now() + AGAIN),
             },
             Due::Traces => {
                 let traces = shared.own_traces.take();
-                let written = if traces.is_empty() { Ok(true) } else { write_traces(connection, &traces).await };
+                let written = if traces.is_empty() { Ok(true) } else { in_time(patience, write_traces(connection, &traces)).await };
                 match written {
                     Ok(true) => Some(Instant::now() + TRACES_EVERY),
                     Ok(false) => {
@@ -307,7 +317,7 @@ impl<'a> Duties<'a> {
             Due::Minutes => match shared.minutes.take() {
                 // To look costs nothing.
                 None => Some(Instant::now() + shared.settings.heartbeat),
-                Some(taken) => match store::save_minutes(connection, taken.ago_s(), &taken.counted).await {
+                Some(taken) => match in_time(patience, store::save_minutes(connection, taken.ago_s(), &taken.counted)).await {
                     Ok(true) => Some(Instant::now() + minutes::next(shared)),
                     Ok(false) => {
                         shared.minutes.put_back(taken);
@@ -325,7 +335,7 @@ impl<'a> Duties<'a> {
             },
             Due::Errors => {
                 let noted = shared.errors.take();
-                let saved = if noted.is_empty() { Ok(true) } else { store::save_errors(connection, &noted).await };
+                let saved = if noted.is_empty() { Ok(true) } else { in_time(patience, store::save_errors(connection, &noted)).await };
                 match saved {
                     Ok(true) => None,
                     Ok(false) => {
@@ -344,22 +354,21 @@ impl<'a> Duties<'a> {
             }
             Due::Rescue => {
                 if shared.cancels.load(Ordering::Relaxed) {
-                    store::cancel_requested(connection).await?;
+                    in_time(patience, store::cancel_requested(connection)).await?;
                 }
-                for job in rescue::run(connection, shared).await? {
-                    shared.quarantined(job);
-                }
+                in_time(patience, rescue::run(connection, shared)).await?;
                 // Jitter, or a fleet that started together would look together for ever.
                 Some(Instant::now() + shared.settings.heartbeat.mul_f64(rand::random_range(0.8..=1.0)))
             }
             Due::Sample => {
                 let read = shared.meters.are_read();
                 if read || self.samples {
-                    self.samples = store::arbitrate_sample(connection, read).await?;
+                    self.samples = in_time(patience, store::arbitrate_sample(connection, read)).await?;
                 }
                 let started = Instant::now();
                 if self.samples {
-                    match sample_fleet(connection).await {
+                    let sample = tokio::time::timeout(patience, sample_fleet(connection)).await;
+                    match sample.unwrap_or(Err(ReadError::Unavailable(sqlx::Error::PoolTimedOut))) {
                         Ok(sample) => shared.meters.sampled(sample),
                         // Beside a wall of dead rows, or a locked table, a count can take too long; then there is none.
                         Err(ReadError::Database(error))
@@ -374,7 +383,7 @@ impl<'a> Duties<'a> {
                 Some(Instant::now() + if read { SAMPLE_EVERY.max(started.elapsed() * SAMPLE_REST) } else { READ_EVERY })
             }
             Due::Depths => {
-                match store::sample_depths(connection).await {
+                match in_time(patience, store::sample_depths(connection)).await {
                     Ok(_) => {}
                     Err(error) if store::failure(&error) == Failure::Cancelled || store::lock_timed_out(&error) => {
                         tracing::debug!(%error, "how many jobs wait was not counted in time: charts have a gap there");
@@ -385,15 +394,16 @@ impl<'a> Duties<'a> {
                 Some(Instant::now() + minutes::next(shared))
             }
             Due::Tidy => {
-                store::prune_side_rows(connection).await?;
+                in_time(patience, store::prune_side_rows(connection)).await?;
                 Some(Instant::now() + TIDY_EVERY.mul_f64(rand::random_range(0.8..=1.2)))
             }
             Due::Prune => {
-                let left = prune::run(connection, &shared.settings).await?;
+                let left = in_time(patience, prune::run(connection, &shared.settings)).await?;
                 Some(Instant::now() + if left { PRUNE_AGAIN } else { PRUNE_EVERY.mul_f64(rand::random_range(0.5..=1.0)) })
             }
             Due::Index => {
-                if store::may_lack_index(connection, shared.settings.keep_completed, shared.settings.keep_failed).await? {
+                let (completed, failed) = (shared.settings.keep_completed, shared.settings.keep_failed);
+                if in_time(patience, store::may_lack_index(connection, completed, failed)).await? {
                     shared.index.notify_one();
                 }
                 Some(Instant::now() + INDEX_EVERY.mul_f64(rand::random_range(0.5..=1.0)))
@@ -401,12 +411,22 @@ impl<'a> Duties<'a> {
             Due::Unhandled => {
                 // Not while the others may look dead who are not.
                 if shared.may_rescue() {
-                    self.unhandled.look(connection, shared.worker_id()).await?;
+                    in_time(patience, self.unhandled.look(connection, shared.worker_id())).await?;
                 }
                 Some(Instant::now() + UNHANDLED_EVERY.mul_f64(rand::random_range(0.8..=1.2)))
             }
         })
     }
+}
+
+/// How long a duty waits for its answer at first.
+fn patience(shared: &Shared) -> Duration {
+    (shared.settings.lease / 2).max(SOONEST)
+}
+
+/// A statement that is given up when it has no answer.
+async fn in_time<T>(patience: Duration, statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    tokio::time::timeout(patience, statement).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
 /// Makes today's partition if it is missing.

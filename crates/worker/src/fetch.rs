@@ -45,7 +45,7 @@ const LONG_WALK: Duration = Duration::from_millis(50);
 const LARGE: usize = 100;
 /// So long after a turn that did not come none is waited for.
 const NO_TURNS: Duration = Duration::from_secs(1);
-/// Suspects are looked for at most this often, and only when the heartbeat saw one.
+/// After a look that found no suspect, so long none is looked for, and only when the heartbeat saw one.
 const SUSPECT_EVERY: Duration = Duration::from_secs(1);
 
 /// Claims with the connection that the worker has started with.
@@ -57,7 +57,7 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) {
     let mut fetch = Fetch {
-        link: Link::new(&shared, "claim").on(connection),
+        link: Link::new(&shared, "claim").on(connection).await,
         views: [&shared.kinds, &shared.async_kinds].map(|kinds| View::new(&shared, kinds)),
         asks,
         asleep_in: None,
@@ -359,13 +359,20 @@ impl Fetch {
         {
             return Ok(());
         }
-        self.suspect_at = Instant::now();
         let epoch = shared.epoch();
         let queues = shared.queues();
         let connection = self.link.get().await?;
         let token = Token { shared, token: shared.leases.draw(), kept: false };
         let job = store::claim_suspect(connection, token.token, shared.worker_id(), &shared.kinds, &queues).await?;
         let lease = token.keep(usize::from(job.is_some()));
+        if epoch != shared.epoch() {
+            // The leases were lost while the claim was under way: its own is given back as stranded, or taken by rescue.
+            shared.leases.claimed(lease, 0);
+            return Ok(());
+        }
+        if job.is_none() {
+            self.suspect_at = Instant::now();
+        }
         if let Some(mut job) = job {
             if let Ok(connection) = self.link.get().await {
                 find_previous(connection, std::slice::from_mut(&mut job)).await;

@@ -17,7 +17,10 @@ use std::{
 use haulage_queue::store::{self, Beat, Settled};
 use tokio_util::sync::CancellationToken;
 
-use crate::{link::Link, shared::Shared};
+use crate::{
+    link::{CONNECT, Link},
+    shared::{Settings, Shared},
+};
 
 /// A smaller step of the database's clock, or one smaller than a beat, makes nobody look dead: a lease is three beats at least, but that
 /// of another worker may be shorter than a beat of ours. Without a step the database counts less between two beats than we do, from
@@ -50,8 +53,8 @@ async fn run(shared: &Shared, registered: Instant, stop: &CancellationToken) {
     let mut told: Option<Instant> = None;
     loop {
         let asked = Instant::now();
-        // An answer that takes longer than a beat is as good as none: the local deadline must not wait for it.
-        let pause = match tokio::time::timeout(interval.max(Duration::from_secs(1)), beat(shared, &mut link, answered, stop)).await {
+        let patience = patience(&shared.settings, link.is_connected(), answered.elapsed());
+        let pause = match tokio::time::timeout(patience, beat(shared, &mut link, answered, stop)).await {
             Ok(Ok(())) => {
                 answered = asked;
                 link.succeeded();
@@ -84,6 +87,18 @@ async fn run(shared: &Shared, registered: Instant, stop: &CancellationToken) {
         }
     }
     link.close().await;
+}
+
+/// An answer that takes longer than a beat is as good as none: the local deadline must not wait for it. But a connection that takes longer,
+/// because everybody connects at once, would never be made if it were begun anew with each beat: it has until the deadline, and once that
+/// is past there is nothing left to lose.
+fn patience(settings: &Settings, connected: bool, silent: Duration) -> Duration {
+    let beat = settings.heartbeat.max(Duration::from_secs(1));
+    match settings.lease.saturating_sub(silent) {
+        _ if connected => beat,
+        Duration::ZERO => CONNECT.max(beat),
+        left => left.max(beat),
+    }
 }
 
 /// Says how the worker is. Nothing depends on it, so it must not cost the heartbeat.

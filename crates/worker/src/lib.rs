@@ -53,6 +53,7 @@ mod listen;
 mod logs;
 mod misfit;
 mod panics;
+mod pooler;
 mod run;
 mod settle;
 mod shared;

@@ -28,7 +28,7 @@ use crate::{
     context::Stop,
     duties, fetch, heartbeat, index,
     listen::{self, Ask},
-    panics, prune, settle,
+    panics, pooler, prune, settle,
     shared::Shared,
     stall,
     telemetry::Meters,
@@ -73,6 +73,12 @@ pub enum RunError {
     /// The database accepts no writes.
     #[error("the database is read-only: a worker needs the primary")]
     ReadOnly(#[source] sqlx::Error),
+    /// The way to the database leads through a pooler that keeps no session for the worker, or takes no options.
+    #[error(
+        "the database is reached through a pooler that keeps no session for the worker, such as pgbouncer in transaction mode: give the \
+         worker a URL that leads to the server itself"
+    )]
+    Pooler(#[source] Option<sqlx::Error>),
     /// The database can't be reached.
     #[error("no connection to the database: check that it runs and that the pool's URL is right")]
     Unavailable(#[source] sqlx::Error),
@@ -127,7 +133,7 @@ impl Worker {
     pub async fn start(self) -> Result<WorkerHandle, RunError> {
         let shared = self.shared;
         panics::remember_places();
-        let mut connection = shared.options().connect().await?;
+        let mut connection = pooler::connect(shared.options()).await?;
         check_schema(&mut connection).await?;
         if let Some((service, schedules)) = self.schedules {
             declare_schedules(&mut connection, &service, schedules).await?;

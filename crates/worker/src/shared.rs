@@ -228,6 +228,8 @@ impl Shared {
         }
         if attempt.suspect {
             self.suspect_running.store(false, Ordering::Release);
+            // The next one need not wait: a machine that went down twice leaves a crowd of them.
+            self.wake.notify_one();
         }
         if let Some(key) = &attempt.limit_key {
             self.freed.add(key);

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::evidence::Evidence;
 
 use life::Life;
-pub(crate) use recovery::{PROMISED, Recovery, recoveries};
+pub(crate) use recovery::{GOES_ON, Outage, PROMISED, Recovery, outages, recoveries};
 
 /// A promise that a check holds the run to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -25,7 +25,7 @@ pub(crate) fn judge(evidence: &Evidence, findings: &mut Vec<Finding>) {
     for (process, lines) in &evidence.histories {
         for line in lines {
             let Event::Start { job, attempt, .. } = line.event else { continue };
-            let forgotten = evidence.crashes.iter().any(|crash| (crash - line.at).abs() < FORGETS);
+            let forgotten = evidence.broken.crashes.iter().any(|crash| (crash - line.at).abs() < FORGETS);
             if !forgotten && !claims.contains(&(job, attempt, process)) && line.at < evidence.now - evidence.offset {
                 let text = format!("{process} was given attempt {attempt} of job {job}, and no claim of it was committed");
                 findings.push(Finding::new(Invariant::Attempt, text));

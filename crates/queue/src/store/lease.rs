@@ -127,3 +127,26 @@ pub async fn limit_idle_transaction<'c>(executor: impl PgExecutor<'c>, lease: st
     sqlx::query(include_str!("../sql/limit_idle_transaction.sql")).bind(lease.as_millis().to_string()).execute(executor).await?;
     Ok(())
 }
+
+/// A session of the server: its process, and when it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Session {
+    pid: i32,
+    began: DateTime<Utc>,
+}
+
+/// The session of this connection; ends the one of a connection of ours that was given up, and tells whether that was still there.
+pub async fn take_over_session(connection: &mut PgConnection, left: Option<Session>) -> Result<(Session, bool), sqlx::Error> {
+    let (pid, began, ended) = sqlx::query_as(include_str!("../sql/take_over_session.sql"))
+        .bind(left.map(|left| left.pid))
+        .bind(left.map(|left| left.began))
+        .fetch_one(connection)
+        .await?;
+    Ok((Session { pid, began }, ended))
+}
+
+/// The process of this connection's session, and whether that has the options of a worker's connections.
+pub async fn ask_session(connection: &mut PgConnection) -> Result<(i32, bool), sqlx::Error> {
+    let row = sqlx::raw_sql(include_str!("../sql/ask_session.sql")).fetch_one(connection).await?;
+    Ok((row.try_get(0)?, row.try_get(1)?))
+}

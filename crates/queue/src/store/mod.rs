@@ -52,8 +52,8 @@ pub use index::{HistoryIndex, arbitrate_indexing, build_history_index, may_lack_
 pub use inspect::list_unhandled;
 pub(crate) use inspect::{find_jobs_by_request, find_jobs_by_trace, get_job, get_job_detail, list_attempts, list_workers};
 pub use lease::{
-    Beat, Registration, beat_worker, delete_leases, limit_idle_transaction, limit_lock, limit_statement, register_worker, remove_worker,
-    return_stranded, tell_worker,
+    Beat, Registration, Session, ask_session, beat_worker, delete_leases, limit_idle_transaction, limit_lock, limit_statement,
+    register_worker, remove_worker, return_stranded, take_over_session, tell_worker,
 };
 pub use limit::{Admission, admit_keys, admit_queue, hold_rates, list_key_limits, list_queue_names, list_queues, waiting_keys};
 pub(crate) use limit::{limit_key, limit_queue, list_class_keys, look_at_key_limit, look_at_queue, pause_queue, resume_queue, unlimit_key};
@@ -203,7 +203,8 @@ pub fn worker_options(from: &PgConnectOptions, name: &str) -> PgConnectOptions {
             // Planning a claim anew costs as much as taking some seventy jobs, and no plan depends on the values.
             ("plan_cache_mode", "force_generic_plan"),
             ("lock_timeout", "0"),
-            ("idle_in_transaction_session_timeout", "0"),
+            // None of ours sits idle for long: a transaction whose connection is gone, without a word of it, must not hold its locks.
+            ("idle_in_transaction_session_timeout", "30s"),
             ("idle_session_timeout", "0"),
             ("statement_timeout", "0"),
         ])

@@ -1,10 +1,10 @@
-//! What stands between a process and Postgres: a TCP relay that delays, cuts, swallows answers, lets nothing through in one direction,
-//! and rewrites statements for a mutant.
+//! What stands between a process and Postgres, in tests and in fault runs: a TCP relay that delays, cuts, swallows answers, lets nothing
+//! through in one direction or on one connection, and rewrites statements.
 
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -17,12 +17,22 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::mutant::Rewrite;
-
 /// How often a direction that is closed is looked at again.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long an answer that will be swallowed is waited for.
 const ANSWER: Duration = Duration::from_secs(5);
+
+/// Only the worker's duties send a statement with this in it, in which they declare others dead.
+const OF_DUTIES: &str = "-- Declares workers dead";
+
+/// Text of a statement, and what stands in its place.
+#[derive(Debug, Clone)]
+pub(crate) struct Rewrite {
+    /// The statement it must be in, or it has rotted.
+    pub(crate) statement: &'static str,
+    pub(crate) from: &'static str,
+    pub(crate) to: String,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cut {
@@ -40,31 +50,43 @@ pub(crate) struct Relay {
 /// What it does to the traffic, and what it has done.
 #[derive(Debug)]
 pub(crate) struct Faults {
+    /// Host and port.
+    server: Mutex<(String, u16)>,
     delay_ms: AtomicU64,
     to_server_closed: AtomicBool,
     to_client_closed: AtomicBool,
     cut: watch::Sender<(u64, Cut)>,
     swallow_commits: AtomicI64,
     swallow_answers: AtomicI64,
+    silence: AtomicI64,
+    silence_duties: AtomicBool,
+    /// Some connection is silent.
+    silent: AtomicBool,
     pub(crate) swallowed_commits: AtomicU64,
     pub(crate) swallowed_answers: AtomicU64,
+    pub(crate) silenced: AtomicU64,
     pub(crate) rewritten: AtomicU64,
     rewrites: Vec<Rewrite>,
 }
 
 impl Relay {
-    pub(crate) async fn start(server_port: u16, rewrites: Vec<Rewrite>) -> io::Result<Self> {
+    pub(crate) async fn start(server: (String, u16), rewrites: Vec<Rewrite>) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
         let faults = Arc::new(Faults {
+            server: Mutex::new(server),
             delay_ms: AtomicU64::new(0),
             to_server_closed: AtomicBool::new(false),
             to_client_closed: AtomicBool::new(false),
             cut: watch::channel((0, Cut::Fin)).0,
             swallow_commits: AtomicI64::new(0),
             swallow_answers: AtomicI64::new(0),
+            silence: AtomicI64::new(0),
+            silence_duties: AtomicBool::new(false),
+            silent: AtomicBool::new(false),
             swallowed_commits: AtomicU64::new(0),
             swallowed_answers: AtomicU64::new(0),
+            silenced: AtomicU64::new(0),
             rewritten: AtomicU64::new(0),
             rewrites,
         });
@@ -72,9 +94,10 @@ impl Relay {
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let faults = Arc::clone(&shared);
+                let server = faults.server.lock().unwrap().clone();
                 tokio::spawn(async move {
                     // Without a server the client sees its connection closed, as it would without a relay.
-                    if let Ok(server) = TcpStream::connect(("127.0.0.1", server_port)).await {
+                    if let Ok(server) = TcpStream::connect(server).await {
                         Connection::new(client, server, faults).run().await.ok();
                     }
                 });
@@ -99,6 +122,12 @@ impl Faults {
         self.to_client_closed.store(closed, Relaxed);
     }
 
+    /// From now on connections go to this port.
+    pub(crate) fn lead_to(&self, port: u16) {
+        self.server.lock().unwrap().1 = port;
+        self.cut(Cut::Reset);
+    }
+
     pub(crate) fn cut(&self, how: Cut) {
         self.cut.send_modify(|(number, cut)| (*number, *cut) = (*number + 1, how));
     }
@@ -113,11 +142,24 @@ impl Faults {
         self.swallow_answers.store(many, Relaxed);
     }
 
+    /// The next so many connections that are used fall silent: nothing comes through any more, and none is closed.
+    pub(crate) fn silence(&self, many: i64) {
+        self.silence.store(many, Relaxed);
+    }
+
+    /// That of the duties falls silent as it is used next.
+    pub(crate) fn silence_duties(&self) {
+        self.silence_duties.store(true, Relaxed);
+    }
+
     pub(crate) fn heal(&self) {
         self.delay(Duration::ZERO);
         self.swallow_commits(0);
         self.swallow_answers(0);
-        if self.to_server_closed.swap(false, Relaxed) | self.to_client_closed.swap(false, Relaxed) {
+        self.silence(0);
+        self.silence_duties.store(false, Relaxed);
+        let closed = self.to_server_closed.swap(false, Relaxed) | self.to_client_closed.swap(false, Relaxed);
+        if closed | self.silent.swap(false, Relaxed) {
             // What was held up meanwhile is of no use to anybody.
             self.cut(Cut::Reset);
         }
@@ -154,11 +196,12 @@ struct Connection {
     in_transaction: bool,
     /// A statement was executed since the last answer was asked for.
     executed: bool,
+    of_duties: bool,
 }
 
 impl Connection {
     fn new(client: TcpStream, server: TcpStream, faults: Arc<Faults>) -> Self {
-        Self { client, server, faults, pending: Vec::new(), started: false, in_transaction: false, executed: false }
+        Self { client, server, faults, pending: Vec::new(), started: false, in_transaction: false, executed: false, of_duties: false }
     }
 
     async fn run(mut self) -> io::Result<()> {
@@ -187,6 +230,17 @@ impl Connection {
                     if delay > 0 {
                         sleep(Duration::from_millis(delay)).await;
                     }
+                    if self.falls_silent() {
+                        // In one of two the statement still arrives, and only its answer does not.
+                        if self.faults.silenced.fetch_add(1, Relaxed).is_multiple_of(2) {
+                            self.server.write_all(&messages).await?;
+                        }
+                        self.faults.silent.store(true, Relaxed);
+                        cut.changed().await.ok();
+                        self.client.set_zero_linger()?;
+                        self.server.set_zero_linger()?;
+                        return Ok(());
+                    }
                     self.server.write_all(&messages).await?;
                     if let Some(swallow) = swallow {
                         // The server has done it, as its answer says; nobody else hears of it.
@@ -210,6 +264,10 @@ impl Connection {
                 () = sleep(LOOK), if !up || !down => {}
             }
         }
+    }
+
+    fn falls_silent(&self) -> bool {
+        take(&self.faults.silence) || self.of_duties && self.faults.silence_duties.swap(false, Relaxed)
     }
 
     /// The whole messages that have come, as they are to be sent on, and whether the answer to the last one is to be lost.
@@ -249,6 +307,7 @@ impl Connection {
                 b'P' => {
                     let name = body.iter().position(|byte| *byte == 0).unwrap_or(0);
                     let statement = text(&body[name + 1..]);
+                    self.of_duties |= statement.contains(OF_DUTIES);
                     match self.faults.rewrite(&statement) {
                         Some(other) => {
                             let after = name + 1 + statement.len();
