@@ -5,7 +5,7 @@ use sqlx::{PgExecutor, QueryBuilder, Row, postgres::PgRow};
 use super::{
     closed::{CLOSED, MOST_HITS, few_hits, indexed, push_indexed},
     conditions::{LAST_ERROR, push_conditions},
-    queued::{FEW_QUEUED, push_queued, queued},
+    queued::{BY_QUEUE, push_queued, queued},
     window::{Days, FINISHED, Parts, Window, push_window},
 };
 use crate::{JobFilter, JobId, JobPage, JobState, JobSummary, Priority, store::inspect::parked_for};
@@ -36,7 +36,6 @@ pub(crate) async fn search_jobs<'c>(
     for table in parts.each() {
         match (table, index) {
             (Some(_), Some(_)) => looks.extend([Days::Open, Days::Closed].map(|days| (table, Window { days, ..window }))),
-            (None, _) if !places.is_empty() => looks.push((table, Window { days: Days::Queued, ..window })),
             _ => looks.push((table, window)),
         }
     }
@@ -49,9 +48,6 @@ pub(crate) async fn search_jobs<'c>(
         query.push_bind(window.up_to);
         push_indexed(&mut query, filter);
         query.push(format_args!(" LIMIT {}), ", MOST_HITS + 1));
-    }
-    if !places.is_empty() {
-        push_queued(&mut query, filter, places);
     }
     for (number, (table, window)) in looks.iter().enumerate() {
         query.push(format_args!("part_{number} AS MATERIALIZED (SELECT {COLUMNS} FROM "));
@@ -73,10 +69,11 @@ pub(crate) async fn search_jobs<'c>(
     }
     let mut parts = hits + usize::from(index.is_some());
     if !places.is_empty() {
+        push_queued(&mut query, filter, places);
         query.push(format_args!("part_{parts} AS MATERIALIZED (SELECT {COLUMNS} FROM queued AS j"));
         push_conditions(&mut query, filter, LAST_ERROR);
         query.push(" AND j.id <= ").push_bind(window.up_to);
-        query.push(format_args!(" AND {FEW_QUEUED} ORDER BY j.id DESC LIMIT {limit}), "));
+        query.push(format_args!(" AND {BY_QUEUE} ORDER BY j.id DESC LIMIT {limit}), "));
         parts += 1;
     }
     // How far down each part has been searched; the page goes as far as all of them.
@@ -85,7 +82,10 @@ pub(crate) async fn search_jobs<'c>(
         query.push(format_args!(
             ", CASE WHEN (SELECT count(p.id) FROM part_{number} AS p) >= {limit} THEN (SELECT min(p.id) FROM part_{number} AS p)"
         ));
-        // What an index has found is everything.
+        // What an index has found is everything. The first part is that of the unfinished jobs.
+        if number == 0 && !places.is_empty() {
+            query.push(format_args!(" WHEN {BY_QUEUE} THEN NULL"));
+        }
         if let (Some(most), Some((table, window))) = (reach, looks.get(number)) {
             query.push(" ELSE (SELECT j.id FROM ");
             push_window(&mut query, *table, filter, window);
@@ -96,6 +96,9 @@ pub(crate) async fn search_jobs<'c>(
     query.push(format_args!(") AS id) SELECT reached.id AS reached, {COLUMNS}, {LAST_ERROR} AS last_error FROM reached LEFT JOIN ("));
     for number in 0..parts {
         query.push(if number > 0 { " UNION ALL " } else { "" }).push(format_args!("SELECT {COLUMNS} FROM part_{number} AS j"));
+        if number == 0 && !places.is_empty() {
+            query.push(format_args!(" WHERE NOT {BY_QUEUE}"));
+        }
     }
     query.push(format_args!(") AS j ON j.id >= reached.id OR reached.id IS NULL ORDER BY j.id DESC LIMIT {limit}"));
     // Planned anew each time: after five times Postgres takes a plan for any kind, tag or args, and that one reads days by their primary key.

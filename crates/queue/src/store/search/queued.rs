@@ -27,7 +27,8 @@ pub(super) fn queued(filter: &JobFilter) -> &'static [(&'static str, &'static st
     }
 }
 
-/// What the indexes find as `queued`, and whether that is all there is as `few_queued`.
+/// What the indexes find as `queued`, and as `by_queue` whether that is the answer: if the window, which is `part_0`, has not found
+/// enough, and the indexes have found all that there is.
 pub(super) fn push_queued(query: &mut QueryBuilder<Postgres>, filter: &JobFilter, places: &[(&str, &str)]) {
     for (number, (place, order)) in places.iter().enumerate() {
         query.push(format_args!("place_{number} AS MATERIALIZED ({LIVE} WHERE {place}"));
@@ -39,8 +40,11 @@ pub(super) fn push_queued(query: &mut QueryBuilder<Postgres>, filter: &JobFilter
     let all = |join: &str, each: &dyn Fn(usize) -> String| (0..places.len()).map(each).collect::<Vec<_>>().join(join);
     let rows = all(" UNION ALL ", &|n| format!("SELECT * FROM place_{n}"));
     let few = all(" AND ", &|n| format!("(SELECT count(*) FROM place_{n}) <= {PAGE_REACH}"));
-    query.push(format_args!("queued AS MATERIALIZED ({rows}), few_queued AS MATERIALIZED (SELECT {few} AS yes), "));
+    query.push(format_args!(
+        "queued AS MATERIALIZED ({rows}), by_queue AS MATERIALIZED (SELECT (SELECT count(*) FROM part_0) < {} AND {few} AS yes), ",
+        filter.limit
+    ));
 }
 
-/// Whether the indexes have found all that there is.
-pub(super) const FEW_QUEUED: &str = "(SELECT f.yes FROM few_queued AS f)";
+/// Whether it is.
+pub(super) const BY_QUEUE: &str = "(SELECT b.yes FROM by_queue AS b)";

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{Postgres, QueryBuilder};
 
-use super::{closed::few_hits, queued::FEW_QUEUED};
+use super::closed::few_hits;
 use crate::{JobFilter, JobState};
 
 /// Columns of a list, and those that filters need. NULL stands for what only the other table has.
@@ -67,8 +67,6 @@ pub(super) enum Days {
     Open,
     /// The others, if the index finds too many there.
     Closed,
-    /// Unfinished jobs have none: all, if the indexes of their queue find too many.
-    Queued,
 }
 
 /// Which rows of a table a search looks at.
@@ -145,7 +143,7 @@ pub(super) fn push_rows(query: &mut QueryBuilder<Postgres>, table: Option<&'stat
             query.push(" AND finished_at <= ").push_bind(time);
         }
         match window.days {
-            Days::All | Days::Queued => {}
+            Days::All => {}
             Days::Open => {
                 query.push(" AND (finished_at < (SELECT c.lower FROM closed AS c) OR finished_at >= (SELECT c.upper FROM closed AS c))");
             }
@@ -162,10 +160,9 @@ pub(super) fn push_rows(query: &mut QueryBuilder<Postgres>, table: Option<&'stat
         (false, true) => " ORDER BY id + 0",
     });
     match (window.days, window.most) {
-        (Days::Closed | Days::Queued, most) => {
+        (Days::Closed, most) => {
             let most = most.map_or_else(|| "NULL".to_owned(), |most| most.to_string());
-            let found = if window.days == Days::Queued { FEW_QUEUED.to_owned() } else { few_hits() };
-            query.push(format_args!(" LIMIT CASE WHEN {found} THEN 0 ELSE {most} END"));
+            query.push(format_args!(" LIMIT CASE WHEN {} THEN 0 ELSE {most} END", few_hits()));
         }
         (_, Some(most)) => {
             query.push(format_args!(" LIMIT {most}"));
