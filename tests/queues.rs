@@ -10,7 +10,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use haulage::{
-    Ctx, Job, JobState, Limit, ManageError, WorkerHandle, enqueue_all, job, queues,
+    Ctx, Job, JobError, JobState, Limit, ManageError, WorkerHandle, enqueue_all, job, queues,
     store::{self, Kinds},
 };
 use sqlx::PgPool;
@@ -165,7 +165,10 @@ async fn a_queue_starts_no_more_in_a_time_than_its_rate() {
 async fn a_queue_is_listed_whose_only_job_was_given_back_by_a_worker_that_is_gone() {
     let pool = database().await.pool();
     let id = Count { n: 1 }.with().queue("mail").enqueue(&pool).await.unwrap().id();
-    let waits = async |_: Count, ctx: Ctx| ctx.cancelled().await;
+    let waits = async |_: Count, ctx: Ctx| {
+        ctx.cancelled().await;
+        Err::<(), JobError>("told to stop".into())
+    };
     let worker = worker(&pool).queue("mail", 1).handle(waits).build().unwrap().start().await.unwrap();
     wait_for_state(&pool, id, JobState::Running).await;
     worker.shutdown().await;

@@ -27,7 +27,7 @@ Examples:
   haulage dashboard                                      on this machine, for whoever is on it: as you, and as admin
   haulage dashboard --read-only                          the same, and nothing can be changed
   haulage dashboard --listen 0.0.0.0:8090 --auth basic --credentials /etc/haulage/dashboard
-  haulage dashboard --read-url postgres://..@replica/app lists and charts from a replica
+  haulage dashboard --read-url postgres://..@replica/app   lists and charts from a replica
   haulage dashboard --listen 10.1.2.3:8090 --auth proxy --trusted-proxy 10.1.0.0/16
   ssh -L 8090:127.0.0.1:8090 HOST haulage dashboard      to see it from elsewhere
 

@@ -221,7 +221,6 @@ pub(crate) struct Attempt {
     record: OnceLock<Arc<Record>>,
     stop: AtomicU8,
     completed: AtomicBool,
-    refused: AtomicBool,
     output: Mutex<Option<String>>,
     progress: Mutex<Option<(i16, String)>>,
     /// A blocking handler's right to a thread: it goes back when the thread ends, not when the attempt does.
@@ -253,7 +252,6 @@ impl Attempt {
             record: OnceLock::new(),
             stop: AtomicU8::new(0),
             completed: AtomicBool::new(false),
-            refused: AtomicBool::new(false),
             output: Mutex::new(None),
             progress: Mutex::new(None),
             thread: Mutex::new(None),
@@ -304,10 +302,6 @@ impl Attempt {
     /// Whether `ctx.complete()` has committed the completion.
     pub(crate) fn completed(&self) -> bool {
         self.completed.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn is_refused(&self) -> bool {
-        self.refused.load(Ordering::Acquire)
     }
 
     pub(crate) fn output(&self) -> Option<String> {

@@ -196,7 +196,7 @@ async fn run(shared: &Shared, attempt: &Arc<Attempt>, args: String, span: &mut A
         // It made it all the same.
         (_, Some(Ok(Outcome::Done))) => Resolution::Complete { output: attempt.output(), keep: entry.traits.keep_completed },
         (Some(stop), answer) => stopped(shared, attempt, stop, answer, Some(ran)),
-        (None, Some(Ok(Outcome::Snooze(delay)))) => snoozed(attempt, delay, Some(ran)),
+        (None, Some(Ok(Outcome::Snooze(delay)))) => snoozed(delay, Some(ran)),
         (None, Some(Ok(Outcome::Cancel(reason)))) => cancelled(Some(&reason), Some(ran)),
         (None, Some(Err(error))) => failure(shared, attempt, &error, ran),
         // Not reached: without a reason to stop the handler's answer is awaited.
@@ -230,7 +230,7 @@ fn stopped(shared: &Shared, attempt: &Attempt, stop: Stop, answer: Option<Answer
         Stop::LeaseLost => Resolution::Nothing,
         Stop::Shutdown => match answer {
             // The handler had decided already; only "stopped by the shutdown" errors are no verdict.
-            Some(Ok(Outcome::Snooze(delay))) => snoozed(attempt, delay, ran),
+            Some(Ok(Outcome::Snooze(delay))) => snoozed(delay, ran),
             Some(Ok(Outcome::Cancel(reason))) => cancelled(Some(&reason), ran),
             _ => Resolution::Return,
         },
@@ -253,10 +253,9 @@ fn stopped(shared: &Shared, attempt: &Attempt, stop: Stop, answer: Option<Answer
     }
 }
 
-/// A snooze is about this job alone, unless an endpoint has said more.
-fn snoozed(attempt: &Attempt, delay: Duration, ran: Option<Duration>) -> Resolution {
-    let hold = attempt.is_refused().then_some(delay);
-    let end = End { outcome: "snoozed", class: None, message: None, ran, failed: false, hold, fingerprint: None };
+/// A snooze is about this job alone: it holds up no rate.
+fn snoozed(delay: Duration, ran: Option<Duration>) -> Resolution {
+    let end = End { outcome: "snoozed", class: None, message: None, ran, failed: false, hold: None, fingerprint: None };
     Resolution::Later { delay: delay.min(MAX_DELAY), end }
 }
 

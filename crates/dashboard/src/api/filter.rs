@@ -10,7 +10,7 @@ use super::field::{Id, State};
 use crate::{error::Problem, show::hide_secrets};
 
 /// Characters of a tag.
-const LONGEST_TAG: usize = 128;
+const LONGEST: usize = 128;
 
 /// Which jobs: all that is given must hold. Names as `haulage operations show --json` has them.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -86,8 +86,10 @@ impl Filter {
                 return Err(Problem::unusable(format!("`{what}` is empty or holds the character NUL: no job has such a text")));
             }
         }
-        if self.tag.as_ref().is_some_and(|tag| tag.chars().count() > LONGEST_TAG) {
-            return Err(Problem::unusable(format!("`tag` is longer than {LONGEST_TAG} characters: no job has such a tag")));
+        for (what, text) in [("tag", &self.tag), ("error_class", &self.error_class)] {
+            if text.as_ref().is_some_and(|text| text.chars().count() > LONGEST) {
+                return Err(Problem::unusable(format!("`{what}` is longer than {LONGEST} characters: no job has such a text")));
+            }
         }
         let trace = self.trace.map(|trace| {
             let id = (trace.len() == 32).then(|| u128::from_str_radix(&trace, 16).ok()).flatten();
