@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use haulage::{Job, JobId, JobState, job_detail, telemetry};
+use haulage::{Job, JobId, JobState, Worker, job_detail, telemetry};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::PgPool;
@@ -129,8 +129,8 @@ async fn blocked_thread_process() {
     let Ok(url) = std::env::var("HAULAGE_TEST_BLOCKED_THREAD") else { return };
     let blocks = async |job: Block| job.run();
     let pool = PgPool::connect(&url).await.unwrap();
-    let worker = worker(&pool).handle(blocks).handle(async |_: Count| {}).build().unwrap();
-    pool.close().await;
+    // As it is by itself: quick heartbeats would wake the runtime, too.
+    let worker = Worker::builder(pool).queue("default", 10).handle(blocks).handle(async |_: Count| {}).build().unwrap();
     worker.run_until(parent_gone()).await.unwrap();
 }
 
@@ -139,10 +139,18 @@ async fn one_thread_that_a_handler_blocks_stops_no_other_job_of_the_process() {
     let database = database().await;
     let (pool, url) = (database.pool(), database.url());
     let process = Process::start("stuck::blocked_thread_process", &[("HAULAGE_TEST_BLOCKED_THREAD", &url)]);
+    // Nothing is under way in its runtime any more.
+    let first = Count { n: 0 }.enqueue(&pool).await.unwrap().id();
+    wait_for_state(&pool, first, JobState::Completed).await;
+    eventually("it sleeps", async || {
+        let asleep = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 1751217516 AND mode = 'ShareLock'
+            AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))";
+        sqlx::query_scalar(asleep).fetch_one(&pool).await.unwrap()
+    })
+    .await;
     let block = Block::new();
     let blocking = block.clone().enqueue(&pool).await.unwrap().id();
     wait_for_state(&pool, blocking, JobState::Running).await;
-    // What was under way when it began to block has ended with the first of them.
     for n in 0..3 {
         let beside = Count { n }.enqueue(&pool).await.unwrap().id();
         wait_for_state(&pool, beside, JobState::Completed).await;

@@ -6,7 +6,9 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    future::poll_fn,
     sync::{Arc, atomic::Ordering},
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -452,8 +454,25 @@ impl Drop for Token<'_> {
 /// Runs jobs of a lane until none waits.
 async fn runner(shared: Arc<Shared>, lane: usize, results: mpsc::Sender<Resolved>) {
     while let Some((attempt, args)) = shared.lanes[lane].next() {
+        let_others_go().await;
         one(Arc::clone(&shared), attempt, args, results.clone()).await;
     }
+}
+
+/// Gives the thread to whom this task has woken last: to fetching, of the room that there is now. The runtime keeps that task for this very
+/// thread, no other may take it, and if the handler that comes blocks the thread, nothing more would be claimed until it ends. Unlike
+/// `yield_now` it does not look for what sockets have to say, which would be a system call a job.
+async fn let_others_go() {
+    let mut gone = false;
+    poll_fn(|context| {
+        if gone {
+            return Poll::Ready(());
+        }
+        gone = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 async fn one(shared: Arc<Shared>, attempt: Arc<Attempt>, args: String, results: mpsc::Sender<Resolved>) {

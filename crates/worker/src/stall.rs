@@ -8,7 +8,7 @@
 //! Besides, one blocked thread of many can hold up all: of the runtime's idle threads one waits for sockets and timers, the others only for
 //! to be told of work. When the waiting one takes up the handler that blocks, nobody waits for sockets and timers until another thread is
 //! told of something. So while a handler blocks the runtime is given a task that does nothing, from outside; the thread that does it
-//! waits for them from then on.
+//! waits for them from then on. (That no task of ours is kept for the blocked thread is seen to in `fetch.rs`.)
 //!
 //! Not seen: what blocks inside a task that the handler has spawned. Seen although it is allowed: `block_in_place`.
 

@@ -9,8 +9,10 @@ use serde_json::{Map, Value};
 use super::field::{Id, State};
 use crate::{error::Problem, show::hide_secrets};
 
-/// Characters of a tag.
-const LONGEST: usize = 128;
+/// Characters of a tag or a class.
+const LONGEST_NAME: usize = 128;
+/// Of a part of an error.
+const LONGEST_ERROR: usize = 1_000;
 
 /// Which jobs: all that is given must hold. Names as `haulage operations show --json` has them.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -29,7 +31,7 @@ pub(crate) struct Filter {
     kind: Option<String>,
     /// With this tag.
     #[serde(default)]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(min = 1, max = LONGEST_NAME))]
     tag: Option<String>,
     /// With this among their args. Not by a name that speaks of a secret: the answer would tell it.
     #[serde(default)]
@@ -52,11 +54,11 @@ pub(crate) struct Filter {
     finished_before: Option<DateTime<Utc>>,
     /// With this text in their last error.
     #[serde(default)]
-    #[schemars(length(min = 1, max = 1000))]
+    #[schemars(length(min = 1, max = LONGEST_ERROR))]
     error: Option<String>,
     /// With this class of last error.
     #[serde(default)]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(min = 1, max = LONGEST_NAME))]
     error_class: Option<String>,
     /// Enqueued by the handler of this job.
     #[serde(default)]
@@ -81,14 +83,12 @@ impl Filter {
                 check_name(what, name).map_err(|error| Problem::unusable(error.to_string()))?;
             }
         }
-        for (what, text) in [("tag", &self.tag), ("error", &self.error), ("error_class", &self.error_class)] {
-            if text.as_ref().is_some_and(|text| text.is_empty() || text.contains('\0')) {
-                return Err(Problem::unusable(format!("`{what}` is empty or holds the character NUL: no job has such a text")));
-            }
-        }
-        for (what, text) in [("tag", &self.tag), ("error_class", &self.error_class)] {
-            if text.as_ref().is_some_and(|text| text.chars().count() > LONGEST) {
-                return Err(Problem::unusable(format!("`{what}` is longer than {LONGEST} characters: no job has such a text")));
+        for (what, text, longest) in
+            [("tag", &self.tag, LONGEST_NAME), ("error", &self.error, LONGEST_ERROR), ("error_class", &self.error_class, LONGEST_NAME)]
+        {
+            if text.as_ref().is_some_and(|text| text.is_empty() || text.contains('\0') || text.chars().count() > longest) {
+                let sentence = format!("`{what}` is empty, longer than {longest} characters or holds the character NUL: give another text");
+                return Err(Problem::unusable(sentence));
             }
         }
         let trace = self.trace.map(|trace| {
