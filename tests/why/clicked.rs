@@ -192,11 +192,15 @@ async fn press(browser: &Browser, code: WhyCode, place: &str, label: &str) {
     assert!(says.as_str().unwrap().starts_with(label), "the first button of {code} says {says}");
     browser.click(&first).await;
     if says.as_str().unwrap().ends_with('…') {
+        let asked = "return document.querySelector('form.act [name=reason]') !== null";
+        eventually("a reason is asked for", async || browser.ask(asked).await == true).await;
         browser.write("form.act [name=reason]", "it was proposed").await;
         browser.click("form.act .acts button").await;
     }
-    let told = browser.ask("return document.querySelector('.flash')?.className ?? document.querySelector('main').textContent").await;
-    assert!(told.as_str().unwrap().contains("st-completed"), "{code}: {told}");
+    // A click does not wait for the page that it leads to.
+    let told = "return document.querySelector('.flash')?.className ?? ''";
+    let done = async || browser.ask(told).await.as_str().is_some_and(|class| class.contains("st-completed"));
+    eventually(&format!("{code}: it is said that it is done"), done).await;
 }
 
 /// What was started, in a folder of its own.
