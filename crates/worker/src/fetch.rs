@@ -454,9 +454,19 @@ impl Drop for Token<'_> {
 /// Runs jobs of a lane until none waits.
 async fn runner(shared: Arc<Shared>, lane: usize, results: mpsc::Sender<Resolved>) {
     while let Some((attempt, args)) = shared.lanes[lane].next() {
-        let_others_go().await;
         one(Arc::clone(&shared), attempt, args, results.clone()).await;
     }
+}
+
+async fn one(shared: Arc<Shared>, attempt: Arc<Attempt>, args: String, results: mpsc::Sender<Resolved>) {
+    shared.started(&attempt);
+    if attempt.epoch != shared.epoch() {
+        attempt.stop(Stop::LeaseLost);
+    }
+    let_others_go().await;
+    let resolution = execute(&shared, &attempt, args).await;
+    // Closed only when the worker gave up settling; rescue gives the job back then.
+    results.send(Resolved { attempt, resolution }).await.ok();
 }
 
 /// Gives the thread to whom this task has woken last: to fetching, of the room that there is now. The runtime keeps that task for this very
@@ -473,14 +483,4 @@ async fn let_others_go() {
         Poll::Pending
     })
     .await;
-}
-
-async fn one(shared: Arc<Shared>, attempt: Arc<Attempt>, args: String, results: mpsc::Sender<Resolved>) {
-    shared.started(&attempt);
-    if attempt.epoch != shared.epoch() {
-        attempt.stop(Stop::LeaseLost);
-    }
-    let resolution = execute(&shared, &attempt, args).await;
-    // Closed only when the worker gave up settling; rescue gives the job back then.
-    results.send(Resolved { attempt, resolution }).await.ok();
 }
