@@ -14,6 +14,9 @@ use tokio::{net::TcpListener, sync::oneshot};
 
 use super::{connect::DatabaseUrl, output::remark, replica::ReadUrl, stop::Stops};
 
+/// Connections to the database.
+pub(crate) const CONNECTIONS: u32 = 4;
+
 /// How long a page waits for a connection.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 
@@ -104,7 +107,7 @@ impl Dashboard {
         check_schema(&mut *pool.acquire().await?).await?;
         // A page that says so beats one that hangs: a probe waits a second or two.
         let options = (*pool.connect_options()).clone().application_name("haulage dashboard");
-        let few = PgPoolOptions::new().max_connections(4).acquire_timeout(PATIENCE);
+        let few = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE);
         let replica = self.replica.pool(&pool, few.clone()).await?;
         let pool = few.connect_lazy_with(options);
         let pool = if self.read_only { read_only(&pool) } else { pool };

@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use super::{
     NotFound,
     connect::DatabaseUrl,
-    operator::{By, Who},
+    operator::{By, Who, reason},
     output::{print, print_json, safe, time},
     table::table,
     unhandled,
@@ -48,7 +48,7 @@ Examples:
         /// Its name, or its id if several have that name
         worker: String,
         /// Why, for whoever finds it quiet
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = reason)]
         reason: String,
         #[command(flatten)]
         who: Who,

@@ -155,21 +155,19 @@ impl App {
     /// after a look that failed or took too long. So it may be as old as the last page that was asked for, a minute at most; the next
     /// page, or the next look at a live one, has what is found now.
     pub(crate) async fn causes_if_known(&self) -> Option<Arc<Causes>> {
-        let kept = || self.good.borrow().as_ref().filter(|(at, _)| at.elapsed() < KEPT).map(|(_, known)| known.clone());
-        let is_due = match self.causes.try_lock() {
-            // Without anything that was known before the look of the other is worth waiting for.
-            Err(_) => kept().is_none(),
-            Ok(last) => last.as_ref().is_none_or(|(at, _)| at.elapsed() >= FRESH),
-        };
-        match kept() {
+        // `None`: somebody looks.
+        let is_due = self.causes.try_lock().ok().map(|last| last.as_ref().is_none_or(|(at, _)| at.elapsed() >= FRESH));
+        let kept = self.good.borrow().as_ref().filter(|(at, _)| at.elapsed() < KEPT).map(|(_, known)| known.clone());
+        match kept {
             Some(known) => {
-                if is_due {
+                if is_due == Some(true) {
                     self.look_meanwhile();
                 }
                 Some(known)
             }
-            None if is_due => tokio::time::timeout(ASIDE, self.causes()).await.ok()?.ok(),
-            None => None,
+            None if is_due == Some(false) => None,
+            // The look of another is worth waiting for, too.
+            None => tokio::time::timeout(ASIDE, self.causes()).await.ok()?.ok(),
         }
     }
 

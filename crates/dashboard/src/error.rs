@@ -92,7 +92,7 @@ impl Problem {
 
     /// The replica does not answer, and the primary is to be asked. Shown to nobody, unless it is the primary that says so.
     pub(crate) fn hindered(by: Hindrance) -> Self {
-        let sentence = "the replica does not answer: try again in a moment".to_owned();
+        let sentence = "the database did not answer this time: try again in a moment".to_owned();
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "The database does not answer", sentence).by(by)
     }
 
@@ -148,7 +148,7 @@ impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         match &error {
             ReadError::Database(cause) | ReadError::Unavailable(cause) if conflicts_with_recovery(cause) => {
-                tracing::debug!("the replica broke off a request of the dashboard: {cause}");
+                tracing::debug!("the database broke off a request of the dashboard: {cause}");
                 Self::hindered(Hindrance::BrokenOff)
             }
             ReadError::Schema(_) => Self::ours(StatusCode::SERVICE_UNAVAILABLE, "The schema does not fit", &error).by(Hindrance::Refused),

@@ -27,16 +27,12 @@ const BETWEEN_DEATHS: Duration = Duration::from_secs(25);
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let stop = stop::requested(options.with_parent)?;
     let pool = database::open(&options).await?;
-    let planted = async {
-        // These two sessions have to be there first: of all snapshots the oldest is blamed, and a row is locked before somebody serves it.
-        let report = plant::forgotten_report(&pool).await?;
-        let began = Instant::now();
-        let psql = plant::locked_row(&pool).await?;
-        plant::full_limit(&pool).await?;
-        plant::paused_queue(&pool).await?;
-        Ok::<_, anyhow::Error>((report, began, psql))
-    };
-    let (_report, began, _psql) = planted.await?;
+    // These two sessions have to be there first: of all snapshots the oldest is blamed, and a row is locked before somebody serves it.
+    let _report = plant::forgotten_report(&pool).await?;
+    let began = Instant::now();
+    let _psql = plant::locked_row(&pool).await?;
+    plant::full_limit(&pool).await?;
+    plant::paused_queue(&pool).await?;
     let worker = worker(pool.clone())?;
     let rest = async {
         plant::no_worker(&pool).await?;
@@ -47,10 +43,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         plant::old_snapshot(&pool, began).await?;
         lose_couriers(&pool, &options).await
     };
-    tokio::pin!(stop);
-    let serving = worker.run_until(stop);
     tokio::select! {
-        served = serving => Ok(served?),
+        served = worker.run_until(stop) => Ok(served?),
         failed = rest => failed,
     }
 }

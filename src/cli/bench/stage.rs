@@ -57,7 +57,7 @@ impl Stage {
                 format!("the user at {} must be a superuser, who may make databases and checkpoints", connect::place(&options))
             })?;
         connection.close().await?;
-        let server_pid = file.lines().next().and_then(|line| line.parse().ok()).filter(|pid| is_postgres(*pid));
+        let server_pid = file.lines().next().and_then(|line| line.parse().ok()).filter(|pid| private.is_some() || is_postgres(*pid));
         Ok(Self { private, options, version, settings, server_pid, concurrency, databases: AtomicU32::new(0) })
     }
 

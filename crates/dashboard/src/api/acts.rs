@@ -203,7 +203,7 @@ pub(crate) struct NewJob {
     meta: Option<Value>,
     /// Jobs of one kind with equal keys are stored once while one is unfinished.
     #[serde(default)]
-    #[schemars(length(min = 1, max = 1024))]
+    #[schemars(length(min = 1, max = LONGEST_KEY))]
     unique_key: Option<String>,
     /// What to do when the key is held: `keep` unless given.
     #[serde(default)]

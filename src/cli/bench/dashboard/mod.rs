@@ -17,7 +17,7 @@ use sqlx::PgPool;
 
 use self::{addresses::addresses, relay::Relay, site::Site};
 use super::{measure::peak_rss_mb, report::Row, stage::Stage};
-use crate::cli::output;
+use crate::cli::{dashboard::CONNECTIONS, output};
 
 /// Requests of each address.
 const ASKED: usize = 50;
@@ -27,8 +27,6 @@ const REST: Duration = Duration::from_millis(5_200);
 const RESTED: usize = 12;
 /// Statistics of a session are there after this long, and its next statement.
 const TOLD: Duration = Duration::from_millis(1_100);
-/// Connections of the dashboard.
-const CONNECTIONS: usize = 4;
 /// Goals.
 const P95_MS: f64 = 60.0;
 const FIRST_LOAD_KB: f64 = 120.0;

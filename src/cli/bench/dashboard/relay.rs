@@ -5,8 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use anyhow::Context;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, tcp::OwnedReadHalf, tcp::OwnedWriteHalf},
@@ -27,9 +26,8 @@ impl Relay {
         let options: PgConnectOptions = url.parse()?;
         let (host, port) = (options.get_host().to_owned(), options.get_port());
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let own = format!("@{}/", listener.local_addr()?);
-        let (before, rest) = url.split_once('@').context("the server's URL names no user")?;
-        let (_, database) = rest.split_once('/').context("the server's URL names no database")?;
+        let own = listener.local_addr()?;
+        let url = options.host(&own.ip().to_string()).port(own.port()).to_url_lossy().into();
         let statements = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&statements);
         tokio::spawn(async move {
@@ -41,7 +39,7 @@ impl Relay {
                 tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_program).await });
             }
         });
-        Ok(Self { url: format!("{before}{own}{database}"), statements })
+        Ok(Self { url, statements })
     }
 
     /// The database, through this.
