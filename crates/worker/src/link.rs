@@ -51,7 +51,8 @@ impl Link {
 
     /// With a connection that is there already.
     pub(crate) async fn on(mut self, mut connection: PgConnection) -> Self {
-        self.session = store::take_over_session(&mut connection, None).await.ok().map(|(session, _)| session);
+        let told = timeout(CONNECT, store::take_over_session(&mut connection, None)).await;
+        self.session = told.ok().and_then(Result::ok).map(|(session, _)| session);
         self.connection = Some(connection);
         self
     }
