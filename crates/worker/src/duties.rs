@@ -367,8 +367,7 @@ impl<'a> Duties<'a> {
                 }
                 let started = Instant::now();
                 if self.samples {
-                    let sample = tokio::time::timeout(patience, sample_fleet(connection)).await;
-                    match sample.unwrap_or(Err(ReadError::Unavailable(sqlx::Error::PoolTimedOut))) {
+                    match in_time(patience, sample_fleet(connection)).await {
                         Ok(sample) => shared.meters.sampled(sample),
                         // Beside a wall of dead rows, or a locked table, a count can take too long; then there is none.
                         Err(ReadError::Database(error))
@@ -424,9 +423,9 @@ fn patience(shared: &Shared) -> Duration {
     (shared.settings.lease / 2).max(SOONEST)
 }
 
-/// A statement that is given up when it has no answer.
-async fn in_time<T>(patience: Duration, statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    tokio::time::timeout(patience, statement).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+/// A statement that is given up when it has no answer. Around each by itself: what a duty has taken to write is put back then.
+async fn in_time<T, E: From<sqlx::Error>>(patience: Duration, statement: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    tokio::time::timeout(patience, statement).await.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut.into()))
 }
 
 /// Makes today's partition if it is missing.

@@ -105,8 +105,7 @@ pub(crate) async fn run(
     }
     // A claim cut off by the stop may have been committed: its token stays in no list, so the heartbeat, or rescue after this
     // worker's row is gone, gives its jobs back.
-    let shared = Arc::clone(&fetch.shared);
-    fetch.unsent.extend(shared.lanes.iter().flat_map(Lane::drain).map(|(attempt, _)| Resolved { attempt, resolution: Resolution::Return }));
+    fetch.give_back();
     while !fetch.send() {
         tokio::time::sleep(SETTLING_BEHIND).await;
     }
@@ -171,10 +170,7 @@ impl Fetch {
             self.forget();
         }
         if self.shared.is_quiet() {
-            // What waits for a runner goes to others.
-            self.unsent.extend(
-                self.shared.lanes.iter().flat_map(Lane::drain).map(|(attempt, _)| Resolved { attempt, resolution: Resolution::Return }),
-            );
+            self.give_back();
             self.awake();
             return Some(if self.send() { NO_ROOM } else { SETTLING_BEHIND });
         }
@@ -385,6 +381,12 @@ impl Fetch {
             shared.tasks.spawn(one(Arc::clone(shared), Arc::new(attempt), args, self.results.clone()));
         }
         Ok(())
+    }
+
+    /// What waits for a runner goes to others.
+    fn give_back(&mut self) {
+        let waiting = self.shared.lanes.iter().flat_map(Lane::drain);
+        self.unsent.extend(waiting.map(|(attempt, _)| Resolved { attempt, resolution: Resolution::Return }));
     }
 
     /// Hands over what is to be settled; returns whether all of it went.

@@ -114,7 +114,7 @@ async fn tell(shared: &Shared, link: &mut Link, patience: Duration) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "the worker's clock and listener were not told"),
         // The statement is under way; only a new connection is free of it.
-        Err(_) => link.drop_connection(),
+        Err(_) => link.give_up(),
     }
 }
 

@@ -51,7 +51,8 @@ impl Link {
 
     /// With a connection that is there already.
     pub(crate) async fn on(mut self, mut connection: PgConnection) -> Self {
-        self.session = store::take_over_session(&mut connection, None).await.ok().map(|(session, _)| session);
+        let told = timeout(CONNECT, store::take_over_session(&mut connection, None)).await;
+        self.session = told.ok().and_then(Result::ok).map(|(session, _)| session);
         self.connection = Some(connection);
         self
     }
@@ -83,8 +84,8 @@ impl Link {
         Ok((connection, taken.map(|(session, _)| session)))
     }
 
-    /// Nothing more is to be heard on it.
-    fn give_up(&mut self) {
+    /// A statement on it was given up, or it is broken: nothing more is to be heard on it.
+    pub(crate) fn give_up(&mut self) {
         if self.connection.take().is_some() {
             self.left = self.session.take();
         }
@@ -107,11 +108,6 @@ impl Link {
         let pause = self.pause.mul_f64(rand::random_range(0.5..=1.0));
         self.pause = (self.pause * 2).min(LAST_PAUSE);
         pause
-    }
-
-    /// A statement on it was given up.
-    pub(crate) fn drop_connection(&mut self) {
-        self.give_up();
     }
 
     /// To be told of a success after [`Link::failed`] on a connection that was not lost.

@@ -34,37 +34,39 @@ pub(crate) async fn run(connection: &mut PgConnection, settings: &Settings) -> R
             tracing::info!(partition = name, "dropped a day of history past its retention");
         }
     }
-    let (started, days) = (Instant::now(), settings.keep_audit);
-    while store::prune_audit(connection, days, BATCH).await? >= BATCH.into() {
-        if started.elapsed() >= TURN {
-            return Ok(true);
-        }
-    }
-    while store::prune_operations(connection, days, BATCH).await? >= BATCH.into() {
-        if started.elapsed() >= TURN {
-            return Ok(true);
-        }
-    }
-    while store::prune_minutes(connection, BATCH).await? >= BATCH.into() {
-        if started.elapsed() >= TURN {
-            return Ok(true);
-        }
-    }
-    while store::prune_depths(connection, BATCH).await? >= BATCH.into() {
-        if started.elapsed() >= TURN {
-            return Ok(true);
-        }
-    }
-    while store::prune_requests(connection, BATCH).await? >= BATCH.into() {
-        if started.elapsed() >= TURN {
-            return Ok(true);
-        }
-    }
-    // An error is known for as long as the jobs that died of it.
-    while store::prune_errors(connection, settings.keep_failed, BATCH).await? >= BATCH.into() {
-        if started.elapsed() >= TURN {
-            return Ok(true);
+    let started = Instant::now();
+    for old in [Old::Audit, Old::Operations, Old::Minutes, Old::Depths, Old::Requests, Old::Errors] {
+        while old.prune(connection, settings).await? >= BATCH.into() {
+            if started.elapsed() >= TURN {
+                return Ok(true);
+            }
         }
     }
     Ok(false)
+}
+
+/// What lies in no partition that could be dropped.
+#[derive(Clone, Copy)]
+enum Old {
+    Audit,
+    Operations,
+    Minutes,
+    Depths,
+    Requests,
+    Errors,
+}
+
+impl Old {
+    /// Removes a batch of what is kept no longer; returns how many.
+    async fn prune(self, connection: &mut PgConnection, settings: &Settings) -> Result<i64, sqlx::Error> {
+        match self {
+            Self::Audit => store::prune_audit(connection, settings.keep_audit, BATCH).await,
+            Self::Operations => store::prune_operations(connection, settings.keep_audit, BATCH).await,
+            Self::Minutes => store::prune_minutes(connection, BATCH).await,
+            Self::Depths => store::prune_depths(connection, BATCH).await,
+            Self::Requests => store::prune_requests(connection, BATCH).await,
+            // An error is known for as long as the jobs that died of it.
+            Self::Errors => store::prune_errors(connection, settings.keep_failed, BATCH).await,
+        }
+    }
 }

@@ -11,14 +11,12 @@ pub use crate::why::sample_fleet;
 
 /// The target of every span of ours.
 pub const TARGET: &str = "haulage::trace";
-/// The target of the span of an attempt of which it is known that nobody records it: it has no fields.
-pub const UNRECORDED: &str = "haulage::unrecorded";
 /// The name of the span of an attempt.
 pub const ATTEMPT: &str = "process";
 
 /// Whether a span is that of an attempt, recorded or not.
 pub fn is_attempt(span: &tracing::Metadata<'_>) -> bool {
-    [TARGET, UNRECORDED].contains(&span.target()) && span.name() == ATTEMPT
+    span.target() == TARGET && span.name() == ATTEMPT
 }
 
 /// Which attempt it is that logs.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{
     facts::{Act, Idle, Session},
     finished::Story,
-    verdict::{text_of, text_of_number, text_of_some},
+    verdict::{text_of, text_of_some},
 };
 use crate::{JobId, Limit, Priority, WhyCode};
 
@@ -190,7 +190,7 @@ pub(crate) enum Finding {
         queue: String,
         kind: String,
         workers: i64,
-        #[serde(serialize_with = "text_of_number")]
+        #[serde(serialize_with = "text_of")]
         worker: i64,
         name: String,
         by: Option<String>,

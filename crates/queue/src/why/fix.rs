@@ -5,11 +5,7 @@ use serde::Serialize;
 use serde_json::json;
 use sqlx::{Acquire, PgPool, Postgres};
 
-use super::{
-    finding::Finding,
-    judgement::grows,
-    verdict::{text_of, text_of_number},
-};
+use super::{finding::Finding, judgement::grows, verdict::text_of};
 use crate::{JobFilter, JobId, JobState, Limit, ManageError, Operator, Priority, Verb, manage::Target, run_operation, store};
 
 /// Something that can be done about it.
@@ -58,7 +54,7 @@ pub enum FixAct {
     /// A quiet worker claims again.
     ResumeWorker {
         /// Its id.
-        #[serde(serialize_with = "text_of_number")]
+        #[serde(serialize_with = "text_of")]
         worker: i64,
     },
     /// A queue gets other limits.

@@ -1,6 +1,6 @@
 //! What is said about one job, or about one cause that holds up many.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Display};
 
 use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
@@ -238,13 +238,8 @@ impl Causes {
     }
 }
 
-/// An id as text.
-pub(super) fn text_of<S: Serializer>(id: &JobId, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(id)
-}
-
-/// The number of a worker as text: it does not fit a JavaScript number.
-pub(super) fn text_of_number<S: Serializer>(id: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+/// The id of a job or a worker as text: it does not fit a JavaScript number.
+pub(super) fn text_of<T: Display, S: Serializer>(id: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(id)
 }
 

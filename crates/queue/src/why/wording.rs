@@ -1,7 +1,8 @@
 //! Every sentence. Present tense, no blame, the thing to act on by its name, numbers where there are any. Names of ours are in
 //! backquotes; what other people wrote is cut, and put between quotes where it is a reason.
 //!
-//! Longer than other files, because all sentences stand side by side: what is said of one thing has to fit what is said of another.
+//! Past 500 lines and not split: whoever reads, reviews or rewords what `why` says finds all of it in this one file, side by side, because
+//! what is said of one thing has to fit what is said of another. A match over every finding leaves none without its sentence.
 
 use chrono::{DateTime, TimeDelta, Utc};
 

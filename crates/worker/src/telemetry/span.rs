@@ -1,7 +1,5 @@
 //! The span of an attempt as `tracing` has it: a root, current while the handler runs.
 
-#[cfg(feature = "otel")]
-use haulage_queue::telemetry::UNRECORDED;
 use haulage_queue::telemetry::{ATTEMPT, TARGET};
 use tracing::Span;
 
@@ -27,7 +25,7 @@ pub(super) fn open(shared: &Shared, attempt: &Attempt) -> Span {
 /// of whoever has foretold it, and finds the attempt's names in its record.
 #[cfg(feature = "otel")]
 pub(super) fn open_bare(shared: &Shared, attempt: &Attempt) -> Span {
-    gathering(shared, attempt, || tracing::info_span!(target: UNRECORDED, parent: None, ATTEMPT))
+    gathering(shared, attempt, || tracing::info_span!(target: TARGET, parent: None, ATTEMPT))
 }
 
 fn gathering(shared: &Shared, attempt: &Attempt, open: impl FnOnce() -> Span) -> Span {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Holder, LockWait, QueueFacts};
 use crate::{
     JobId, Priority,
-    why::verdict::{text_of, text_of_number, text_of_some},
+    why::verdict::{text_of, text_of_some},
 };
 
 /// All that is not of one job.
@@ -148,7 +148,7 @@ pub(crate) struct Shape {
     /// Of the one that was heard of last.
     pub(crate) name: String,
     pub(crate) version: String,
-    #[serde(serialize_with = "text_of_number")]
+    #[serde(serialize_with = "text_of")]
     pub(crate) id: i64,
     pub(crate) quiet_at: Option<DateTime<Utc>>,
     pub(crate) quiet_by: Option<String>,
