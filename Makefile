@@ -29,7 +29,7 @@ soak: ## the same for hours, before a release: 10 seeds of 20 minutes, kept in d
 		--seed $(or $(SEED),1) --seeds $(or $(SEEDS),10) --seconds $$(($(or $(MINUTES),20) * 60)) \
 		$(if $(PREVIOUS),--previous target/previous) $(ARGS)
 
-bench: ## throughput and latency on a private Postgres, half an hour; SCENARIOS="drain bulk" picks some
+bench: ## throughput and latency on a private Postgres, 50 minutes; SCENARIOS="drain bulk" picks some
 	@.ci/setup postgres
 	cargo run --release --features cli --bin haulage -- bench $(SCENARIOS) $(ARGS)
 

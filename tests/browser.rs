@@ -109,15 +109,7 @@ async fn every_page_passes_axe_and_fits_in_light_and_dark_at_three_widths() {
     Browser::with(async |browser| {
         for page in &pages {
             browser.go(&format!("{url}/{page}")).await;
-            for theme in ["light", "dark"] {
-                browser.dress(theme).await;
-                for width in [375, 768, 1_280] {
-                    browser.resize(width, 900).await;
-                    let fits = browser.ask("return document.documentElement.scrollWidth <= document.documentElement.clientWidth").await;
-                    assert_eq!(fits, json!(true), "{page} at {width} is wider than the window");
-                }
-                assert_eq!(browser.faults().await, json!([]), "{page}, {theme}");
-            }
+            browser.passes(page).await;
         }
     })
     .await;

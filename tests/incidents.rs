@@ -109,15 +109,7 @@ async fn each_of_ten_incidents_is_on_stuck_within_ten_seconds_and_what_is_clicke
         pictures::take(browser, &dashboard, &pool).await;
         // As it looks when all that can stand on it does.
         browser.go(&format!("{dashboard}/stuck")).await;
-        for theme in ["light", "dark"] {
-            browser.dress(theme).await;
-            for width in [375, 768, 1_280] {
-                browser.resize(width, 900).await;
-                let fits = "return document.documentElement.scrollWidth <= document.documentElement.clientWidth";
-                assert_eq!(browser.ask(fits).await, json!(true), "Stuck at {width} is wider than the window");
-            }
-            assert_eq!(browser.faults().await, json!([]), "Stuck, {theme}");
-        }
+        browser.passes("Stuck").await;
         // What somebody who is on call would click.
         for (code, queue) in [("paused", "invoices"), ("row_locked", "returns")] {
             browser.go(&format!("{dashboard}/stuck")).await;

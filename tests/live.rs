@@ -25,6 +25,10 @@ pub(crate) struct Events {
 }
 
 impl Events {
+    pub(crate) fn of(answer: Response) -> Self {
+        Self { answer, text: String::new() }
+    }
+
     /// `None` at the end of the stream.
     async fn next(&mut self) -> Option<Event> {
         loop {
@@ -117,5 +121,5 @@ pub(crate) async fn watch(url: &str, at: &str, last: Option<String>) -> Events {
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(answer.headers()["content-type"], "text/event-stream");
     assert_eq!(answer.headers()["cache-control"], "no-store");
-    Events { answer, text: String::new() }
+    Events::of(answer)
 }

@@ -12,11 +12,14 @@ use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 
-use crate::support::{
-    Count, ana, database, eventually,
-    page::serve,
-    replica::{Replicated, caught_up, pause, resume},
-    visitor::Visitor,
+use crate::{
+    live::Events,
+    support::{
+        Count, ana, database, eventually,
+        page::serve,
+        replica::{Replicated, caught_up, pause, resume},
+        visitor::Visitor,
+    },
 };
 
 const READ_FROM: &str = "haulage-read-from";
@@ -116,13 +119,9 @@ async fn lists_come_from_the_replica_and_who_did_something_sees_it_all_the_same(
 
 /// The first content of a stream, without what is escaped in JSON.
 async fn first_event(url: &str, at: &str, cookie: &str) -> String {
-    let mut answer = get(url, at, cookie).await;
+    let answer = get(url, at, cookie).await;
     assert_eq!(answer.status(), StatusCode::OK);
-    let mut text = String::new();
-    while !text.contains("\n\n") {
-        text.push_str(str::from_utf8(&answer.chunk().await.unwrap().expect("the stream goes on")).unwrap());
-    }
-    text.replace("\\\"", "\"")
+    Events::of(answer).until(|_| true).await.to_string().replace("\\\"", "\"")
 }
 
 #[tokio::test]

@@ -318,20 +318,25 @@ async fn one_trace_goes_through_three_processes_over_grpc_and_over_http_and_noth
     }
 }
 
+/// Logs nothing below INFO: then the layers of `init` share one filter.
+fn plain_worker(url: &str, receiver: &Receiver) -> Process {
+    Process::start(
+        "telemetry::worker_process",
+        &[
+            ("HAULAGE_TEST_WORKER_OF_SHOP", url),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.http()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+            ("RUST_LOG", "info"),
+        ],
+    )
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_sampled_is_in_logs_and_rows_as_ever_and_is_not_sent() {
     let database = database().await;
     let (pool, url) = (database.pool(), database.url());
     let receiver = Receiver::start().await;
-    let worker = Process::start(
-        "telemetry::worker_process",
-        &[
-            ("HAULAGE_TEST_WORKER_OF_SHOP", &url),
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.http()),
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
-            ("RUST_LOG", "info"),
-        ],
-    );
+    let worker = plain_worker(&url, &receiver);
     let (unsampled, sampled) = (0xabc_u128, 0xdef_u128);
     for (trace_id, flags) in [(unsampled, 0), (sampled, 1)] {
         let trace = TraceContext { trace_id, span_id: 7, flags };
@@ -371,15 +376,7 @@ async fn what_a_handler_does_in_its_span_elsewhere_stays_in_its_trace_also_if_th
     let database = database().await;
     let (pool, url) = (database.pool(), database.url());
     let receiver = Receiver::start().await;
-    let worker = Process::start(
-        "telemetry::worker_process",
-        &[
-            ("HAULAGE_TEST_WORKER_OF_SHOP", &url),
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.http()),
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
-            ("RUST_LOG", "info"),
-        ],
-    );
+    let worker = plain_worker(&url, &receiver);
     for (trace_id, flags) in [(0xabc_u128, 0), (0xdef_u128, 1)] {
         Errand.with().trace(TraceContext { trace_id, span_id: 7, flags }).enqueue(&pool).await.unwrap();
     }

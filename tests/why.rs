@@ -19,7 +19,7 @@ mod states;
 use std::time::Duration;
 
 use haulage::{Cause, JobId, JobState, NamedJob, Verdict, WhyCode, WorkerHandle, enqueue_named};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool};
 
 use crate::support::{Count, ana, eventually, text::pattern, wait_for_state, worker};
 
@@ -186,6 +186,11 @@ async fn claim(pool: &PgPool, jobs: usize) {
 async fn busy(pool: &PgPool, slots: usize) -> WorkerHandle {
     let handler = |_: Count| async { std::future::pending::<()>().await };
     plain(pool).queue("default", slots).shutdown_grace(Duration::ZERO).handle(handler).build().unwrap().start().await.unwrap()
+}
+
+/// A session of its own, under a name.
+async fn session(pool: &PgPool, name: &str) -> PgConnection {
+    PgConnection::connect_with(&pool.connect_options().as_ref().clone().application_name(name)).await.unwrap()
 }
 
 async fn enqueue(pool: &PgPool, queue: &str, kind: &str) -> JobId {

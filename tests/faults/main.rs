@@ -18,6 +18,8 @@ mod plan;
 mod report;
 mod run;
 
+#[path = "../support/basebackup.rs"]
+mod basebackup;
 mod disk;
 mod fault;
 mod fleet;

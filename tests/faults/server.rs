@@ -31,9 +31,8 @@ pub(crate) struct Postgres {
     server: Option<Server>,
     /// Whether there is, or was, a replica.
     pub(crate) followed: bool,
-    /// Until it is promoted; and from then on what runs, until it is restarted.
+    /// Until it is promoted.
     standby: Option<Standby>,
-    promoted: Option<Standby>,
     /// The last, so that the server ends before it goes.
     disk: Option<Disk>,
     pid_file: PathBuf,
@@ -43,15 +42,16 @@ pub(crate) struct Postgres {
     pub(crate) version: String,
 }
 
-async fn start(data: PathBuf) -> anyhow::Result<Server> {
+pub(crate) async fn start(data: PathBuf) -> anyhow::Result<Server> {
     let mut builder = Server::builder().from_env().data_dir(data).durable(true);
     for (name, value) in [
         // What a crash of the server forgets is in its own buffers, not in the disk's; `fsync` decides only how slow it is.
         ("fsync", "off"),
         ("full_page_writes", "off"),
         ("max_wal_size", "256MB"),
-        // A replica that was away finds what it has missed.
+        // A replica that was away finds what it has missed, and soon.
         ("wal_keep_size", "256MB"),
+        ("wal_retrieve_retry_interval", "200ms"),
     ] {
         builder = builder.setting(name, value);
     }
@@ -73,11 +73,9 @@ impl Postgres {
         let port = pool.connect_options().get_port();
         let version = server.version().to_owned();
         let pid_file = data.join("pg/postmaster.pid");
-        let mut postgres =
-            Self { data, server: Some(server), followed: false, standby: None, promoted: None, disk, pid_file, pool, port, version };
+        let mut postgres = Self { data, server: Some(server), followed: false, standby: None, disk, pid_file, pool, port, version };
         if all {
-            let (url, data) = (postgres.url(), folder.join("replica"));
-            postgres.standby = Standby::follow(&postgres.data, postgres.postmaster()?, &postgres.pool, &url, data).await?;
+            postgres.standby = Standby::follow(postgres.data.clone(), &postgres.pool, postgres.url(), folder.join("replica")).await?;
             postgres.followed = postgres.standby.is_some();
         }
         Ok(postgres)
@@ -120,9 +118,9 @@ impl Postgres {
     }
 
     async fn start_again(&mut self) -> anyhow::Result<()> {
-        let (server, promoted) = (self.server.take(), self.promoted.take());
+        let server = self.server.take();
         // The shell around it ends with it; its status is that of a server that was killed.
-        spawn_blocking(move || drop((server, promoted))).await?;
+        spawn_blocking(move || drop(server)).await?;
         self.server = Some(start(self.data.clone()).await?);
         Ok(())
     }
@@ -156,21 +154,21 @@ impl Postgres {
     /// The server dies, and for so long only its replica is there, which takes no writes; then it is promoted. `to` sends everybody to the
     /// port of the replica. Returns whether there is one.
     pub(crate) async fn promote(&mut self, time: Duration, to: impl FnOnce(u16)) -> anyhow::Result<bool> {
-        let Some(standby) = self.standby.take() else { return Ok(false) };
+        let Some(Standby { server: replica, data }) = self.standby.take() else { return Ok(false) };
+        let port = replica.url().parse::<PgConnectOptions>()?.get_port();
         // As its machine would be lost: nothing of it waits for anything.
         let postmaster = self.postmaster()?;
         let children = children_of(postmaster);
         [postmaster].iter().chain(&children).for_each(|process| signal("KILL", *process));
-        let server = self.server.take();
-        spawn_blocking(move || drop(server)).await?;
-        to(standby.port);
+        let lost = self.server.replace(replica);
+        spawn_blocking(move || drop(lost)).await?;
+        to(port);
         sleep(time).await;
-        self.pool = connect((*self.pool.connect_options()).clone().port(standby.port)).await?;
+        self.pool = connect((*self.pool.connect_options()).clone().port(port)).await?;
         sqlx::query("SELECT pg_promote()").execute(&self.pool).await?;
-        self.port = standby.port;
-        self.data = standby.data.clone();
-        self.pid_file = self.data.join("pg/postmaster.pid");
-        self.promoted = Some(standby);
+        self.port = port;
+        self.pid_file = data.join("pg/postmaster.pid");
+        self.data = data;
         self.answers().await?;
         Ok(true)
     }

@@ -81,8 +81,21 @@ impl Browser {
         .await;
     }
 
+    /// Looks at the page that it is on in both themes and at three widths: it fits, and axe finds nothing.
+    pub(crate) async fn passes(&self, page: &str) {
+        for theme in ["light", "dark"] {
+            self.dress(theme).await;
+            for width in [375, 768, 1_280] {
+                self.resize(width, 900).await;
+                let fits = self.ask("return document.documentElement.scrollWidth <= document.documentElement.clientWidth").await;
+                assert_eq!(fits, json!(true), "{page} at {width} is wider than the window");
+            }
+            assert_eq!(self.faults().await, json!([]), "{page}, {theme}");
+        }
+    }
+
     /// What axe finds on the page: nothing, if it is well.
-    pub(crate) async fn faults(&self) -> Value {
+    async fn faults(&self) -> Value {
         let axe = std::fs::read_to_string(AXE).unwrap_or_else(|error| panic!("{AXE}: {error}; `.ci/setup browser` installs it"));
         self.ask(&axe).await;
         self.ask_async(

@@ -1,5 +1,7 @@
 //! What the tests share: a server, a database per test, jobs, and waiting for something to become true.
 
+#[cfg(all(feature = "dashboard", feature = "dev", unix))]
+mod basebackup;
 pub(crate) mod browser;
 #[cfg(feature = "dashboard")]
 pub(crate) mod page;

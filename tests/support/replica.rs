@@ -1,20 +1,14 @@
-//! A server and a replica that follows it by streaming, as `pg_basebackup -R` makes one.
+//! A server and a replica that follows it by streaming.
 
 use std::{
-    fs::{self, DirBuilder},
-    os::unix::{
-        fs::{DirBuilderExt, MetadataExt, chown},
-        process::CommandExt,
-    },
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
 use haulage::dev::Server;
 use sqlx::{PgPool, postgres::PgPoolOptions};
 
-use super::eventually;
+use super::{basebackup::copy, eventually};
 
 pub(crate) struct Replicated {
     // In this order they end: the folder of the replica is in that of the primary, which goes with it.
@@ -33,8 +27,9 @@ impl Replicated {
         let data: String = sqlx::query_scalar("SHOW data_directory").fetch_one(&pool).await.unwrap();
         let programs: String = sqlx::query_scalar("SELECT setting FROM pg_config WHERE name = 'BINDIR'").fetch_one(&pool).await.unwrap();
         pool.close().await;
-        let folder = Path::new(&data).parent().unwrap().join("replica");
-        copy(Path::new(&data), &folder, Path::new(&programs), primary.url());
+        let data = Path::new(&data).parent().unwrap();
+        let folder = data.join("replica");
+        assert!(copy(data, &folder, Path::new(&programs), primary.url()).unwrap(), "there is no pg_basebackup in {programs}");
         let mut replicated = Self { replica: None, primary, folder };
         replicated.start_replica().await;
         replicated
@@ -67,22 +62,6 @@ impl Replicated {
     pub(crate) fn replica(&self) -> PgPool {
         PgPoolOptions::new().max_connections(4).acquire_timeout(Duration::from_millis(1_500)).connect_lazy(&self.replica_url()).unwrap()
     }
-}
-
-/// As the account that the primary runs as: Postgres takes no folder of another.
-fn copy(primary: &Path, folder: &Path, programs: &Path, url: &str) {
-    let owner = fs::metadata(primary).unwrap();
-    DirBuilder::new().mode(0o700).create(folder).unwrap();
-    chown(folder, Some(owner.uid()), Some(owner.gid())).unwrap();
-    fs::copy(primary.parent().unwrap().join("password"), folder.join("password")).unwrap();
-    let mut command = Command::new(programs.join("pg_basebackup"));
-    command.args(["-R", "-X", "stream", "-c", "fast", "--no-sync", "-d", url, "-D"]).arg(folder.join("pg")).current_dir("/");
-    // Nobody but root may, or has to, become another.
-    if fs::metadata(folder.join("password")).unwrap().uid() != owner.uid() {
-        command.uid(owner.uid()).gid(owner.gid());
-    }
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Waits until the replica has all that the primary has.

@@ -6,13 +6,8 @@ use haulage::{CauseGroup, Job, Mover, Schedule, Severity, WhyCode, declare_sched
 use sqlx::{Connection, PgConnection, PgPool};
 use tokio::task::JoinSet;
 
-use super::{Made, age, cause, cause_in, causes, completes, enqueue, fix, idle_worker, quick, said, some_cause, why};
+use super::{Made, age, cause, cause_in, causes, completes, enqueue, fix, idle_worker, quick, said, session, some_cause, why};
 use crate::support::{Count, database, eventually};
-
-/// A session of its own, under a name.
-async fn session(pool: &PgPool, name: &str) -> PgConnection {
-    PgConnection::connect_with(&pool.connect_options().as_ref().clone().application_name(name)).await.unwrap()
-}
 
 pub(super) async fn a_locked_table(pool: &PgPool) -> Made {
     let worker = quick(pool).await;

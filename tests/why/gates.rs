@@ -69,13 +69,18 @@ pub(super) async fn a_quiet_worker(pool: &PgPool) -> Made {
     let worker = quick(pool).await;
     let known = list_workers(pool).await.unwrap().pop().unwrap();
     ana().quiet_worker(pool, known.id.parse().unwrap()).await.unwrap();
+    nobody_takes(pool, "default").await;
+    let sentence = "The only worker that takes `count` from `default`, `*`, is kept quiet by ana since *.";
+    Made::of(enqueue(pool, "default", "count").await, sentence).beside(worker)
+}
+
+/// Waits until the worker has heard that it is to be quiet.
+async fn nobody_takes(pool: &PgPool, queue: &str) {
     eventually("the worker has heard of it", async || {
-        let id = enqueue(pool, "default", "count").await;
+        let id = enqueue(pool, queue, "count").await;
         why(pool, id).await.code == WhyCode::WorkersQuiet && jobs_in(pool, haulage::JobState::Running).await == 0
     })
     .await;
-    let sentence = "The only worker that takes `count` from `default`, `*`, is kept quiet by ana since *.";
-    Made::of(enqueue(pool, "default", "count").await, sentence).beside(worker)
 }
 
 #[tokio::test]
@@ -91,12 +96,7 @@ async fn workers_quiet() {
     let other = worker(&pool).handle(|_: Report| async {}).build().unwrap().start().await.unwrap();
     let known = list_workers(&pool).await.unwrap().into_iter().find(|worker| worker.kinds == ["count"]).unwrap();
     ana().because("INC-2207").quiet_worker(&pool, known.id.parse().unwrap()).await.unwrap();
-    // The worker has heard of it.
-    eventually("nobody runs it", async || {
-        let id = enqueue(&pool, "mail", "count").await;
-        why(&pool, id).await.code == WhyCode::WorkersQuiet && jobs_in(&pool, haulage::JobState::Running).await == 0
-    })
-    .await;
+    nobody_takes(&pool, "mail").await;
     let id = enqueue(&pool, "default", "count").await;
     let verdict = why(&pool, id).await;
     said(

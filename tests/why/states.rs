@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use haulage::{CauseGroup, Duty, Job, JobError, JobState, Limit, Mover, Outcome, Priority, Severity, WhyCode};
 use serde::{Deserialize, Serialize};
-use sqlx::{Connection, PgPool};
+use sqlx::PgPool;
 
-use super::{Made, age, ana, busy, cause, claim, completes, enqueue, fix, idle_worker, quick, said, some_cause, why, why_in};
+use super::{Made, age, ana, busy, cause, claim, completes, enqueue, fix, idle_worker, quick, said, session, some_cause, why, why_in};
 use crate::support::{Count, database, eventually, jobs_in, wait_for_state, worker};
 
 pub(super) async fn a_held_job(pool: &PgPool) -> Made {
@@ -239,8 +239,7 @@ pub(super) async fn a_locked_row(pool: &PgPool) -> Made {
     let worker = quick(pool).await;
     ana().pause_queue(pool, "mail", None).await.unwrap();
     let id = enqueue(pool, "mail", "count").await;
-    let options = pool.connect_options().as_ref().clone().application_name("psql-alice");
-    let mut alice = sqlx::PgConnection::connect_with(&options).await.unwrap();
+    let mut alice = session(pool, "psql-alice").await;
     sqlx::raw_sql("BEGIN").execute(&mut alice).await.unwrap();
     sqlx::query("SELECT FROM haulage.live_jobs WHERE id = $1 FOR UPDATE").bind(id.0).execute(&mut alice).await.unwrap();
     ana().resume_queue(pool, "mail").await.unwrap();
