@@ -183,7 +183,7 @@ impl Breaker {
 
     pub(crate) fn broken(&self) -> Broken {
         Broken {
-            crashes: self.done.iter().filter(|done| done.fault.forgets()).map(|done| done.at).collect(),
+            crashes: self.done.iter().filter(|done| done.hit && done.fault.forgets()).map(|done| done.at).collect(),
             deaths: self.fleet.deaths.clone(),
             outages: self.outages.clone(),
             migrated: self.migrated,
