@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
 use sqlx::PgPool;
 
@@ -51,22 +52,5 @@ pub(crate) async fn take(browser: &Browser, dashboard: &str, pool: &PgPool) {
 async fn picture(browser: &Browser) -> Vec<u8> {
     let answer = browser.client.get(format!("{}/screenshot", browser.session)).send().await.unwrap();
     let answer: Value = answer.json().await.unwrap();
-    from_base64(answer["value"].as_str().unwrap())
-}
-
-/// As RFC 4648 has it; the driver sends no other characters.
-fn from_base64(text: &str) -> Vec<u8> {
-    let digit = |c: u8| match c {
-        b'A'..=b'Z' => c - b'A',
-        b'a'..=b'z' => c - b'a' + 26,
-        b'0'..=b'9' => c - b'0' + 52,
-        b'+' => 62,
-        _ => 63,
-    };
-    let digits: Vec<u8> = text.bytes().filter(|c| *c != b'=').map(digit).collect();
-    let bytes = digits.chunks(4).flat_map(|four| {
-        let number = four.iter().enumerate().fold(0_u32, |number, (n, digit)| number | u32::from(*digit) << (18 - 6 * n));
-        number.to_be_bytes()[1..four.len()].to_vec()
-    });
-    bytes.collect()
+    BASE64_STANDARD.decode(answer["value"].as_str().unwrap()).unwrap()
 }
